@@ -1,0 +1,1 @@
+"""Documented Python API over the numeric core."""

@@ -1,0 +1,1 @@
+"""Numeric core: candles, market, and the one signal state machine, compiled by Numba."""

@@ -1,0 +1,24 @@
+"""What can go wrong: one base class, and an error always says what, where, and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BkError(Exception):
+    """Base of every error this project raises on purpose.
+
+    ``message`` says what is wrong and where; ``hint``, shown on a line of its own, says the way out.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(message if hint is None else f"{message}\nHint: {hint}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"did you mean 'sma_cross'? "`` for the nearest known name, or an empty string."""
+    nearest = get_close_matches(name, list(known), n=1)
+    return f"did you mean {nearest[0]!r}? " if nearest else ""

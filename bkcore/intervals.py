@@ -1,0 +1,47 @@
+"""What the documented intervals are, in minutes and milliseconds, and how times align to them."""
+
+from __future__ import annotations
+
+from bkcore.errors import BkError, did_you_mean
+
+MINUTE_MS = 60_000
+
+#: Documented intervals (spec market-data.md 2); candles know all of them but 12h, frames know all.
+INTERVAL_MINUTES: dict[str, int] = {
+    "1m": 1,
+    "3m": 3,
+    "5m": 5,
+    "15m": 15,
+    "30m": 30,
+    "1h": 60,
+    "2h": 120,
+    "4h": 240,
+    "6h": 360,
+    "8h": 480,
+    "12h": 720,
+    "1d": 1440,
+}
+
+#: Strategy throttling intervals (spec engine.md 1.7).
+STRATEGY_INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h")
+
+
+class UnknownIntervalError(BkError, ValueError):
+    """Raised by :func:`interval_step_ms` ``("7m")``: the interval is not a documented one."""
+
+
+def interval_step_ms(interval: str) -> int:
+    """Length of ``interval`` in milliseconds; raises :class:`UnknownIntervalError` for an unknown one."""
+    try:
+        return INTERVAL_MINUTES[interval] * MINUTE_MS
+    except (KeyError, TypeError):
+        raise UnknownIntervalError(
+            f"unknown interval={interval!r}; known: {', '.join(INTERVAL_MINUTES)}.",
+            hint=did_you_mean(str(interval), INTERVAL_MINUTES) + "intervals are counted in UTC from the epoch.",
+        ) from None
+
+
+def interval_start(timestamp: int, interval: str) -> int:
+    """Start (UTC ms) of the ``interval`` that ``timestamp`` (UTC ms) lies in; aligned to the Unix epoch."""
+    step = interval_step_ms(interval)
+    return timestamp // step * step

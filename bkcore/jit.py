@@ -1,0 +1,87 @@
+"""How kernels are compiled: one place decides flags, cache folder and what the user is told.
+
+A *kernel* is an entry point: compiled when its module is imported, for one explicit signature, and
+loaded from the cache ever after. A *rule* is a piece that kernels are made of: it is compiled into them.
+The cache folder is named after the sources of this package, so an edited rule never meets a stale kernel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit, types
+from numba.core import config
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: Read-only one-dimensional columns: they fit plain arrays and zero-copy Polars columns alike.
+f8 = types.Array(types.float64, 1, "C", readonly=True)
+i8 = types.Array(types.int64, 1, "C", readonly=True)
+
+_ANNOUNCEMENT = "bk: compiling the numeric core once for this version (about 20 seconds) ...\n"
+_announced = False
+
+
+def _source_digest() -> str:
+    """Sixteen hex digits over the package's sources: what the compiled code depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+
+
+#: Where compiled kernels lie: ``NUMBA_CACHE_DIR`` or the user's cache folder, one subfolder per source state.
+CACHE_FOLDER: Path = (
+    Path(config.CACHE_DIR) if config.CACHE_DIR else _user_cache() / "bk" / "kernels"
+) / _source_digest()
+
+#: True when this process started without compiled kernels and so has to compile them.
+COLD_START: bool = not CACHE_FOLDER.is_dir()
+
+
+def _announce() -> None:
+    global _announced
+    if COLD_START and not _announced:
+        _announced = True
+        sys.stderr.write(_ANNOUNCEMENT)
+        sys.stderr.flush()
+
+
+def kernel(signature: Any) -> Callable[[Function], Function]:
+    """Compile an entry point eagerly for ``signature``; cached on disk, and it releases the GIL.
+
+    ``error_model="numpy"`` divides as IEEE-754 does (1/0 = inf, 0/0 = nan). fastmath stays off because
+    nan has meaning and results repeat bit for bit.
+    """
+
+    def compile_eagerly(function: Function) -> Function:
+        _announce()
+        configured = config.CACHE_DIR
+        config.CACHE_DIR = str(CACHE_FOLDER)
+        try:
+            compiled: Function = njit(signature, cache=True, nogil=True, error_model="numpy")(function)
+        finally:
+            config.CACHE_DIR = configured
+        return compiled
+
+    return compile_eagerly
+
+
+def rule(function: Function) -> Function:
+    """Mark a function that kernels call; it is compiled into each of them and has no cache of its own."""
+    compiled: Function = njit(nogil=True, error_model="numpy")(function)
+    return compiled
