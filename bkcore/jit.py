@@ -73,7 +73,7 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
         configured = config.CACHE_DIR
         config.CACHE_DIR = str(CACHE_FOLDER)
         try:
-            compiled: Function = njit(signature, cache=True, nogil=True, error_model="numpy")(function)
+            compiled: Function = njit(signature, cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
         finally:
             config.CACHE_DIR = configured
         return compiled
@@ -83,5 +83,5 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
 
 def rule(function: Function) -> Function:
     """Mark a function that kernels call; it is compiled into each of them and has no cache of its own."""
-    compiled: Function = njit(nogil=True, error_model="numpy")(function)
+    compiled: Function = njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
     return compiled

@@ -1,0 +1,152 @@
+"""What the small integers in records and arrays mean; ``CloseReason(code)`` brings the name back."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Side(IntEnum):
+    """Direction of a signal; the sign of its profit when prices rise."""
+
+    LONG = 1
+    SHORT = -1
+    UNKNOWN = 0
+
+
+class Status(IntEnum):
+    """Where a signal row is in its life."""
+
+    RESTING = 0
+    OPEN = 1
+    CLOSED = 2
+    CANCELLED = 3
+
+
+class CloseReason(IntEnum):
+    """Why a position closed (spec engine.md 1.6)."""
+
+    NONE = 0
+    TIME_EXPIRED = 1
+    TAKE_PROFIT = 2
+    STOP_LOSS = 3
+    CLOSED = 4
+
+
+class CancelReason(IntEnum):
+    """Why a resting order was dropped (spec engine.md 1.6)."""
+
+    NONE = 0
+    TIMEOUT = 1
+    PRICE_REJECT = 2
+    USER = 3
+
+
+class EventKind(IntEnum):
+    """What a row of the event log tells."""
+
+    SCHEDULED = 0
+    OPENED = 1
+    CLOSED = 2
+    CANCELLED = 3
+    ACTIVE = 4
+    HIGHEST_PROFIT = 5
+    MAX_DRAWDOWN = 6
+    PARTIAL_PROFIT = 7
+    PARTIAL_LOSS = 8
+    BREAKEVEN = 9
+    COMMIT = 10
+    REJECTED = 11
+
+
+class Deferred(IntEnum):
+    """A command that waits for the next candle (spec engine.md 1.5, 8.1, 7.1)."""
+
+    NONE = 0
+    CLOSE = 1
+    TAKE_PROFIT_FILL = 2
+    STOP_LOSS_FILL = 3
+    CANCEL = 4
+    ACTIVATE = 5
+
+
+class Phase(IntEnum):
+    """Where a suspended run continues (see ``drivers.advance``)."""
+
+    TICK = 0
+    ASK = 1
+    ROUTE = 2
+    IDLE = 3
+    AFTER_IDLE = 4
+    ENTRY = 5
+    RESTING = 6
+    AFTER_RESTING = 7
+    EXIT = 8
+    PING = 9
+    AFTER_PING = 10
+    LEVELS = 11
+    MONITORED = 12
+    NEXT = 13
+    AFTER_TRADE = 14
+    DONE = 15
+
+
+class Wake(IntEnum):
+    """Why ``drivers.advance`` returned to its caller."""
+
+    DONE = 0
+    GET_SIGNAL = 1
+    IDLE = 2
+    ACTIVE_PING = 3
+    SCHEDULE_PING = 4
+    MONITORED = 5
+    EVENTS = 6
+    GROW = 7
+    OUT_OF_CANDLES = 8
+    TICK = 9
+
+
+class Listen(IntEnum):
+    """Which wakes a caller asks for; a run without any is one kernel call."""
+
+    IDLE = 1 << 0
+    ACTIVE_PING = 1 << 1
+    SCHEDULE_PING = 1 << 2
+    MONITORED = 1 << 3  # the end of every monitored candle
+    TICK = 1 << 4  # before every tick
+    EVENTS = 1 << 8  # EVENTS << EventKind: when a row of that kind has been written
+
+
+class Given(IntEnum):
+    """Which optional fields a signal carries."""
+
+    PRICE_OPEN = 1
+    COST = 2
+    LIFETIME = 4
+    PERCENT_LEVELS = 8  # take-profit and stop-loss are percents of the entry price
+    FOREIGN_SYMBOL = 16  # the signal names another symbol
+    NOTHING = 32  # the row says that there is no signal now
+
+
+class Violation(IntEnum):
+    """What is wrong with a signal (spec engine.md 6); ``signals.violation_lines`` speaks the sentences."""
+
+    CURRENT_PRICE = 1 << 0
+    POSITION = 1 << 1
+    LONG_DISABLED = 1 << 2
+    SHORT_DISABLED = 1 << 3
+    PRICE_OPEN = 1 << 4
+    TAKE_PROFIT = 1 << 5
+    STOP_LOSS = 1 << 6
+    TAKE_PROFIT_SIDE = 1 << 7
+    STOP_LOSS_SIDE = 1 << 8
+    TAKE_PROFIT_TOO_CLOSE = 1 << 9
+    STOP_LOSS_TOO_CLOSE = 1 << 10
+    STOP_LOSS_TOO_FAR = 1 << 11
+    LIFETIME = 1 << 12
+    LIFETIME_FRACTION = 1 << 13
+    LIFETIME_INFINITE = 1 << 14
+    LIFETIME_TOO_LONG = 1 << 15
+    COST = 1 << 16
+    WOULD_CLOSE_AT_TAKE_PROFIT = 1 << 17
+    WOULD_CLOSE_AT_STOP_LOSS = 1 << 18
+    SYMBOL = 1 << 19

@@ -1,0 +1,148 @@
+"""Where a price series first leaves a band: block minima and maxima, and jumps over quiet blocks.
+
+Blocks of 16, 256 and 4096 values lie aligned in one array per direction, level after level. NaN values
+(the warm-up of an average) belong to no block: they never lie inside a position.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import int64, types
+from numpy.typing import NDArray
+
+from bkcore.jit import f8, kernel, rule
+
+_f8_out = types.Array(types.float64, 1, "C")
+FIRST_SHIFT, SECOND_SHIFT, THIRD_SHIFT = 4, 8, 12
+
+
+@rule
+def second_offset(size: Any) -> Any:
+    """Where the blocks of 256 begin, for a series of ``size`` values."""
+    return (size + 15) >> 4
+
+
+@rule
+def third_offset(size: Any) -> Any:
+    """Where the blocks of 4096 begin."""
+    return second_offset(size) + ((size + 255) >> 8)
+
+
+@kernel(types.void(f8, _f8_out, _f8_out))
+def _fill_blocks(series: Any, lows: Any, highs: Any) -> None:
+    size = series.size
+    blocks = (size + 15) >> 4
+    for block in range(blocks):
+        low = np.inf
+        high = -np.inf
+        for k in range(block << 4, min(size, (block + 1) << 4)):
+            value = series[k]
+            low = value if value < low else low
+            high = value if value > high else high
+        lows[block] = low
+        highs[block] = high
+    source = 0
+    target = blocks
+    for _ in range(2):
+        count = (blocks + 15) >> 4
+        for block in range(count):
+            low = np.inf
+            high = -np.inf
+            for k in range(block << 4, min(blocks, (block + 1) << 4)):
+                low = min(low, lows[source + k])
+                high = max(high, highs[source + k])
+            lows[target + block] = low
+            highs[target + block] = high
+        source = target
+        target += count
+        blocks = count
+
+
+def build_index(series: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Block minima and block maxima of ``series`` (f8[n]): two read-only f8 arrays of about n / 15 values."""
+    size = series.size
+    count = sum(-(-size // width) for width in (16, 256, 4096))
+    lows, highs = np.empty(count), np.empty(count)
+    _fill_blocks(series, lows, highs)
+    lows.flags.writeable = highs.flags.writeable = False
+    return lows, highs
+
+
+@rule
+def leaves_band(series: Any, lows: Any, highs: Any, first: Any, end: Any, low: Any, high: Any) -> Any:
+    """First index in ``[first, end)`` whose value is at or below ``low`` or at or above ``high``; else ``end``."""
+    second = second_offset(series.size)
+    third = third_offset(series.size)
+    k = first
+    while k < end:
+        if k & 15 == 0:
+            if k & 4095 == 0 and k + 4096 <= end:
+                block = third + (k >> 12)
+                if lows[block] > low and highs[block] < high:
+                    k += 4096
+                    continue
+            if k & 255 == 0 and k + 256 <= end:
+                block = second + (k >> 8)
+                if lows[block] > low and highs[block] < high:
+                    k += 256
+                    continue
+            block = k >> 4
+            if lows[block] > low and highs[block] < high:
+                k += 16
+                continue
+        stop = min(end, (k | 15) + 1)
+        while k < stop:
+            if series[k] <= low or series[k] >= high:
+                return k
+            k += 1
+    return end
+
+
+@rule
+def first_maximum(series: Any, highs: Any, first: Any, end: Any) -> Any:
+    """Index of the largest value in ``[first, end)``, the earliest of equals; -1 for an empty range."""
+    second = second_offset(series.size)
+    best = -np.inf
+    where = int64(-1)
+    k = first
+    while k < end:
+        if k & 255 == 0 and k + 256 <= end:
+            if not highs[second + (k >> 8)] > best:
+                k += 256
+                continue
+        stop = min(end, (k | 15) + 1)
+        if k & 15 == 0 and stop - k == 16 and not highs[k >> 4] > best:
+            k = stop
+            continue
+        while k < stop:
+            if series[k] > best:
+                best = series[k]
+                where = k
+            k += 1
+    return where
+
+
+@rule
+def first_minimum(series: Any, lows: Any, first: Any, end: Any) -> Any:
+    """Index of the smallest value in ``[first, end)``, the earliest of equals; -1 for an empty range."""
+    second = second_offset(series.size)
+    best = np.inf
+    where = int64(-1)
+    k = first
+    while k < end:
+        if k & 255 == 0 and k + 256 <= end:
+            if not lows[second + (k >> 8)] < best:
+                k += 256
+                continue
+        stop = min(end, (k | 15) + 1)
+        if k & 15 == 0 and stop - k == 16 and not lows[k >> 4] < best:
+            k = stop
+            continue
+        while k < stop:
+            if series[k] < best:
+                best = series[k]
+                where = k
+            k += 1
+    return where

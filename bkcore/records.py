@@ -1,0 +1,181 @@
+"""How the state of a run lies in memory: one aligned record type per kind of row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import from_dtype, types
+
+_f, _i, _b = np.float64, np.int64, np.int8
+
+#: A candidate, as ``get_signal`` or a row of a signal frame supplies it. Prices in quote currency, lifetime in
+#: minutes (inf = no end), percents when ``Given.PERCENT_LEVELS`` is set; ``id`` is -1 when the signal has none.
+SIGNAL = np.dtype(
+    [
+        ("time", _i),
+        ("id", _i),
+        ("price_open", _f),
+        ("take_profit", _f),
+        ("stop_loss", _f),
+        ("lifetime", _f),
+        ("cost", _f),
+        ("side", _b),
+        ("given", _b),
+    ],
+    align=True,
+)
+
+#: One entry of a position; ``cost`` in quote currency.
+ENTRY = np.dtype([("price", _f), ("cost", _f), ("time", _i)], align=True)
+
+#: One partial close; ``percent`` of the cost basis that was left, ``kind`` +1 profit / -1 loss.
+PARTIAL = np.dtype(
+    [("percent", _f), ("price", _f), ("basis", _f), ("entry_count", _i), ("time", _i), ("kind", _b)],
+    align=True,
+)
+
+_EXTREME = [
+    ("price", _f),
+    ("time", _i),
+    ("pnl_percent", _f),
+    ("pnl_cost", _f),
+    ("invested", _f),
+    ("price_open", _f),
+    ("price_close", _f),
+]
+
+
+def _extreme(prefix: str) -> list[tuple[str, Any]]:
+    return [(f"{prefix}_{name}", kind) for name, kind in _EXTREME]
+
+
+#: A signal row from its creation to its end: resting order, position, finished trade (spec engine.md 1.2).
+#: ``take_profit`` and ``stop_loss`` are the original levels, ``active_*`` those in force (trailed or not);
+#: ``effective_open``, ``invested``, ``remaining`` and ``closed_percent`` follow from entries and partials
+#: (spec 9.2, 9.3) and are renewed when these change. An extreme is priced when somebody looks (``price_extremes``).
+POSITION = np.dtype(
+    [
+        ("signal", _i),
+        ("id", _i),
+        ("scheduled_at", _i),
+        ("pending_at", _i),
+        ("ended_at", _i),
+        ("entry_first", _i),
+        ("entry_count", _i),
+        ("partial_first", _i),
+        ("partial_count", _i),
+        ("price_open", _f),
+        ("take_profit", _f),
+        ("stop_loss", _f),
+        ("active_take", _f),
+        ("active_stop", _f),
+        ("lifetime", _f),
+        ("cost", _f),
+        ("effective_open", _f),
+        ("invested", _f),
+        ("remaining", _f),
+        ("closed_percent", _f),
+        ("end_price", _f),
+        ("pnl_percent", _f),
+        ("pnl_cost", _f),
+        *_extreme("peak"),
+        *_extreme("fall"),
+        ("side", _b),
+        ("status", _b),
+        ("reason", _b),
+        ("was_scheduled", _b),
+        ("by_command", _b),
+        ("profit_level", _b),
+        ("loss_level", _b),
+        ("breakeven_reached", _b),
+        ("trails_take", _b),
+        ("trails_stop", _b),
+        ("peak_unpriced", _b),
+        ("fall_unpriced", _b),
+    ],
+    align=True,
+)
+
+#: How a position looked between two changes of it; events refer to the revision that was in force.
+REVISION = np.dtype(
+    [
+        ("effective_open", _f),
+        ("take_profit", _f),
+        ("stop_loss", _f),
+        ("invested", _f),
+        ("closed_percent", _f),
+        ("trade", np.int32),
+        ("entry_count", np.int32),
+        ("partial_count", np.int32),
+    ],
+    align=True,
+)
+
+#: A row of the event log: what happened when, at which price. ``code`` is the level or the reason. A rejected
+#: candidate has its signal row in ``trade`` and its violations in ``revision``.
+EVENT = np.dtype(
+    [
+        ("time", _i),
+        ("price", _f),
+        ("trade", np.int32),
+        ("revision", np.int32),
+        ("kind", _b),
+        ("code", _b),
+    ],
+    align=True,
+)
+
+#: Everything a run needs to continue where it stopped. Times in ms, rows are candle indices, -1 = none.
+STATE = np.dtype(
+    [
+        ("phase", _i),
+        ("frame_start", _i),
+        ("frame_step", _i),
+        ("frame_count", _i),
+        ("frame_index", _i),
+        ("frame_end", _i),
+        ("interval", _i),
+        ("last_bucket", _i),
+        ("last_opened_id", _i),
+        ("tick_time", _i),
+        
+        ("signal_cursor", _i),
+        ("candidate", _i),
+        ("current", _i),
+        ("row", _i),
+        ("until_row", _i),
+        ("chunk_end", _i),
+        ("trade_count", _i),
+        ("entry_count", _i),
+        ("partial_count", _i),
+        ("event_count", _i),
+        ("revision_count", _i),
+        ("listen", _i),
+        ("rejected_count", _i),
+        ("tick_price", _f),
+        ("progress", _f),
+        ("take_profit_percent", _f),
+        ("stop_loss_percent", _f),
+        ("lifetime", _f),
+        ("pending", _b),
+        ("scheduled", _b),
+        ("deferred", _b),
+        ("is_stopped", _b),
+        ("is_paused", _b),
+        ("has_callback", _b),
+        ("has_queued", _b),
+        ("skips", _b),
+        ("logs", _b),
+        ("branch", _b),
+    ],
+    align=True,
+)
+
+#: No bucket has been asked yet, or the throttle was reset.
+NO_BUCKET = np.iinfo(np.int64).min
+
+
+def array_of(dtype: np.dtype[Any]) -> Any:
+    """Numba type of a writable one-dimensional array of ``dtype`` records."""
+    return types.Array(from_dtype(dtype), 1, "C")
