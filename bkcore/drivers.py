@@ -49,7 +49,6 @@ def write_event(state: Any, events: Any, time: Any, kind: Any, code: Any, price:
     event = events[state.event_count]
     event.time = time
     event.price = price
-    event.trade = state.current
     event.revision = state.revision_count - 1
     event.kind = kind
     event.code = code
@@ -61,13 +60,13 @@ def write_event(state: Any, events: Any, time: Any, kind: Any, code: Any, price:
 def write_rejection(state: Any, events: Any, found: Any) -> Any:
     """Append an invalid candidate to the log; returns whether the caller wants to hear it now."""
     state.rejected_count += 1
+    state.violations = found
     if state.logs == 0:
         return False
     event = events[state.event_count]
     event.time = state.tick_time
     event.price = state.tick_price
-    event.trade = state.candidate
-    event.revision = found
+    event.revision = state.candidate
     event.kind = int64(EventKind.REJECTED)
     event.code = 0
     state.event_count += 1
@@ -96,20 +95,24 @@ def next_asking_frame(state: Any, signals: Any) -> Any:
     A row is offered at the first tick of its interval bucket that asks, if it is not later than that tick.
     """
     k = state.signal_cursor
+    now = state.frame_start + state.frame_index * state.frame_step
     index = state.frame_count
     while k < signals.size:
         time = signals[k].time
-        bucket = time // state.interval * state.interval
-        if bucket != state.last_bucket:
-            index = max(state.frame_index, (bucket - state.frame_start + state.frame_step - 1) // state.frame_step)
-            tick = state.frame_start + index * state.frame_step
-            if tick // state.interval * state.interval == bucket and time <= tick:
-                break
+        if time + state.interval > now:  # else its bucket lies behind
+            bucket = time // state.interval * state.interval
+            tick = max(now, bucket)
+            if tick > now:
+                index = (tick - state.frame_start + state.frame_step - 1) // state.frame_step
+                tick = state.frame_start + index * state.frame_step
+            else:
+                index = state.frame_index
+            if bucket != state.last_bucket and time <= tick < bucket + state.interval:
+                state.signal_cursor = k
+                return index
         k += 1
     state.signal_cursor = k
-    if k == signals.size:
-        return state.frame_count
-    return index
+    return state.frame_count
 
 
 @rule
@@ -186,7 +189,7 @@ def set_until_row(state: Any, settings: Any, position: Any, timestamps: Any) -> 
 
 @rule
 def start_position(
-    state: Any, settings: Any, trades: Any, events: Any, revisions: Any, timestamps: Any, time: Any
+    state: Any, settings: Any, trades: Any, events: Any, timestamps: Any, time: Any
 ) -> Any:
     """Open the current row at ``time`` and say so; returns whether the caller wants to hear it."""
     position = trades[state.current]
@@ -195,7 +198,6 @@ def start_position(
     state.last_opened_id = position.id
     open_position(position, time)
     set_until_row(state, settings, position, timestamps)
-    write_revision(state, revisions, position)
     return write_event(state, events, time, int64(EventKind.OPENED), 0, position.price_open)
 
 
@@ -436,6 +438,7 @@ def advance(
                     state.current = state.trade_count
                     state.trade_count += 1
                     state.entry_count += 1
+                    write_revision(state, revisions, trades[state.current])
                     chunk = settings.chunk_candles
                     if trades[state.current].was_scheduled:
                         state.scheduled = 1
@@ -446,7 +449,7 @@ def advance(
                     else:
                         state.chunk_end = state.tick_time + (chunk - settings.window) * MINUTE
                         heard = start_position(
-                            state, settings, trades, events, revisions, timestamps, state.tick_time
+                            state, settings, trades, events, timestamps, state.tick_time
                         )
                     if heard:
                         break
@@ -500,7 +503,7 @@ def advance(
                 phase = int64(Phase.NEXT)
                 position.by_command = state.deferred == Deferred.ACTIVATE
                 state.deferred = int64(Deferred.NONE)
-                if start_position(state, settings, trades, events, revisions, timestamps, time):
+                if start_position(state, settings, trades, events, timestamps, time):
                     break
             else:
                 phase = int64(Phase.AFTER_RESTING)

@@ -85,3 +85,14 @@ def rule(function: Function) -> Function:
     """Mark a function that kernels call; it is compiled into each of them and has no cache of its own."""
     compiled: Function = njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
     return compiled
+
+
+def direct(compiled: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled entry point of a kernel, without the dispatcher that looks up types on every call.
+
+    Arguments must have exactly the types of the kernel's signature; that is the caller's promise.
+    """
+    overloads = compiled.overloads  # type: ignore[attr-defined]
+    (overload,) = overloads.values()
+    entry_point: Callable[..., Any] = overload.entry_point
+    return entry_point

@@ -1,7 +1,7 @@
-"""What a series of trades was worth: the one numeric definition of every trade statistic (spec reports.md 6, 7).
+"""What a series of trades was worth: the one numeric definition of every statistic (spec reports.md 6, 7).
 
 Reports, walkers and parameter sweeps all read the vector that :func:`trade_metrics` fills. The kernel
-allocates nothing and releases the GIL: a sweep hands it the same scratch arrays combination after combination.
+allocates nothing and releases the GIL: a sweep hands it the same scratch arrays for every combination.
 Sums are left folds in the order of spec 6.2.
 """
 
@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bkcore.errors import BkError
 from bkcore.jit import f8, i8, kernel, rule
+from bkcore.ordering import take_median, write_close_order
+from bkcore.price_profile import DAY, price_profile
 
 _f8_out = types.Array(types.float64, 1, "C")
 _i8_out = types.Array(types.int64, 1, "C")
@@ -27,11 +29,7 @@ MAXIMUM_TRADES_PER_YEAR: Final = 365.0
 MAXIMUM_YEARLY_PERCENT: Final = 100.0
 RATIO_CLAMP: Final = 1000.0
 EPSILON: Final = 1e-9
-MINIMUM_POINTS: Final = 10
-MINIMUM_CONFIDENCE: Final = 0.30
-NEUTRAL_STEPS: Final = 0.25
 MINUTE: Final = 60_000.0
-DAY: Final = 86_400_000.0
 
 
 class Scope(IntEnum):
@@ -39,16 +37,7 @@ class Scope(IntEnum):
 
     SERIES = 0  # one backtest or live series: rows oldest first
     SYMBOL = 1  # one symbol of a portfolio: rows oldest first
-    POOL = 2  # a whole portfolio: rows symbol after symbol, each newest first; no price profile
-
-
-class Trend(IntEnum):
-    """Direction of the close prices (spec 7), the code behind ``Metric.TREND``."""
-
-    SIDEWAYS = 0
-    NEUTRAL = 1
-    BULLISH = 2
-    BEARISH = 3
+    POOL = 2  # a whole portfolio: rows symbol after symbol, each newest first; no streaks, no price profile
 
 
 class Metric(IntEnum):
@@ -109,97 +98,17 @@ class MetricsError(BkError):
 
 
 @rule
-def write_close_order(close: Any, is_backward: Any, order: Any) -> None:
-    """Indices of the rows by ``close``, stable over the visiting order; uses ``order[: 2 * n]``.
-
-    The rows are visited last to first when ``is_backward``, so that rows which close at the same time stay
-    newest first (spec 6.2). Rows that already rise or strictly fall cost two passes and no sorting.
-    """
-    size = close.size
-    is_rising = True
-    is_falling = True
-    for k in range(size):
-        order[k] = size - 1 - k if is_backward else k
-        if k > 0:
-            if close[order[k]] < close[order[k - 1]]:
-                is_rising = False
-            else:
-                is_falling = False
-    if is_rising:
-        return
-    if is_falling:
-        for k in range(size):
-            order[k] = k if is_backward else size - 1 - k
-        return
-    source = 0
-    target = size
-    width = 1
-    while width < size:
-        for left in range(0, size, 2 * width):
-            middle = min(left + width, size)
-            right = min(left + 2 * width, size)
-            i = left
-            j = middle
-            for k in range(left, right):
-                if i < middle and (j >= right or close[order[source + i]] <= close[order[source + j]]):
-                    order[target + k] = order[source + i]
-                    i += 1
-                else:
-                    order[target + k] = order[source + j]
-                    j += 1
-        source, target = target, source
-        width *= 2
-    if source > 0:
-        for k in range(size):
-            order[k] = order[source + k]
-
-
-@rule
-def take_median(values: Any, size: Any) -> Any:
-    """Median of ``values[:size]`` (size > 0, no NaN), the mean of the two middles for an even size; reorders them."""
-    rank = size // 2
-    low = 0
-    high = size - 1
-    while low < high:
-        first, middle, last = values[low], values[(low + high) // 2], values[high]
-        pivot = max(min(first, middle), min(max(first, middle), last))
-        i = low
-        j = high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if rank <= j:
-            high = j
-        elif rank >= i:
-            low = i
-        else:
-            break
-    if size % 2 == 1:
-        return values[rank]
-    below = values[0]
-    for k in range(1, rank):
-        below = max(below, values[k])
-    return (below + values[rank]) / 2.0
-
-
-@rule
 def mean(total: Any, count: Any) -> Any:
     """``total / count``, NaN for an empty group."""
     return total / count if count > 0 else np.nan
 
 
 @rule
-def clamp(value: Any, low: Any, high: Any) -> Any:
-    """``value`` limited to ``[low, high]``; NaN stays NaN."""
-    if value < low:
-        return low
-    return high if value > high else value
+def clamp_ratio(ratio: Any) -> Any:
+    """``ratio`` limited to +-1000; NaN stays NaN."""
+    if ratio < -RATIO_CLAMP:
+        return -RATIO_CLAMP
+    return RATIO_CLAMP if ratio > RATIO_CLAMP else ratio
 
 
 @rule
@@ -229,10 +138,10 @@ def write_streaks(pnl: Any, is_backward: Any, metrics: Any) -> None:
             losses += 1
             run += value
             longest_loss = max(longest_loss, losses)
-    metrics[int64(Metric.MAX_WIN_STREAK)] = longest_win
-    metrics[int64(Metric.MAX_LOSS_STREAK)] = longest_loss
-    metrics[int64(Metric.AVG_CONSECUTIVE_WIN_PNL)] = mean(win_total, win_runs)
-    metrics[int64(Metric.AVG_CONSECUTIVE_LOSS_PNL)] = mean(loss_total, loss_runs)
+    metrics[Metric.MAX_WIN_STREAK] = longest_win
+    metrics[Metric.MAX_LOSS_STREAK] = longest_loss
+    metrics[Metric.AVG_CONSECUTIVE_WIN_PNL] = mean(win_total, win_runs)
+    metrics[Metric.AVG_CONSECUTIVE_LOSS_PNL] = mean(loss_total, loss_runs)
 
 
 @rule
@@ -259,76 +168,6 @@ def follow_equity(pnl: Any, fall: Any, order: Any) -> Any:
     return equity, (np.nan if math.isnan(equity) else drawdown)
 
 
-@rule
-def write_price_profile(close: Any, price: Any, order: Any, values: Any, metrics: Any) -> None:
-    """Step size, pressure and trend of the close prices in close order (spec 7); at least ten points.
-
-    Points without a positive time or a positive finite price are dropped.
-    """
-    points = ups = downs = 0
-    start = end = int64(0)
-    previous = rise = decline = day_sum = log_sum = 0.0
-    for k in range(close.size):
-        i = order[k]
-        if not (close[i] > 0 and 0.0 < price[i] < np.inf):
-            continue
-        if points == 0:
-            start = close[i]
-        else:
-            step = (price[i] - previous) / previous
-            values[points - 1] = abs(step)
-            if step > 0.0:
-                ups += 1
-                rise += step
-            elif step < 0.0:
-                downs += 1
-                decline -= step
-        end = close[i]
-        previous = price[i]
-        day_sum += (end - start) / DAY
-        log_sum += math.log(previous)
-        points += 1
-    if points < MINIMUM_POINTS:
-        return
-    median_step = take_median(values, points - 1) * 100.0
-    metrics[int64(Metric.MEDIAN_STEP_SIZE)] = median_step
-    is_moving = ups + downs > 0
-    if is_moving:
-        metrics[int64(Metric.BUYER_PRESSURE)] = ups / (ups + downs)
-        metrics[int64(Metric.SELLER_PRESSURE)] = downs / (ups + downs)
-        buyer = rise / (rise + decline)
-        seller = decline / (rise + decline)
-        metrics[int64(Metric.BUYER_STRENGTH)] = buyer
-        metrics[int64(Metric.SELLER_STRENGTH)] = seller
-        metrics[int64(Metric.PRESSURE_IMBALANCE)] = buyer - seller
-    if start == end:
-        return
-    slope = confidence = 0.0
-    if is_moving:
-        mean_day = day_sum / points
-        mean_log = log_sum / points
-        spread_days = spread_logs = product = 0.0
-        for k in range(close.size):
-            i = order[k]
-            if close[i] > 0 and 0.0 < price[i] < np.inf:
-                day = (close[i] - start) / DAY - mean_day
-                log = math.log(price[i]) - mean_log
-                spread_days += day * day
-                spread_logs += log * log
-                product += day * log
-        slope = product / spread_days * 100.0
-        if spread_logs > 0.0:
-            confidence = clamp(product * product / (spread_days * spread_logs), 0.0, 1.0)
-    metrics[int64(Metric.TREND_STRENGTH)] = slope
-    metrics[int64(Metric.TREND_CONFIDENCE)] = confidence
-    trend = int64(Trend.BULLISH) if slope > 0.0 else int64(Trend.BEARISH)
-    if confidence < MINIMUM_CONFIDENCE:
-        trend = int64(Trend.SIDEWAYS)
-    elif abs(slope) < NEUTRAL_STEPS * median_step:
-        trend = int64(Trend.NEUTRAL)
-    metrics[int64(Metric.TREND)] = trend
-
-
 @kernel(types.void(f8, f8, f8, i8, i8, f8, types.int64, _i8_out, _f8_out, _f8_out))
 def trade_metrics(
     pnl: Any,
@@ -347,7 +186,7 @@ def trade_metrics(
     pnl : f8[n]       result of each trade, percent after fees and slippage
     peak, fall : f8[n]   best and worst result on the way, percent; NaN = the trade has none
     pending, close : i8[n]   when the position opened and closed, ms UTC; <= 0 marks a damaged time
-    price : f8[n]     price of the close, quote currency; a point <= 0 or not finite is left out of the profile
+    price : f8[n]     price of the close, quote currency; the profile leaves out a point <= 0 or not finite
     scope : Scope     whose numbers; it also says the order of the rows
     order : i8[>= 2 n], values : f8[>= n]   scratch; ``order[:n]`` holds the rows in close order afterwards
     metrics : f8[len(Metric)]   the answer, indexed by ``Metric``; NaN where a number is not available
@@ -355,11 +194,11 @@ def trade_metrics(
     All columns share one length n, which the caller sees to: nothing is checked here.
     """
     size = pnl.size
-    is_pool = scope == int64(Scope.POOL)
-    is_series = scope == int64(Scope.SERIES)
+    is_pool = scope == Scope.POOL
+    is_series = scope == Scope.SERIES
     metrics[:] = np.nan
     for metric in (Metric.TOTAL_TRADES, Metric.WIN_COUNT, Metric.LOSS_COUNT):
-        metrics[int64(metric)] = 0.0
+        metrics[metric] = 0.0
     if size == 0:
         return
     write_close_order(close, not is_pool, order)
@@ -377,7 +216,7 @@ def trade_metrics(
         result = pnl[i]
         values[k] = result
         total += result
-        # A damaged row of a portfolio counts everywhere but here; the other readers have none or keep its times.
+        # A damaged row of a portfolio counts in everything else; a series has none or keeps its times.
         is_timed = is_series or (pending[i] > 0 and close[i] > 0)
         duration = (close[i] - pending[i]) / MINUTE
         if is_timed:
@@ -411,29 +250,30 @@ def trade_metrics(
     decisive = win_count + loss_count
     average_win = mean(win_total, win_count)
     average_loss = mean(loss_total, loss_count)
-    metrics[int64(Metric.TOTAL_TRADES)] = size
-    metrics[int64(Metric.WIN_COUNT)] = win_count
-    metrics[int64(Metric.LOSS_COUNT)] = loss_count
+    metrics[Metric.TOTAL_TRADES] = size
+    metrics[Metric.WIN_COUNT] = win_count
+    metrics[Metric.LOSS_COUNT] = loss_count
     if decisive > 0:
-        metrics[int64(Metric.WIN_RATE)] = (win_count / decisive) * 100.0
+        metrics[Metric.WIN_RATE] = (win_count / decisive) * 100.0
     elif is_series:
-        metrics[int64(Metric.WIN_RATE)] = 0.0
-    metrics[int64(Metric.TOTAL_PNL)] = total
-    metrics[int64(Metric.AVG_PNL)] = average
-    metrics[int64(Metric.AVG_WIN)] = average_win
-    metrics[int64(Metric.AVG_LOSS)] = average_loss
+        metrics[Metric.WIN_RATE] = 0.0
+    metrics[Metric.TOTAL_PNL] = total
+    metrics[Metric.AVG_PNL] = average
+    metrics[Metric.AVG_WIN] = average_win
+    metrics[Metric.AVG_LOSS] = average_loss
     if win_count > 0 and abs(loss_total) > EPSILON:
-        metrics[int64(Metric.PROFIT_FACTOR)] = win_total / abs(loss_total)
-    metrics[int64(Metric.AVG_PEAK_PNL)] = mean(peak_total, peak_count)
-    metrics[int64(Metric.AVG_FALL_PNL)] = mean(fall_total, fall_count)
-    metrics[int64(Metric.PEAK_PROFIT_PNL)] = highest
-    metrics[int64(Metric.MAX_DRAWDOWN_PNL)] = lowest
-    metrics[int64(Metric.AVG_DURATION)] = mean(minutes, timed)
-    metrics[int64(Metric.AVG_WIN_DURATION)] = mean(win_minutes, timed_wins)
-    metrics[int64(Metric.AVG_LOSS_DURATION)] = mean(loss_minutes, timed_losses)
-    write_streaks(pnl, not is_series, metrics)
+        metrics[Metric.PROFIT_FACTOR] = win_total / abs(loss_total)
+    metrics[Metric.AVG_PEAK_PNL] = mean(peak_total, peak_count)
+    metrics[Metric.AVG_FALL_PNL] = mean(fall_total, fall_count)
+    metrics[Metric.PEAK_PROFIT_PNL] = highest
+    metrics[Metric.MAX_DRAWDOWN_PNL] = lowest
+    metrics[Metric.AVG_DURATION] = mean(minutes, timed)
+    metrics[Metric.AVG_WIN_DURATION] = mean(win_minutes, timed_wins)
+    metrics[Metric.AVG_LOSS_DURATION] = mean(loss_minutes, timed_losses)
+    if not is_pool:
+        write_streaks(pnl, not is_series, metrics)
     equity, drawdown = follow_equity(pnl, fall, order)
-    metrics[int64(Metric.MAX_DRAWDOWN)] = drawdown
+    metrics[Metric.MAX_DRAWDOWN] = drawdown
 
     if size >= MINIMUM_TRADES:
         squares = 0.0
@@ -441,36 +281,38 @@ def trade_metrics(
             squares += (values[k] - average) * (values[k] - average)
         deviation = math.sqrt(squares / (size - 1))
         sharpe = average / deviation if deviation > EPSILON else np.nan
-        metrics[int64(Metric.STD_DEV)] = deviation
-        metrics[int64(Metric.SHARPE_RATIO)] = sharpe
+        metrics[Metric.STD_DEV] = deviation
+        metrics[Metric.SHARPE_RATIO] = sharpe
         downside_deviation = math.sqrt(downside / size)
         if downside_deviation > EPSILON:
-            metrics[int64(Metric.SORTINO_RATIO)] = average / downside_deviation
+            metrics[Metric.SORTINO_RATIO] = average / downside_deviation
         mean_win = average_win if win_count > 0 else 0.0
         mean_loss = average_loss if loss_count > 0 else 0.0
-        has_ratio = win_count > 0 or scope != int64(Scope.SYMBOL)
+        has_ratio = win_count > 0 or scope != Scope.SYMBOL
         if has_ratio and abs(mean_loss) > EPSILON:
-            metrics[int64(Metric.CERTAINTY_RATIO)] = mean_win / abs(mean_loss)
+            metrics[Metric.CERTAINTY_RATIO] = mean_win / abs(mean_loss)
         if decisive > 0 or is_series:
-            metrics[int64(Metric.EXPECTANCY)] = (win_count / size) * mean_win + (loss_count / size) * mean_loss
+            metrics[Metric.EXPECTANCY] = (win_count / size) * mean_win + (loss_count / size) * mean_loss
         if equity > 0.0 and drawdown > 0.0:
             recovery = (equity - 1.0) * 100.0 / drawdown
-            metrics[int64(Metric.RECOVERY_FACTOR)] = clamp(recovery, -RATIO_CLAMP, RATIO_CLAMP)
+            metrics[Metric.RECOVERY_FACTOR] = clamp_ratio(recovery)
         days = (last - first) / DAY
         frequency = size / days * 365.0
         if days >= MINIMUM_DAYS and frequency <= MAXIMUM_TRADES_PER_YEAR:
-            metrics[int64(Metric.TRADES_PER_YEAR)] = frequency
-            metrics[int64(Metric.ANNUALIZED_SHARPE_RATIO)] = sharpe * math.sqrt(frequency)
-            yearly = (equity ** (frequency / size) - 1.0) * 100.0 if equity > 0.0 else -100.0
+            metrics[Metric.TRADES_PER_YEAR] = frequency
+            metrics[Metric.ANNUALIZED_SHARPE_RATIO] = sharpe * math.sqrt(frequency)
+            yearly = -100.0 if equity == 0.0 else (equity ** (frequency / size) - 1.0) * 100.0
             if abs(yearly) <= MAXIMUM_YEARLY_PERCENT:
-                metrics[int64(Metric.EXPECTED_YEARLY_RETURNS)] = yearly
+                metrics[Metric.EXPECTED_YEARLY_RETURNS] = yearly
                 if drawdown > 0.0:
-                    metrics[int64(Metric.CALMAR_RATIO)] = clamp(yearly / drawdown, -RATIO_CLAMP, RATIO_CLAMP)
+                    metrics[Metric.CALMAR_RATIO] = clamp_ratio(yearly / drawdown)
 
     if not math.isnan(total):
-        metrics[int64(Metric.MEDIAN_PNL)] = take_median(values, size)
+        metrics[Metric.MEDIAN_PNL] = take_median(values, size)
     if not is_pool:
-        write_price_profile(close, price, order, values, metrics)
+        profile = price_profile(close, price, order, values)
+        for k in range(len(profile)):
+            metrics[int64(Metric.MEDIAN_STEP_SIZE) + k] = profile[k]
     for k in range(metrics.size):
         if not math.isfinite(metrics[k]):
             metrics[k] = np.nan
@@ -490,18 +332,17 @@ def measure(
     Takes the columns of that kernel (n values each), returns f8[len(Metric)].
     Raises :class:`MetricsError` when the columns differ in length.
     """
-    floats = [np.ascontiguousarray(c, np.float64) for c in (pnl_percent, peak_percent, fall_percent, close_price)]
-    times = [np.ascontiguousarray(column, np.int64) for column in (pending_at, close_timestamp)]
-    sizes = [column.shape for column in (*floats, *times)]
-    if len(set(sizes)) > 1 or len(sizes[0]) != 1:
+    columns = (pnl_percent, peak_percent, fall_percent, close_price)
+    pnl, peak, fall, price = (np.ascontiguousarray(column, np.float64) for column in columns)
+    pending = np.ascontiguousarray(pending_at, np.int64)
+    close = np.ascontiguousarray(close_timestamp, np.int64)
+    shapes = [column.shape for column in (pnl, peak, fall, pending, close, price)]
+    if len(set(shapes)) > 1 or pnl.ndim != 1:
         raise MetricsError(
-            f"trade columns must be one-dimensional and equally long, got shapes {sizes}",
+            f"trade columns must be one-dimensional and equally long, got shapes {shapes}",
             hint="pass one value per trade in every column; NaN stands for a missing peak or fall",
         )
-    size = sizes[0][0]
+    order, values = np.empty(2 * pnl.size, np.int64), np.empty(pnl.size)
     metrics = np.empty(len(Metric))
-    pnl, peak, fall, price = floats
-    trade_metrics(
-        pnl, peak, fall, *times, price, int(scope), np.empty(2 * size, np.int64), np.empty(size), metrics
-    )
+    trade_metrics(pnl, peak, fall, pending, close, price, int(scope), order, values, metrics)
     return metrics

@@ -112,17 +112,10 @@ REVISION = np.dtype(
     align=True,
 )
 
-#: A row of the event log: what happened when, at which price. ``code`` is the level or the reason. A rejected
-#: candidate has its signal row in ``trade`` and its violations in ``revision``.
+#: A row of the event log: what happened when, at which price, to which revision of which trade. ``code`` is the
+#: level or the reason. A rejected candidate has its signal row in ``revision``.
 EVENT = np.dtype(
-    [
-        ("time", _i),
-        ("price", _f),
-        ("trade", np.int32),
-        ("revision", np.int32),
-        ("kind", _b),
-        ("code", _b),
-    ],
+    [("time", _i), ("price", _f), ("revision", np.int32), ("kind", _b), ("code", _b)],
     align=True,
 )
 
@@ -153,6 +146,7 @@ STATE = np.dtype(
         ("revision_count", _i),
         ("listen", _i),
         ("rejected_count", _i),
+        ("violations", _i),
         ("tick_price", _f),
         ("progress", _f),
         ("take_profit_percent", _f),
