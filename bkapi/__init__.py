@@ -1,1 +1,236 @@
-"""Documented Python API over the numeric core."""
+"""Documented Python API over the numeric core.
+
+Names are imported when first used, so that ``import bkapi`` and the command line start at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+#: Where each public name lives. ``__init__.pyi`` says the same to type checkers; a test compares the two.
+_HOMES: dict[str, tuple[str, ...]] = {
+    "bkapi.backtest": (
+        "BackgroundRun",
+        "Backtest",
+        "BacktestUtils",
+        "FinishedRun",
+    ),
+    "bkapi.config": (
+        "get_config",
+        "get_default_config",
+        "set_config",
+    ),
+    "bkapi.context": (
+        "begin_context",
+        "begin_time",
+        "get_context",
+        "get_date",
+        "get_mode",
+        "get_symbol",
+        "get_timestamp",
+        "has_trade_context",
+        "run_in_mock_context",
+    ),
+    "bkapi.errors": (
+        "AlreadyExistsError",
+        "BkError",
+        "ConfigError",
+        "ContextError",
+        "FatalError",
+        "MomentError",
+        "NotRegisteredError",
+        "SchemaError",
+        "SignalError",
+        "UnknownNameError",
+    ),
+    "bkapi.events": (
+        "emitters",
+        "listen_active_ping",
+        "listen_active_ping_once",
+        "listen_active_ping_per_signal",
+        "listen_after_end",
+        "listen_after_end_once",
+        "listen_backtest_progress",
+        "listen_before_start",
+        "listen_before_start_once",
+        "listen_breakeven_available",
+        "listen_breakeven_available_once",
+        "listen_breakeven_available_per_signal",
+        "listen_check",
+        "listen_done_backtest",
+        "listen_done_backtest_once",
+        "listen_done_live",
+        "listen_done_live_once",
+        "listen_done_walker",
+        "listen_done_walker_once",
+        "listen_error",
+        "listen_exit",
+        "listen_highest_profit",
+        "listen_highest_profit_once",
+        "listen_highest_profit_per_signal",
+        "listen_idle_ping",
+        "listen_idle_ping_once",
+        "listen_max_drawdown",
+        "listen_max_drawdown_once",
+        "listen_max_drawdown_per_signal",
+        "listen_order_continue",
+        "listen_order_fill",
+        "listen_order_reject",
+        "listen_order_schedule",
+        "listen_order_schedule_per_signal",
+        "listen_order_stop",
+        "listen_partial_loss_available",
+        "listen_partial_loss_available_once",
+        "listen_partial_loss_available_per_signal",
+        "listen_partial_profit_available",
+        "listen_partial_profit_available_once",
+        "listen_partial_profit_available_per_signal",
+        "listen_pause",
+        "listen_pause_once",
+        "listen_performance",
+        "listen_risk",
+        "listen_risk_once",
+        "listen_schedule_ping",
+        "listen_schedule_ping_once",
+        "listen_schedule_ping_per_signal",
+        "listen_signal",
+        "listen_signal_backtest",
+        "listen_signal_backtest_once",
+        "listen_signal_backtest_per_signal",
+        "listen_signal_event",
+        "listen_signal_event_once",
+        "listen_signal_event_per_signal",
+        "listen_signal_live",
+        "listen_signal_live_once",
+        "listen_signal_live_per_signal",
+        "listen_signal_notify",
+        "listen_signal_notify_once",
+        "listen_signal_notify_per_signal",
+        "listen_signal_once",
+        "listen_signal_per_signal",
+        "listen_strategy_commit",
+        "listen_strategy_commit_once",
+        "listen_strategy_commit_per_signal",
+        "listen_sync",
+        "listen_validation",
+        "listen_walker",
+        "listen_walker_complete",
+        "listen_walker_once",
+        "listen_walker_progress",
+    ),
+    "bkapi.exchange": (
+        "CandleRequestError",
+        "get_average_price",
+        "get_candles",
+        "get_close_price",
+    ),
+    "bkapi.payloads": (
+        "BacktestProgressEvent",
+        "DoneEvent",
+        "ExtremeEvent",
+        "IdlePingEvent",
+        "LevelEvent",
+        "LifecycleEvent",
+        "OrderCheckEvent",
+        "OrderContinueEvent",
+        "OrderEvent",
+        "OrderFillEvent",
+        "OrderRejectEvent",
+        "OrderStopEvent",
+        "OrderSyncEvent",
+        "PauseEvent",
+        "PerformanceEvent",
+        "PingEvent",
+        "RiskEvent",
+        "ScheduleEvent",
+        "SignalEvent",
+        "SignalInfoEvent",
+        "StrategyCommitEvent",
+        "WalkerCompleteEvent",
+        "WalkerEvent",
+        "WalkerProgressEvent",
+        "WalkerStopEvent",
+    ),
+    "bkapi.position": (
+        "Position",
+    ),
+    "bkapi.registry": (
+        "add_exchange",
+        "add_exchange_schema",
+        "add_frame",
+        "add_frame_schema",
+        "add_strategy",
+        "add_strategy_schema",
+        "get_exchange_schema",
+        "get_frame_schema",
+        "get_strategy_schema",
+        "list_exchange_schema",
+        "list_frame_schema",
+        "list_strategy_schema",
+        "override_exchange_schema",
+        "override_frame_schema",
+        "override_strategy_schema",
+        "validate",
+    ),
+    "bkapi.reports": (
+        "Breakeven",
+        "Heat",
+        "HighestProfit",
+        "MaxDrawdown",
+        "Partial",
+        "Schedule",
+        "Strategy",
+    ),
+    "bkapi.schemas": (
+        "ExchangeCallbacks",
+        "ExchangeSchema",
+        "FrameCallbacks",
+        "FrameSchema",
+        "StrategyCallbacks",
+        "StrategySchema",
+    ),
+    "bkapi.signals": (
+        "ActiveResult",
+        "CancelledResult",
+        "ClosedResult",
+        "EntryRecord",
+        "IdleResult",
+        "OpenedResult",
+        "PartialRecord",
+        "PeakRecord",
+        "PnlRecord",
+        "PublicSignal",
+        "ScheduledResult",
+        "TickResult",
+        "WaitingResult",
+    ),
+    "bkapi.sweep": (
+        "SweepResult",
+        "sweep_brackets",
+    ),
+    "bkcore.candles": (
+        "CandleFrame",
+    ),
+    "bkcore.synthetic": (
+        "generate",
+    ),
+    "bkapi.start": ("reset",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - made from the table
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        module = _HOME_OF[name]
+    except KeyError:
+        raise AttributeError(f"module 'bkapi' has no attribute {name!r}") from None
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -75,7 +75,9 @@ def write_rejection(state: Any, events: Any, found: Any) -> Any:
 
 @rule
 def write_revision(state: Any, revisions: Any, position: Any) -> None:
-    """Append how the position looks from now on."""
+    """Append how the position looks from now on; a row remembers its first revision."""
+    if position.status == Status.RESTING:
+        position.revision = state.revision_count
     revision = revisions[state.revision_count]
     revision.effective_open = position.effective_open
     revision.take_profit = position.active_take

@@ -46,7 +46,7 @@ def violations(
     """Everything that is wrong with a signal, as bits of ``Violation`` (spec engine.md 6.1 - 6.3; deviation 7)."""
     if not resting and not is_price(price):
         return int64(Violation.CURRENT_PRICE)
-    found = 0
+    found: Any = 0
     if side == Side.UNKNOWN:
         found |= int64(Violation.POSITION)
     if side == Side.LONG and settings.long_enabled == 0:

@@ -89,6 +89,15 @@ class Metric(IntEnum):
     TREND_CONFIDENCE = 40
 
 
+#: The metrics that count something: 0, not NaN, without trades.
+COUNTS: Final = (
+    Metric.TOTAL_TRADES,
+    Metric.WIN_COUNT,
+    Metric.LOSS_COUNT,
+    Metric.MAX_WIN_STREAK,
+    Metric.MAX_LOSS_STREAK,
+)
+
 #: Field name of each place of the metric vector.
 METRIC_NAMES: Final = tuple(metric.name.lower() for metric in Metric)
 
@@ -145,6 +154,35 @@ def write_streaks(pnl: Any, is_backward: Any, metrics: Any) -> None:
 
 
 @rule
+def write_durations(
+    pnl: Any, pending: Any, close: Any, is_backward: Any, is_whole: Any, metrics: Any
+) -> None:
+    """Mean minutes from opening to close, of all trades, of the wins and of the losses.
+
+    Unless ``is_whole``, a row with a damaged time is left out: a portfolio counts it in all other numbers,
+    a series has no such row or takes its times as they are (spec 6.3).
+    """
+    size = pnl.size
+    count = wins = losses = 0
+    total = win_total = loss_total = 0.0
+    for k in range(size):
+        i = size - 1 - k if is_backward else k
+        if is_whole or (pending[i] > 0 and close[i] > 0):
+            minutes = (close[i] - pending[i]) / MINUTE
+            total += minutes
+            count += 1
+            if pnl[i] > 0.0:
+                win_total += minutes
+                wins += 1
+            elif pnl[i] < 0.0:
+                loss_total += minutes
+                losses += 1
+    metrics[Metric.AVG_DURATION] = mean(total, count)
+    metrics[Metric.AVG_WIN_DURATION] = mean(win_total, wins)
+    metrics[Metric.AVG_LOSS_DURATION] = mean(loss_total, losses)
+
+
+@rule
 def follow_equity(pnl: Any, fall: Any, order: Any) -> Any:
     """Mark-to-market equity of full compounding from 1 (spec 6.5).
 
@@ -197,16 +235,14 @@ def trade_metrics(
     is_pool = scope == Scope.POOL
     is_series = scope == Scope.SERIES
     metrics[:] = np.nan
-    for metric in (Metric.TOTAL_TRADES, Metric.WIN_COUNT, Metric.LOSS_COUNT):
-        metrics[metric] = 0.0
     if size == 0:
+        for count in COUNTS:
+            metrics[count] = 0.0
         return
     write_close_order(close, not is_pool, order)
 
     win_count = loss_count = peak_count = fall_count = 0
-    timed = timed_wins = timed_losses = 0
     total = win_total = loss_total = downside = peak_total = fall_total = 0.0
-    minutes = win_minutes = loss_minutes = 0.0
     highest = -np.inf
     lowest = np.inf
     first = pending[0]
@@ -216,25 +252,13 @@ def trade_metrics(
         result = pnl[i]
         values[k] = result
         total += result
-        # A damaged row of a portfolio counts in everything else; a series has none or keeps its times.
-        is_timed = is_series or (pending[i] > 0 and close[i] > 0)
-        duration = (close[i] - pending[i]) / MINUTE
-        if is_timed:
-            minutes += duration
-            timed += 1
         if result > 0.0:
             win_count += 1
             win_total += result
-            if is_timed:
-                win_minutes += duration
-                timed_wins += 1
         elif result < 0.0:
             loss_count += 1
             loss_total += result
             downside += result * result
-            if is_timed:
-                loss_minutes += duration
-                timed_losses += 1
         if not math.isnan(peak[i]):
             peak_count += 1
             peak_total += peak[i]
@@ -267,9 +291,7 @@ def trade_metrics(
     metrics[Metric.AVG_FALL_PNL] = mean(fall_total, fall_count)
     metrics[Metric.PEAK_PROFIT_PNL] = highest
     metrics[Metric.MAX_DRAWDOWN_PNL] = lowest
-    metrics[Metric.AVG_DURATION] = mean(minutes, timed)
-    metrics[Metric.AVG_WIN_DURATION] = mean(win_minutes, timed_wins)
-    metrics[Metric.AVG_LOSS_DURATION] = mean(loss_minutes, timed_losses)
+    write_durations(pnl, pending, close, not is_pool, is_series, metrics)
     if not is_pool:
         write_streaks(pnl, not is_series, metrics)
     equity, drawdown = follow_equity(pnl, fall, order)

@@ -58,6 +58,7 @@ POSITION = np.dtype(
     [
         ("signal", _i),
         ("id", _i),
+        ("revision", _i),
         ("scheduled_at", _i),
         ("pending_at", _i),
         ("ended_at", _i),
@@ -132,7 +133,6 @@ STATE = np.dtype(
         ("last_bucket", _i),
         ("last_opened_id", _i),
         ("tick_time", _i),
-        
         ("signal_cursor", _i),
         ("candidate", _i),
         ("current", _i),

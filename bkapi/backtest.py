@@ -1,0 +1,328 @@
+"""How a strategy is run over history: ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from bkapi import config
+from bkapi.context import ExecutionContext, MethodContext, iterate_in_context
+from bkapi.coroutines import settle
+from bkapi.errors import BkError, FatalError, SchemaError
+from bkapi.events import emitters, report_error
+from bkapi.exchange import check_covers, client_of
+from bkapi.moments import from_ms, this_minute_ms
+from bkapi.payloads import DoneEvent, LifecycleEvent
+from bkapi.registry import frames, strategies
+from bkapi.schemas import FrameSchema, StrategySchema
+from bkapi.signals import CancelledResult, ClosedResult, OpenedResult, ScheduledResult, TickResult
+from bkapi.strategy import StrategyRun
+from bkcore.intervals import INTERVAL_MINUTES, STRATEGY_INTERVALS, interval_step_ms
+from bkcore.market import Market
+from bkcore.run import Driver, Frame, Run
+from bkcore.settings import EngineSettings
+from bkcore.signals import SignalTable, bind_signals
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bkapi.statistics_records import BacktestStatistics
+
+#: What ``Backtest.run`` yields.
+BacktestResult = ScheduledResult | OpenedResult | ClosedResult | CancelledResult
+Context = Mapping[str, str]
+Status = Literal["ready", "pending", "fulfilled", "rejected"]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run leaves behind; the frames are made when asked for."""
+
+    symbol: str
+    names: MethodContext
+    run: Run = field(repr=False)
+    settings: EngineSettings = field(repr=False)
+    strategy_run: StrategyRun = field(repr=False)
+
+    @property
+    def trades(self) -> pl.DataFrame:
+        """A row per position and resting order, see :func:`bkcore.event_log.trades_frame`."""
+        from bkcore.event_log import trades_frame
+
+        return trades_frame(self.run)
+
+    @property
+    def events(self) -> pl.DataFrame:
+        """The event log, see :func:`bkcore.event_log.events_frame`."""
+        from bkcore.event_log import events_frame
+
+        return events_frame(self.run)
+
+
+#: The newest run of each context, for ``get_data`` and the reports.
+finished: dict[tuple[str, str, str, str], FinishedRun] = {}
+
+
+def prepare(symbol: str, context: Context, *, source: str, driver: Driver = "skip") -> StrategyRun:
+    """Look up and check everything that a run needs, and stand before its first tick.
+
+    Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and
+    :class:`FatalError` when the frame is empty or its candles are missing.
+    """
+    names = _names(context)
+    strategy = strategies.get(names.strategy_name, source)
+    client = client_of(names.exchange_name, source)
+    frame = timeframe(frames.get(names.frame_name, source))
+    if strategy.interval not in STRATEGY_INTERVALS:
+        raise SchemaError(
+            "strategy",
+            f"unknown interval {strategy.interval!r} of strategy_name={names.strategy_name!r}.",
+            field="interval",
+            hint=f"known intervals: {', '.join(STRATEGY_INTERVALS)}.",
+        )
+    settings = EngineSettings.from_config(config.get_config())
+    first = frame.start_ms - settings.average_candles * settings.step_ms
+    market = client.market(symbol, first, frame.end_ms + 2 * settings.step_ms)
+    check_covers(market, symbol, first, frame.end_ms - settings.step_ms)
+    table = signal_table(strategy, market, symbol)
+    return StrategyRun(symbol, names, strategy, market, frame, settings, table=table, driver=driver)
+
+
+def timeframe(schema: FrameSchema) -> Frame:
+    """Ticks of a frame up to now; raises :class:`FatalError` for an unknown interval or an empty range."""
+    if schema.interval not in INTERVAL_MINUTES:
+        raise FatalError(
+            f"ClientFrame unknown interval: {schema.interval}", hint=f"known: {', '.join(INTERVAL_MINUTES)}."
+        )
+    end = min(schema.end_ms, this_minute_ms())
+    frame = Frame.between(schema.start_ms, end, interval_step_ms(schema.interval))
+    if frame.count == 0:
+        raise FatalError(
+            f"ClientFrame {schema.frame_name}: empty timeframe range. startDate={schema.start_date.isoformat()} "
+            f"must not exceed effective endDate={from_ms(end).isoformat()}",
+            hint="let the frame start before it ends, and in the past.",
+        )
+    return frame
+
+
+def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> SignalTable | None:
+    """Candidates of a vectorized strategy: its ``signals`` function applied to all candles; None without one.
+
+    The function gets the candle columns and ``closed_at`` (ms UTC): the moment from which a candle is known, so the
+    earliest ``timestamp`` of a signal that looks at it. It may take ``params`` by name.
+    """
+    if strategy.signals is None:
+        return None
+    import polars as pl
+
+    candles = pl.DataFrame(
+        {
+            "timestamp": market.timestamps,
+            "open": market.open,
+            "high": market.high,
+            "low": market.low,
+            "close": market.close,
+            "volume": market.volume,
+        }
+    ).with_columns(closed_at=pl.col("timestamp") + market.step_ms)
+    frame = settle(strategy.signals(candles, **strategy.params))
+    return bind_signals(frame, symbol, interval_step_ms(strategy.interval))
+
+
+def _names(context: Context) -> MethodContext:
+    try:
+        return MethodContext(context["strategy_name"], context["exchange_name"], context["frame_name"])
+    except (KeyError, TypeError) as error:
+        raise SchemaError(
+            "context",
+            f"missing {error.args[0] if isinstance(error, KeyError) else 'fields'} in {context!r}.",
+            hint='give {"strategy_name": ..., "exchange_name": ..., "frame_name": ...}.',
+        ) from None
+
+
+class BackgroundRun:
+    """A backtest in a thread of its own. Calling it asks the run to stop after the open position.
+
+    ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected.
+    """
+
+    def __init__(self, strategy_run: StrategyRun, results: Generator[BacktestResult, None, None]) -> None:
+        self.status: Status = "pending"
+        self.error: Exception | None = None
+        self.symbol = strategy_run.symbol
+        self.names = strategy_run.names
+        self._run = strategy_run
+        self._results = results
+        self._thread = threading.Thread(target=self._work, name=f"bk-backtest-{self.symbol}", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            for _ in self._results:
+                pass
+            self.status = "fulfilled"
+            emitters.done_backtest_subject.emit(
+                DoneEvent(
+                    symbol=self.symbol,
+                    strategy_name=self.names.strategy_name,
+                    exchange_name=self.names.exchange_name,
+                    frame_name=self.names.frame_name,
+                    backtest=True,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: exit_emitter tells
+            self.status = "rejected"
+            self.error = error
+            emitters.exit_emitter.emit(error)
+
+    def __call__(self) -> None:
+        self._run.stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end; True when it has come within ``timeout`` seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def __repr__(self) -> str:
+        return f"BackgroundRun({self.symbol}, {self.names.strategy_name!r}, {self.status})"
+
+
+class BacktestUtils:
+    """Run strategies over history; the singleton is ``Backtest``."""
+
+    def __init__(self) -> None:
+        self._background: dict[tuple[str, str, str, str], BackgroundRun] = {}
+
+    def run(
+        self, symbol: str, context: Context, *, driver: Driver = "skip"
+    ) -> Generator[BacktestResult, None, None]:
+        """Backtest a registered strategy and yield what opens, closes and is cancelled, as it happens.
+
+        context   ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``
+        driver    how candles are visited: ``skip`` jumps over quiet ones, ``run`` visits each, ``step`` stops at
+                  each; the results are the same
+
+        Names are checked at the call. Raises :class:`UnknownNameError`, :class:`FatalError` when candles are
+        missing, and whatever ``on_write`` raises (spec engine.md 4.2).
+        """
+        return self._start(symbol, context, source="Backtest.run", driver=driver)[1]
+
+    def _start(
+        self, symbol: str, context: Context, *, source: str, driver: Driver = "skip"
+    ) -> tuple[StrategyRun, Generator[BacktestResult, None, None]]:
+        strategy_run = prepare(symbol, context, source=source, driver=driver)
+        names = strategy_run.names
+        key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
+        finished.pop(key, None)
+
+        def results() -> Generator[BacktestResult, None, None]:
+            self._tell_lifecycle(strategy_run, start=True)
+            try:
+                for result in strategy_run.results():
+                    assert not isinstance(result, _NEVER_YIELDED)
+                    yield result
+            finally:
+                finished[key] = FinishedRun(symbol, names, strategy_run.run, strategy_run.settings, strategy_run)
+            self._tell_lifecycle(strategy_run, start=False)
+
+        moment = ExecutionContext(symbol, strategy_run.frame.start_ms, True)
+        return strategy_run, iterate_in_context(results(), names=names, moment=moment)
+
+    def _tell_lifecycle(self, strategy_run: StrategyRun, *, start: bool) -> None:
+        channel = emitters.before_start_subject if start else emitters.after_end_subject
+        if emitters.progress_backtest_emitter.listeners and not start:
+            emitters.progress_backtest_emitter.emit(
+                strategy_run.progress(strategy_run.frame.count, strategy_run.frame.count)
+            )
+        if not channel.listeners:
+            return
+        from bkapi.exchange import get_average_price
+
+        names = strategy_run.names
+        state = strategy_run.run.state[0]
+        when = strategy_run.frame.start_ms if start else int(state["tick_time"])
+        try:
+            strategy_run._now(when)
+            channel.emit(
+                LifecycleEvent(
+                    symbol=strategy_run.symbol,
+                    strategy_name=names.strategy_name,
+                    exchange_name=names.exchange_name,
+                    frame_name=names.frame_name,
+                    backtest=True,
+                    timestamp=when,
+                    current_price=get_average_price(strategy_run.symbol),
+                    when=from_ms(when),
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - reported and ignored, as documented (spec engine.md 4.2)
+            report_error(error, channel.name)
+
+    def background(self, symbol: str, context: Context) -> BackgroundRun:
+        """The same run in a thread; the returned handle stops it when called, and can be waited for.
+
+        Raises :class:`BkError` while a background run of the same context is pending.
+        """
+        names = _names(context)
+        key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
+        known = self._background.get(key)
+        if known is not None and known.status == "pending":
+            raise BkError(
+                f"Backtest.background is already running for symbol={symbol} strategyName={names.strategy_name} "
+                f"exchangeName={names.exchange_name} frameName={names.frame_name}",
+                hint="wait for it (handle.wait()) or stop it (handle()).",
+            )
+        handle = BackgroundRun(*self._start(symbol, context, source="Backtest.background"))
+        self._background[key] = handle
+        return handle
+
+    def stop(self, symbol: str, context: Context) -> None:
+        """Ask the background run of this context to stop: no new signals, the open position is carried to its end."""
+        names = _names(context)
+        known = self._background.get((symbol, names.strategy_name, names.exchange_name, names.frame_name))
+        if known is not None:
+            known()
+
+    def list(self) -> list[dict[str, str]]:
+        """Background runs: ``symbol``, ``strategy_name``, ``exchange_name``, ``frame_name`` and ``status``."""
+        return [
+            {
+                "symbol": handle.symbol,
+                "strategy_name": handle.names.strategy_name,
+                "exchange_name": handle.names.exchange_name,
+                "frame_name": handle.names.frame_name,
+                "status": handle.status,
+            }
+            for handle in self._background.values()
+        ]
+
+    def last_run(self, symbol: str, context: Context) -> FinishedRun:
+        """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before."""
+        names = _names(context)
+        key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
+        if key not in finished:
+            raise FatalError(
+                f"no finished backtest of {names.strategy_name!r} on {symbol} in frame {names.frame_name!r}.",
+                hint="consume Backtest.run(symbol, context) first.",
+            )
+        return finished[key]
+
+    def get_data(self, symbol: str, context: Context) -> BacktestStatistics:
+        """Statistics of the newest run of this context (spec reports.md 6)."""
+        from bkapi.reports import backtest_data
+
+        return backtest_data(symbol, context)
+
+    def clear(self) -> None:
+        """Forget finished and background runs."""
+        self._background.clear()
+        finished.clear()
+
+
+_NEVER_YIELDED = tuple(
+    kind for kind in TickResult.__args__ if kind not in (ScheduledResult, OpenedResult, ClosedResult, CancelledResult)
+)
+
+Backtest = BacktestUtils()

@@ -1,0 +1,231 @@
+"""What an event channel is: listeners called in order, on a snapshot, with clear rules for errors.
+
+Semantics: spec adapters-and-events.md 1.1 and 1.2.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from bkapi.coroutines import settle
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+#: What becomes of the first error that the listeners of an emission raised: ``on_error(error, name)``.
+OnError: TypeAlias = Callable[[Exception, str], None]
+
+
+def log_error(error: Exception, source: str) -> None:
+    """Log and swallow, so that errors about errors cannot chase each other."""
+    logger.warning("%s: a listener failed: %s", source, error, exc_info=error)
+
+
+class Subscription(Generic[T]):
+    """One listener of one channel; calling it unsubscribes, once or more often."""
+
+    __slots__ = ("_channel", "active", "fn")
+
+    def __init__(self, channel: Channel[T], fn: Callable[[T], object]) -> None:
+        self._channel = channel
+        self.fn = fn
+        self.active = True
+
+    def __call__(self) -> None:
+        self.active = False
+        self._channel._drop_inactive()
+
+
+class Channel(Generic[T]):
+    """A subject: ``emit(payload)`` calls every listener and returns after the last one.
+
+    ``listeners`` is empty while nobody listens: an emitter tests it before it makes a payload. The set of
+    listeners is the one at the start of an emission, less those removed meanwhile. A listener may be a
+    coroutine function. When listeners raise, the others still run; then the first error is raised by
+    ``emit``, or given to ``on_error`` where there is one. Later errors are logged.
+    """
+
+    __slots__ = ("listeners", "name", "on_error")
+
+    _changes = threading.Lock()
+
+    def __init__(self, name: str = "", *, on_error: OnError | None = None) -> None:
+        self.name = name
+        self.on_error = on_error
+        self.listeners: tuple[Subscription[T], ...] = ()
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.name = name
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether at least one listener is attached."""
+        return bool(self.listeners)
+
+    def subscribe(self, fn: Callable[[T], object]) -> Subscription[T]:
+        """Attach ``fn``; the returned callable detaches it."""
+        return self.attach(Subscription(self, fn))
+
+    def attach(self, subscription: Subscription[T]) -> Subscription[T]:
+        """Attach a subscription made before, for listeners that refer to their own."""
+        with self._changes:
+            self.listeners = (*self.listeners, subscription)
+        return subscription
+
+    def once(self, fn: Callable[[T], object]) -> Subscription[T]:
+        """Attach ``fn`` for the next payload only."""
+        return self._once(None, fn)
+
+    def filter(self, predicate: Callable[[T], bool]) -> Filtered[T]:
+        """The payloads that ``predicate`` accepts: ``channel.filter(test).connect(fn)``."""
+        return Filtered(self, predicate)
+
+    def to_future(self) -> Future[T]:
+        """A future of the next payload: ``.result()`` waits for it, ``asyncio.wrap_future`` awaits it."""
+        future: Future[T] = Future()
+        self.once(future.set_result)
+        return future
+
+    def emit(self, payload: T) -> None:
+        """Hand ``payload`` to every listener in subscription order."""
+        first: Exception | None = None
+        for subscription in self.listeners:
+            if subscription.active:
+                try:
+                    result = subscription.fn(payload)
+                    if result is not None:
+                        settle(result)
+                except Exception as error:  # noqa: BLE001  a listener may raise anything
+                    if first is None:
+                        first = error
+                    else:
+                        log_error(error, self.name)
+        if first is None:
+            return
+        if self.on_error is None:
+            raise first
+        self.on_error(first, self.name)
+
+    def isolate(self) -> Callable[[], None]:
+        """Take all listeners away; the returned callable brings back those not unsubscribed meanwhile."""
+        with self._changes:
+            outer, self.listeners = self.listeners, ()
+
+        def restore() -> None:
+            with self._changes:
+                for inner in self.listeners:
+                    inner.active = False
+                self.listeners = tuple(subscription for subscription in outer if subscription.active)
+
+        return restore
+
+    def clear(self) -> None:
+        """Detach every listener."""
+        for subscription in self.listeners:
+            subscription()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}, {len(self.listeners)} listeners)"
+
+    def _once(self, predicate: Callable[[T], bool] | None, fn: Callable[[T], object]) -> Subscription[T]:
+        first = threading.Lock()
+
+        def deliver(payload: T) -> object:
+            if (predicate is None or predicate(payload)) and first.acquire(blocking=False):
+                subscription()
+                return fn(payload)
+            return None
+
+        subscription = Subscription(self, deliver)
+        return self.attach(subscription)
+
+    def _drop_inactive(self) -> None:
+        with self._changes:
+            self.listeners = tuple(subscription for subscription in self.listeners if subscription.active)
+
+
+class Filtered(Generic[T]):
+    """The payloads of ``channel`` that ``predicate`` accepts."""
+
+    __slots__ = ("_channel", "_predicate")
+
+    def __init__(self, channel: Channel[T], predicate: Callable[[T], bool]) -> None:
+        self._channel = channel
+        self._predicate = predicate
+
+    def connect(self, fn: Callable[[T], object]) -> Subscription[T]:
+        """Attach ``fn`` for the accepted payloads."""
+        predicate = self._predicate
+        return self._channel.subscribe(lambda payload: fn(payload) if predicate(payload) else None)
+
+    def once(self, fn: Callable[[T], object]) -> Subscription[T]:
+        """Attach ``fn`` for the next accepted payload only."""
+        return self._channel._once(self._predicate, fn)
+
+
+class BehaviourChannel(Channel[T]):
+    """A channel that keeps its last payload in ``data`` (None before the first)."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, name: str = "", *, on_error: OnError | None = None) -> None:
+        super().__init__(name, on_error=on_error)
+        self.data: T | None = None
+
+    def emit(self, payload: T) -> None:
+        """Keep ``payload``, then hand it to every listener."""
+        self.data = payload
+        super().emit(payload)
+
+
+class Turn:
+    """Whose turn it is: one thread at a time, first come first served; the holder may enter again."""
+
+    __slots__ = ("_depth", "_guard", "_holder", "_waiting")
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._holder: int | None = None
+        self._depth = 0
+        self._waiting: deque[tuple[int, threading.Lock]] = deque()
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        with self._guard:
+            if self._holder is None or self._holder == me:
+                self._holder = me
+                self._depth += 1
+                return
+            gate = threading.Lock()
+            gate.acquire()
+            self._waiting.append((me, gate))
+        gate.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._depth -= 1
+            if self._depth == 0:
+                if self._waiting:
+                    self._holder, gate = self._waiting.popleft()
+                    self._depth = 1
+                    gate.release()
+                else:
+                    self._holder = None
+
+
+def isolate(channels: Iterable[Channel[Any]]) -> Callable[[], None]:
+    """Take the listeners of all ``channels`` away; the returned callable brings them back."""
+    restores = [channel.isolate() for channel in channels]
+
+    def restore() -> None:
+        for one in restores:
+            one()
+
+    return restore

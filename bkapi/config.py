@@ -1,0 +1,231 @@
+"""Which numbers steer the engine and its reports: the configuration (spec engine.md 2, market-data.md 18).
+
+Values are read when they are used, so a change takes effect at once. A change is all or nothing: the new
+configuration is validated as a whole before its values replace the old ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from types import MappingProxyType
+from typing import Any
+
+from bkapi.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and value is not True and value is not False and math.isfinite(value)
+
+
+def _is_integer(value: Any) -> bool:
+    return _is_number(value) and value == math.floor(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Domain:
+    """The values a constant may have, and the words for them."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+_NOT_NEGATIVE = _Domain("a finite number >= 0", lambda value: _is_number(value) and value >= 0)
+_POSITIVE = _Domain("a finite number > 0", lambda value: _is_number(value) and value > 0)
+_COUNT = _Domain("an integer >= 0", lambda value: _is_integer(value) and value >= 0)
+_POSITIVE_COUNT = _Domain("an integer > 0", lambda value: _is_integer(value) and value > 0)
+_LIFETIME = _Domain(
+    'an integer > 0, or float("inf") for signals without an end',
+    lambda value: value == math.inf or (_is_integer(value) and value > 0),
+)
+_ANY = _Domain("anything", lambda _: True)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One constant: its default, unit, meaning, and the values it may have."""
+
+    name: str
+    default: Any
+    unit: str
+    meaning: str
+    domain: _Domain = _ANY
+
+
+#: Every documented constant. Those that are checked come first, in the order in which problems are reported.
+CONSTANTS: tuple[Constant, ...] = (
+    Constant("CC_PERCENT_SLIPPAGE", 0.1, "%", "slippage per side in PnL", _NOT_NEGATIVE),
+    Constant("CC_PERCENT_FEE", 0.1, "%", "fee per side in PnL", _NOT_NEGATIVE),
+    Constant("CC_BREAKEVEN_THRESHOLD", 0.2, "%", "extra margin of the breakeven threshold", _NOT_NEGATIVE),
+    Constant(
+        "CC_MIN_TAKEPROFIT_DISTANCE_PERCENT",
+        0.5,
+        "%",
+        "smallest distance of the take-profit from the entry",
+        _POSITIVE,
+    ),
+    Constant("CC_MIN_STOPLOSS_DISTANCE_PERCENT", 0.5, "%", "smallest distance of the stop-loss", _POSITIVE),
+    Constant("CC_MAX_STOPLOSS_DISTANCE_PERCENT", 20, "%", "largest distance of the stop-loss", _POSITIVE),
+    Constant("CC_SCHEDULE_AWAIT_MINUTES", 120, "min", "how long a scheduled signal waits", _POSITIVE_COUNT),
+    Constant(
+        "CC_MAX_SIGNAL_LIFETIME_MINUTES", 1440, "min", "default and largest lifetime of a signal", _LIFETIME
+    ),
+    Constant("CC_MAX_SIGNAL_GENERATION_SECONDS", 180, "s", "wall-clock limit of get_signal", _POSITIVE_COUNT),
+    Constant("CC_AVG_PRICE_CANDLES_COUNT", 5, "candles", "window of the VWAP", _POSITIVE_COUNT),
+    Constant("CC_GET_CANDLES_RETRY_COUNT", 3, "", "attempts of a candle request", _COUNT),
+    Constant("CC_GET_CANDLES_RETRY_DELAY_MS", 5000, "ms", "pause between the attempts", _COUNT),
+    Constant(
+        "CC_GET_CANDLES_PRICE_ANOMALY_THRESHOLD_FACTOR",
+        1000,
+        "",
+        "a price this many times below the reference is an error",
+        _POSITIVE_COUNT,
+    ),
+    Constant(
+        "CC_GET_CANDLES_MIN_CANDLES_FOR_MEDIAN",
+        5,
+        "candles",
+        "from here on the reference price is the median, not the mean",
+        _POSITIVE_COUNT,
+    ),
+    Constant("CC_MAX_CANDLES_PER_REQUEST", 1000, "candles", "largest single candle request", _POSITIVE_COUNT),
+    Constant("CC_ORDER_BOOK_TIME_OFFSET_MINUTES", 10, "min", "time range of an order book request", _COUNT),
+    Constant("CC_MAX_NOTIFICATIONS", 500, "", "notifications kept per mode", _POSITIVE_COUNT),
+    Constant("CC_MAX_SIGNALS", 50, "", "signals kept in the storage per mode", _POSITIVE_COUNT),
+    Constant(
+        "CC_ENABLE_DCA_EVERYWHERE", False, "", "average buys need no better price than the entries before"
+    ),
+    Constant("CC_ENABLE_PPPL_EVERYWHERE", False, "", "partial closes on either side of the entry"),
+    Constant("CC_ENABLE_TRAILING_EVERYWHERE", False, "", "trailing may loosen a level"),
+    Constant("CC_ENABLE_LONG_SIGNAL", True, "", "long signals are allowed"),
+    Constant("CC_ENABLE_SHORT_SIGNAL", True, "", "short signals are allowed"),
+    Constant("CC_POSITION_ENTRY_COST", 100, "USD", "default cost of an entry"),
+    Constant("CC_ORDER_OPEN_RETRY_ATTEMPTS", 5, "", "live: attempts to open an order"),
+    Constant("CC_ORDER_CHECK_RETRY_ATTEMPTS", 5, "", "live: failed order checks that are tolerated"),
+    Constant("CC_ORDER_CLOSE_RETRY_ATTEMPTS", 5, "", "live: attempts to close an order"),
+    Constant("CC_ENABLE_CANDLE_FETCH_MUTEX", True, "", "one candle request at a time in the process"),
+    Constant("CC_ENABLE_BACKTEST_PARALLEL_SPIN", True, "", "parallel backtests take turns"),
+    Constant("CC_ORDER_BOOK_MAX_DEPTH_LEVELS", 1000, "levels", "default depth of an order book request"),
+    Constant("CC_AGGREGATED_TRADES_MAX_MINUTES", 60, "min", "largest single request of aggregated trades"),
+    Constant("CC_NOTIFICATION_ORDER_CHECK_TTL", 900_000, "ms", "pause between order check notifications"),
+    Constant("CC_MAX_LOG_LINES", 1000, "", "log entries kept"),
+    Constant("CC_REPORT_SHOW_SIGNAL_NOTE", False, "", "reports have a note column"),
+    Constant("CC_WALKER_MARKDOWN_TOP_N", 10, "rows", "strategies in the table of a walker report"),
+    Constant("CC_MAX_BACKTEST_MARKDOWN_ROWS", 250, "rows", "rows kept for the backtest report"),
+    Constant("CC_MAX_LIVE_MARKDOWN_ROWS", 250, "rows", "rows kept for the live report"),
+    Constant("CC_MAX_SCHEDULE_MARKDOWN_ROWS", 250, "rows", "rows kept for the schedule report"),
+    Constant("CC_MAX_HEATMAP_MARKDOWN_ROWS", 250, "rows", "rows kept per symbol for the heat report"),
+    Constant("CC_MAX_PERFORMANCE_MARKDOWN_ROWS", 10_000, "rows", "rows kept for the performance report"),
+    Constant("CC_MAX_PARTIAL_MARKDOWN_ROWS", 250, "rows", "rows kept for the partial report"),
+    Constant("CC_MAX_BREAKEVEN_MARKDOWN_ROWS", 250, "rows", "rows kept for the breakeven report"),
+    Constant("CC_MAX_RISK_MARKDOWN_ROWS", 250, "rows", "rows kept for the risk report"),
+    Constant("CC_MAX_STRATEGY_MARKDOWN_ROWS", 250, "rows", "rows kept for the strategy report"),
+    Constant("CC_MAX_SYNC_MARKDOWN_ROWS", 250, "rows", "rows kept for the sync report"),
+    Constant("CC_MAX_HIGHEST_PROFIT_MARKDOWN_ROWS", 250, "rows", "rows kept for the highest profit report"),
+    Constant("CC_MAX_MAX_DRAWDOWN_MARKDOWN_ROWS", 250, "rows", "rows kept for the maximum drawdown report"),
+)
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType({constant.name: constant.default for constant in CONSTANTS})
+
+_current: dict[str, Any] = dict(DEFAULTS)
+
+
+def _as_number(value: object) -> float:
+    """The number that ``value`` counts as in a sum: itself, a text that reads as a number, else NaN."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _take_profit_covers_costs(config: Mapping[str, Any]) -> Iterator[str]:
+    distance = config["CC_MIN_TAKEPROFIT_DISTANCE_PERCENT"]
+    slippage = 2 * _as_number(config["CC_PERCENT_SLIPPAGE"])
+    fee = 2 * _as_number(config["CC_PERCENT_FEE"])
+    if _POSITIVE.holds(distance) and distance < slippage + fee:
+        yield (
+            f"CC_MIN_TAKEPROFIT_DISTANCE_PERCENT={distance!r} does not cover the costs of a trade: "
+            f"at least {slippage + fee:.2f} % (slippage {slippage:.2f} % + fees {fee:.2f} %, both sides)."
+        )
+
+
+def _stop_loss_range(config: Mapping[str, Any]) -> Iterator[str]:
+    smallest = config["CC_MIN_STOPLOSS_DISTANCE_PERCENT"]
+    largest = config["CC_MAX_STOPLOSS_DISTANCE_PERCENT"]
+    if _is_number(smallest) and _is_number(largest) and smallest >= largest:
+        yield (
+            f"CC_MIN_STOPLOSS_DISTANCE_PERCENT={smallest!r} must be less than "
+            f"CC_MAX_STOPLOSS_DISTANCE_PERCENT={largest!r}."
+        )
+
+
+#: Rules between constants; each is checked right after the constant it is listed under.
+_RULES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "CC_MIN_TAKEPROFIT_DISTANCE_PERCENT": _take_profit_covers_costs,
+    "CC_MAX_STOPLOSS_DISTANCE_PERCENT": _stop_loss_range,
+}
+
+
+def _problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for constant in CONSTANTS:
+        value = config[constant.name]
+        if not constant.domain.holds(value):
+            yield f"{constant.name}={value!r} must be {constant.domain.words} ({constant.meaning})."
+        if constant.name in _RULES:
+            yield from _RULES[constant.name](config)
+
+
+def validate_config(config: Mapping[str, Any]) -> None:
+    """Check every rule of spec market-data.md 18.1; raises one :class:`ConfigError` with all problems."""
+    problems = list(_problems(config))
+    if problems:
+        raise ConfigError(
+            "GLOBAL_CONFIG validation failed:",
+            problems,
+            hint="the previous values stay in force; set_config(..., unsafe=True) skips the checks.",
+        )
+
+
+def set_config(partial: Mapping[str, Any] | None = None, /, unsafe: bool = False, **constants: Any) -> None:
+    """Change constants: ``set_config(CC_PERCENT_FEE=0.05)`` or ``set_config({"CC_PERCENT_FEE": 0.05})``.
+
+    The configuration that results is validated as a whole, unless ``unsafe``; raises :class:`ConfigError`
+    with all problems numbered, and the previous values stay. Keys that nobody reads are stored without
+    complaint, even then. An infinite lifetime is ``float("inf")``. Takes effect at once (spec engine.md 2).
+    """
+    global _current
+    changed = {**_current, **(partial or {}), **constants}
+    if not unsafe:
+        try:
+            validate_config(changed)
+        except ConfigError as error:
+            logger.warning("set_config: %s", error.message)
+            _current = {**changed, **_current}  # keys that were not there before stay, as recorded
+            raise
+    _current = changed
+
+
+def reset_config() -> None:
+    """Bring back the defaults."""
+    global _current
+    _current = dict(DEFAULTS)
+
+
+def get_config() -> dict[str, Any]:
+    """A copy of the values in force."""
+    return dict(_current)
+
+
+def get_default_config() -> Mapping[str, Any]:
+    """The defaults, read-only."""
+    return DEFAULTS
+
+
+def value(name: str) -> Any:
+    """The value in force of one constant; raises ``KeyError`` for a name that nobody has set."""
+    return _current[name]

@@ -1,0 +1,51 @@
+"""What a moment is: an aware ``datetime`` in UTC at the API, integer milliseconds UTC inside."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeAlias
+
+from bkapi.errors import MomentError
+
+#: Everything a user may name a moment with: a datetime (naive = UTC), a date (its midnight UTC), milliseconds
+#: since the epoch, or ISO 8601 text.
+Moment: TypeAlias = datetime | date | int | str
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_MINUTE_MS = 60_000
+
+
+def to_datetime(moment: Moment) -> datetime:
+    """The aware UTC datetime that ``moment`` names; raises :class:`MomentError` when it names none."""
+    try:
+        if isinstance(moment, datetime):
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if isinstance(moment, date):
+            return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+        if isinstance(moment, int) and not isinstance(moment, bool):
+            return _EPOCH + timedelta(milliseconds=moment)
+        if isinstance(moment, str):
+            return to_datetime(datetime.fromisoformat(moment))
+    except (ValueError, OverflowError):
+        pass
+    raise MomentError(
+        f"{moment!r} is not a moment in time.",
+        hint="give a datetime (naive = UTC), ms since 1970 as int, or ISO text as '2024-01-31T12:00'.",
+    )
+
+
+def to_ms(moment: Moment) -> int:
+    """Milliseconds UTC of ``moment``, parts of a millisecond cut off; raises :class:`MomentError`."""
+    return (to_datetime(moment) - _EPOCH) // _MILLISECOND
+
+
+def from_ms(timestamp: int) -> datetime:
+    """The aware UTC datetime of ``timestamp`` (ms UTC), exact."""
+    return _EPOCH + timedelta(0, 0, 0, timestamp)
+
+
+def this_minute_ms() -> int:
+    """Wall clock in ms UTC, floored to the minute."""
+    return time.time_ns() // 1_000_000 // _MINUTE_MS * _MINUTE_MS

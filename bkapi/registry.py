@@ -1,0 +1,308 @@
+"""Which schemas are registered: one registry for all kinds (spec market-data.md 19, 20).
+
+A registry holds two maps, as documented: the *known* names with the schema as first given, which
+``validate`` and ``list`` read, and the *schemas* that runs use, which ``override`` changes. A registration
+that is refused leaves its name known (trap 13); ``override`` then completes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Protocol, TypeVar, Unpack
+
+from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
+from bkapi.schemas import (
+    ExchangeFields,
+    ExchangeSchema,
+    FrameFields,
+    FrameSchema,
+    Schema,
+    StrategyFields,
+    StrategySchema,
+)
+
+S = TypeVar("S", bound=Schema)
+S_co = TypeVar("S_co", bound=Schema, covariant=True)
+
+#: ``(schema, source)``: check the names of other kinds that a schema refers to.
+CrossCheck = Callable[[S, str], None]
+
+
+class Registry(Generic[S]):
+    """All schemas of one kind, in order of registration."""
+
+    def __init__(self, model: type[S], *, cross_check: CrossCheck[S] | None = None) -> None:
+        self.model = model
+        self.kind = model.kind
+        self.name_field = f"{model.kind}_name"
+        self._cross_check = cross_check
+        self._known: dict[str, S] = {}
+        self._schemas: dict[str, S] = {}
+        self._refused: dict[str, SchemaError] = {}
+        self._validated: set[str] = set()
+
+    def add(self, schema: S | Mapping[str, Any] | None = None, /, **fields: Any) -> S:
+        """Make the name known, then register the schema; returns it.
+
+        Raises :class:`AlreadyExistsError` for a known name and :class:`SchemaError` for a schema that
+        breaks its rules.
+        """
+        values = self._values(schema, fields)
+        name = values.get(self.name_field)
+        if isinstance(name, str):
+            if name in self._known:
+                raise AlreadyExistsError(
+                    f"{self.kind} {name} already exist", kind=self.kind, name=name, hint=self._way_out(name)
+                )
+            try:
+                checked = self.model.model_validate(values)
+            except SchemaError as error:
+                self._refused[name] = error
+                self._known[name] = self.model.unchecked({self.name_field: name})
+                raise
+            self._known[name] = checked
+            return self.register(name, checked)
+        return self.model.model_validate(values)  # raises: the name is missing or not a text
+
+    def register(self, name: str, schema: S) -> S:
+        """Store a checked schema; raises :class:`AlreadyExistsError` when the name is registered."""
+        if name in self._schemas:
+            raise AlreadyExistsError(
+                f"Tool is already registered name={name} registryName={self.kind}_schema",
+                kind=self.kind,
+                name=name,
+                hint=self._way_out(name),
+            )
+        self._schemas[name] = schema
+        return schema
+
+    def lookup(self, name: str) -> S:
+        """The schema of ``name`` with its overrides; raises :class:`NotRegisteredError`."""
+        try:
+            return self._schemas[name]
+        except KeyError:
+            raise NotRegisteredError(self.kind, name, hint=self._way_out(name)) from None
+
+    def get(self, name: str, source: str | None = None) -> S:
+        """Validate ``name``, then :meth:`lookup` it."""
+        self.validate(name, source or f"get_{self.kind}_schema")
+        return self.lookup(name)
+
+    def override(self, partial: Mapping[str, Any] | None = None, /, **fields: Any) -> S:
+        """Replace the given fields of a known schema; returns the merged schema, not validated.
+
+        Raises :class:`UnknownNameError` for an unknown name and :class:`SchemaError` for an unknown field.
+        """
+        values = self._values(partial, fields)
+        name = values.get(self.name_field)
+        if name is None:
+            raise SchemaError(self.kind, f"missing {self.name_field}.", field=self.name_field)
+        self.validate(name, f"override_{self.kind}_schema")
+        current = self._schemas.get(name)
+        merged = self.model.unchecked(values) if current is None else current.overridden(values)
+        self._schemas[name] = merged
+        self._refused.pop(name, None)
+        return merged
+
+    def schemas(self) -> list[S]:
+        """The schemas in order of registration, as first given (spec market-data.md 20)."""
+        return [*self._known.values()]
+
+    def names(self) -> tuple[str, ...]:
+        """The known names in order of registration."""
+        return tuple(self._known)
+
+    def validate(self, name: str, source: str) -> bool:
+        """True when ``name`` is known and so is everything it refers to; successes are remembered.
+
+        Raises :class:`UnknownNameError` (``<kind> NAME not found source=SOURCE``).
+        """
+        if name in self._validated:
+            return True
+        schema = self._known.get(name)
+        if schema is None:
+            raise UnknownNameError(self.kind, name, source, self._known)
+        if self._cross_check is not None:
+            self._cross_check(schema, source)
+        self._validated.add(name)
+        return True
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for store in (self._known, self._schemas, self._refused):
+            store.clear()
+        self._validated.clear()
+
+    def _values(self, schema: S | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+        if isinstance(schema, Schema):
+            return {**schema.given(), **fields}
+        if schema is not None and not isinstance(schema, Mapping):
+            raise SchemaError(
+                self.kind,
+                f"{schema!r} is not a schema.",
+                hint=f"give fields by name, a mapping of them, or a {self.model.__name__}.",
+            )
+        return {**(schema or {}), **fields}
+
+    def _way_out(self, name: str) -> str:
+        if name in self._refused:
+            return (
+                f"its registration was refused: {self._refused[name].message} "
+                f"override_{self.kind}_schema({self.name_field}={name!r}, ...) completes it."
+            )
+        return f"override_{self.kind}_schema({self.name_field}={name!r}, ...) changes a registered one."
+
+
+def _check_strategy(schema: StrategySchema, source: str) -> None:
+    for risk_name in schema.risks:
+        validate_name("risk", risk_name, source)
+    for action_name in schema.actions:
+        validate_name("action", action_name, source)
+
+
+strategies: Registry[StrategySchema] = Registry(StrategySchema, cross_check=_check_strategy)
+exchanges: Registry[ExchangeSchema] = Registry(ExchangeSchema)
+frames: Registry[FrameSchema] = Registry(FrameSchema)
+
+#: The kinds that ``validate`` goes through, in this order.
+VALIDATED_KINDS = ("exchange", "frame", "strategy", "risk", "action", "sizing", "walker")
+
+#: The registry of each kind; a further kind is a further registry here.
+REGISTRIES: dict[str, Registry[Any]] = {
+    registry.kind: registry for registry in (exchanges, frames, strategies)
+}
+
+
+def validate_name(kind: str, name: str, source: str) -> bool:
+    """``Registry.validate`` of the registry of ``kind``; of a kind without one, no name is known."""
+    registry = REGISTRIES.get(kind)
+    if registry is None:
+        raise UnknownNameError(kind, name, source, ())
+    return registry.validate(name, source)
+
+
+def validate(
+    names: Mapping[str, Mapping[Any, str] | Iterable[str] | str] | None = None,
+    /,
+    **more: Mapping[Any, str] | Iterable[str] | str,
+) -> None:
+    """Check that names are registered: ``validate(strategy_name=["dip"], frame_name="january")``.
+
+    Keys are ``exchange_name``, ``frame_name``, ``strategy_name`` ... (or ``ExchangeName`` ...); values are
+    a name, several, or a mapping whose values are names. A kind left out stands for all its registered
+    names; an empty mapping for none. Raises :class:`UnknownNameError` for the first unknown one (spec
+    market-data.md 20).
+    """
+    wanted = {kind: registry.names() for kind, registry in REGISTRIES.items()}
+    for key, value in {**(names or {}), **more}.items():
+        kind = key.removesuffix("Name").removesuffix("_name").lower()
+        if kind not in VALIDATED_KINDS:
+            known = ", ".join(f"{one}_name" for one in VALIDATED_KINDS)
+            raise SchemaError("validate", f"unknown argument {key!r}.", field=key, hint=f"known: {known}.")
+        wanted[kind] = _each(value)
+    for kind in VALIDATED_KINDS:
+        for name in wanted.get(kind, ()):
+            validate_name(kind, name, "validate.validate")
+
+
+def _each(names: Mapping[Any, str] | Iterable[str] | str) -> tuple[str, ...]:
+    if isinstance(names, str):
+        return (names,)
+    return tuple(names.values() if isinstance(names, Mapping) else names)
+
+
+def clear_registries() -> None:
+    """Forget every registered schema, as at the start of the process."""
+    for registry in REGISTRIES.values():
+        registry.clear()
+
+
+class GetSchema(Protocol[S_co]):
+    """Shape of the ``get_<kind>_schema`` functions."""
+
+    __name__: str
+
+    def __call__(self, name: str, /) -> S_co: ...
+
+
+class OverrideSchema(Protocol[S_co]):
+    """Shape of the ``override_<kind>_schema`` functions."""
+
+    __name__: str
+
+    def __call__(self, partial: Mapping[str, Any] | None = None, /, **fields: Any) -> S_co: ...
+
+
+class ListSchema(Protocol[S]):
+    """Shape of the ``list_<kind>_schema`` functions."""
+
+    __name__: str
+
+    def __call__(self) -> list[S]: ...
+
+
+def doors(registry: Registry[S]) -> tuple[GetSchema[S], OverrideSchema[S], ListSchema[S]]:
+    """The public functions ``get_<kind>_schema``, ``override_<kind>_schema`` and ``list_<kind>_schema``."""
+    kind, name_field = registry.kind, registry.name_field
+
+    def get_schema(name: str, /) -> S:
+        return registry.get(name)
+
+    def override_schema(partial: Mapping[str, Any] | None = None, /, **fields: Any) -> S:
+        return registry.override(partial, **fields)
+
+    def list_schema() -> list[S]:
+        return registry.schemas()
+
+    documents = {
+        get_schema: f"The {kind} schema of ``name``, overrides included; raises :class:`UnknownNameError`.",
+        override_schema: f"Replace fields of a registered {kind}: "
+        f"``override_{kind}_schema({name_field}=..., note=...)``; returns the merged schema.",
+        list_schema: f"All {kind} schemas in order of registration, as first registered.",
+    }
+    for function, document in documents.items():
+        function.__name__ = function.__qualname__ = function.__name__.replace("_schema", f"_{kind}_schema")
+        function.__doc__ = document
+    return get_schema, override_schema, list_schema
+
+
+def add_strategy_schema(
+    schema: StrategySchema | Mapping[str, Any] | None = None, /, **fields: Unpack[StrategyFields]
+) -> StrategySchema:
+    """Register a strategy: ``add_strategy_schema(strategy_name="dip", interval="15m", get_signal=dip)``.
+
+    Fields are given by name or as one mapping, see :class:`StrategySchema`. Raises :class:`SchemaError` for
+    a bad field and :class:`AlreadyExistsError` for a name that is taken.
+    """
+    return strategies.add(schema, **fields)
+
+
+def add_exchange_schema(
+    schema: ExchangeSchema | Mapping[str, Any] | None = None, /, **fields: Unpack[ExchangeFields]
+) -> ExchangeSchema:
+    """Register an exchange: ``add_exchange_schema(exchange_name="memory", candles={"BTCUSDT": frame})``.
+
+    Fields are given by name or as one mapping, see :class:`ExchangeSchema`. Raises :class:`SchemaError` for
+    a bad field and :class:`AlreadyExistsError` for a name that is taken.
+    """
+    return exchanges.add(schema, **fields)
+
+
+def add_frame_schema(
+    schema: FrameSchema | Mapping[str, Any] | None = None, /, **fields: Unpack[FrameFields]
+) -> FrameSchema:
+    """Register a frame: ``add_frame_schema(frame_name="may", start_date=date(2024, 5, 1), end_date=...)``.
+
+    Fields are given by name or as one mapping, see :class:`FrameSchema`. Raises :class:`SchemaError` for a
+    bad field and :class:`AlreadyExistsError` for a name that is taken.
+    """
+    return frames.add(schema, **fields)
+
+
+get_strategy_schema, override_strategy_schema, list_strategy_schema = doors(strategies)
+get_exchange_schema, override_exchange_schema, list_exchange_schema = doors(exchanges)
+get_frame_schema, override_frame_schema, list_frame_schema = doors(frames)
+
+add_strategy = add_strategy_schema
+add_exchange = add_exchange_schema
+add_frame = add_frame_schema

@@ -1,0 +1,395 @@
+"""What may be registered: the fields of each kind of schema, checked at the door (spec market-data.md 19).
+
+Schemas are frozen and refuse unknown fields. Bad input raises one :class:`SchemaError` that names the
+field, the value and the remedy. Times given to user functions are aware UTC datetimes, here and everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+
+from bkapi.errors import MomentError, SchemaError
+from bkapi.moments import to_datetime, to_ms
+from bkapi.signals import SignalInput
+from bkcore.errors import did_you_mean
+
+#: ``get_signal(symbol, when, current_price)``: a signal or None; may be a coroutine function.
+GetSignal: TypeAlias = Callable[[str, datetime, float], Any]
+#: ``get_candles(symbol, interval, since, limit, backtest)``: exactly ``limit`` candles from ``since`` on.
+GetCandles: TypeAlias = Callable[[str, str, datetime, int, bool], Any]
+#: A fixed-point text for (symbol, price or quantity, backtest).
+Format: TypeAlias = Callable[[str, float, bool], Any]
+
+StrategyInterval: TypeAlias = Literal["1m", "3m", "5m", "15m", "30m", "1h"]
+FrameInterval: TypeAlias = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
+
+
+def _moment(value: object) -> datetime:
+    """A date as a frame takes it: text is refused, as recorded in the golden cases."""
+    if not isinstance(value, str):
+        try:
+            return to_datetime(value)  # type: ignore[arg-type]
+        except MomentError:
+            pass
+    raise ValueError("is not a date")
+
+
+def _or(default: Any) -> BeforeValidator:
+    """Everything falsy counts as left out, as documented."""
+    return BeforeValidator(lambda value: value or default)
+
+
+Date: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
+Names: TypeAlias = Annotated[tuple[str, ...], _or(())]
+OptionalText: TypeAlias = Annotated[str | None, _or(None)]
+
+
+class Schema(BaseModel):
+    """Base of the schemas: one clear error instead of pydantic's list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    kind: ClassVar[str]
+    #: Fields of which an override that names one drops the others.
+    alternatives: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _speak(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise _first_problem(cls, values, error) from None
+
+    @classmethod
+    def unchecked(cls, values: Mapping[str, Any]) -> Self:
+        """A schema of ``values`` as they are, for overrides; only an unknown field is refused."""
+        for name in values:
+            if name not in cls.model_fields:
+                raise _unknown_field(cls, name)
+        return cls.model_construct(**dict(values))
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were given, without those left to their defaults."""
+        return {
+            name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
+        }
+
+    def overridden(self, partial: Mapping[str, Any]) -> Self:
+        """A copy with the fields of ``partial`` in place of its own, not validated (spec 19)."""
+        values = self.given()
+        if any(name in partial for name in self.alternatives):
+            for name in self.alternatives:
+                values.pop(name, None)
+        return type(self).unchecked({**values, **partial})
+
+
+class StrategyCallbacks(Schema):
+    """What a strategy wants to be told (spec engine.md 1.7); every function may be a coroutine function."""
+
+    kind: ClassVar[str] = "strategy callbacks"
+
+    on_tick: Callable[..., Any] | None = Field(
+        None, description="(symbol, result, current_price, when, backtest)"
+    )
+    on_open: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal, price_open, when, backtest)"
+    )
+    on_active: Callable[..., Any] | None = Field(None, description="(symbol, signal, price, when, backtest)")
+    on_idle: Callable[..., Any] | None = Field(None, description="(symbol, price, when, backtest)")
+    on_close: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal, close_price, when, backtest)"
+    )
+    on_schedule: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_cancel: Callable[..., Any] | None = Field(None, description="(symbol, signal, price, when, backtest)")
+    on_write: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal or None, price, when, backtest); not a coroutine function"
+    )
+    on_partial_profit: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal, progress_percent, price, when, backtest)"
+    )
+    on_partial_loss: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal, progress_percent, price, when, backtest)"
+    )
+    on_breakeven: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_schedule_ping: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_active_ping: Callable[..., Any] | None = Field(
+        None, description="(symbol, signal, price, when, backtest)"
+    )
+
+
+class StrategySchema(Schema):
+    """When to trade and on which side (spec engine.md 1.7).
+
+    At most one of ``get_signal`` (any Python), ``signals`` (whole frame at once) and ``kernel`` (jitted) is
+    given; without any, trades come from ``commit_create_signal`` only.
+    """
+
+    kind: ClassVar[str] = "strategy"
+    alternatives: ClassVar[tuple[str, ...]] = ("get_signal", "signals", "kernel")
+
+    strategy_name: str = Field(description="the name to register under, a text")
+    interval: Annotated[str, _or("1m")] = Field(
+        "1m", description="how often a signal is asked for: 1m, 3m, 5m, 15m, 30m or 1h"
+    )
+    get_signal: GetSignal | None = Field(
+        None, description="a function (symbol, when, current_price) that returns a signal or None"
+    )
+    signals: Callable[..., Any] | None = Field(
+        None, description="a function from a Polars frame of candles to a frame of signals"
+    )
+    kernel: Callable[..., Any] | None = Field(
+        None, description="a jitted function of the documented signature"
+    )
+    params: Annotated[Mapping[str, Any], _or({})] = Field(
+        default_factory=dict,
+        description="values of the parameters of signals or kernel by name, for sweeps to vary",
+    )
+    policy: Any = Field(None, description="declarative management of the position")
+    risk_name: OptionalText = Field(None, description="the name of a risk profile")
+    risk_list: Names = Field((), description="names of risk profiles, without repeats")
+    actions: Names = Field((), description="names of actions, without repeats")
+    callbacks: StrategyCallbacks | None = Field(None, description="a mapping of callback names to functions")
+    note: str | None = Field(None, description="free text")
+    info: Any = Field(None, description="anything, shown by get_runtime_info")
+
+    @property
+    def risks(self) -> tuple[str, ...]:
+        """``risk_name`` first, then ``risk_list`` without repeats."""
+        return tuple(dict.fromkeys([*([self.risk_name] if self.risk_name else []), *self.risk_list]))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for field in ("risk_list", "actions"):
+            _refuse_repeats(self, field, getattr(self, field))
+        _refuse_several(self, self.alternatives)
+        return self
+
+
+class ExchangeCallbacks(Schema):
+    """What an exchange wants to be told (spec market-data.md 5.1)."""
+
+    kind: ClassVar[str] = "exchange callbacks"
+
+    on_candle_data: Callable[..., Any] | None = Field(
+        None, description="(symbol, interval, since, limit, candles)"
+    )
+
+
+class ExchangeSchema(Schema):
+    """Where candles come from (spec market-data.md 3): exactly one of ``get_candles`` and ``candles``.
+
+    ``get_candles`` must return exactly ``limit`` candles in order of time, the first stamped ``since``. The
+    other functions are optional; without them prices have 2 decimals, quantities 8, and the order book and
+    the aggregated trades are not available.
+    """
+
+    kind: ClassVar[str] = "exchange"
+    alternatives: ClassVar[tuple[str, ...]] = ("get_candles", "candles")
+
+    exchange_name: str = Field(description="the name to register under, a text")
+    get_candles: GetCandles | None = Field(
+        None,
+        description="a function (symbol, interval, since, limit, backtest) that returns exactly limit rows",
+    )
+    candles: Mapping[str, Any] | Callable[[str], Any] | None = Field(
+        None,
+        description="candles in memory: a mapping of symbol to frame or path, or a function of the symbol",
+    )
+    format_price: Format | None = Field(
+        None, description="a function (symbol, price, backtest) that returns text"
+    )
+    format_quantity: Format | None = Field(
+        None, description="a function (symbol, quantity, backtest) that returns text"
+    )
+    get_order_book: Callable[[str, int, datetime, datetime, bool], Any] | None = Field(
+        None, description="a function (symbol, depth, from, to, backtest)"
+    )
+    get_aggregated_trades: Callable[[str, datetime, datetime, bool], Any] | None = Field(
+        None, description="a function (symbol, from, to, backtest) that returns trades, oldest first"
+    )
+    callbacks: ExchangeCallbacks | None = Field(None, description="a mapping of callback names to functions")
+    note: str | None = Field(None, description="free text")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_several(self, self.alternatives)
+        if self.get_candles is None and self.candles is None:
+            raise SchemaError(
+                self.kind,
+                f"missing get_candles for exchange_name={self.exchange_name!r}.",
+                field="get_candles",
+                hint='give get_candles=<function>, or candles={"BTCUSDT": frame} for candles in memory.',
+            )
+        return self
+
+
+class FrameCallbacks(Schema):
+    """What a frame wants to be told (spec market-data.md 11.2)."""
+
+    kind: ClassVar[str] = "frame callbacks"
+
+    on_timeframe: Callable[..., Any] | None = Field(
+        None, description="(timestamps, start_date, end_date, interval)"
+    )
+
+
+class FrameSchema(Schema):
+    """Which stretch of time a backtest covers, both ends included (spec market-data.md 11).
+
+    Dates are datetimes (naive = UTC), dates or ms UTC; here they are aware UTC datetimes.
+    """
+
+    kind: ClassVar[str] = "frame"
+
+    frame_name: str = Field(description="the name to register under, a text")
+    start_date: Date = Field(description="a datetime (naive = UTC), a date, or ms UTC as int, the first tick")
+    end_date: Date = Field(
+        description="a datetime (naive = UTC), a date, or ms UTC as int, the last tick at most"
+    )
+    interval: Annotated[str, _or("1m")] = Field(
+        "1m", description="time between ticks: 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d"
+    )
+    callbacks: FrameCallbacks | None = Field(None, description="a mapping of callback names to functions")
+    note: str | None = Field(None, description="free text")
+
+    @property
+    def start_ms(self) -> int:
+        """``start_date`` in ms UTC."""
+        return to_ms(self.start_date)
+
+    @property
+    def end_ms(self) -> int:
+        """``end_date`` in ms UTC."""
+        return to_ms(self.end_date)
+
+    @classmethod
+    def unchecked(cls, values: Mapping[str, Any]) -> Self:
+        """As for any schema; dates become aware UTC datetimes, since nothing else could be computed with."""
+        computed = dict(values)
+        for field in ("start_date", "end_date"):
+            if field in values:
+                try:
+                    computed[field] = _moment(values[field])
+                except ValueError:
+                    raise _not_usable(cls, field, values) from None
+        return super().unchecked(computed)
+
+
+class StrategyFields(TypedDict, total=False):
+    """Keyword arguments of ``add_strategy_schema``, see :class:`StrategySchema`."""
+
+    strategy_name: str
+    interval: StrategyInterval | None
+    get_signal: Callable[[str, datetime, float], SignalInput | None] | GetSignal | None
+    signals: Callable[..., Any] | None
+    kernel: Callable[..., Any] | None
+    params: Mapping[str, Any] | None
+    policy: Any
+    risk_name: str | None
+    risk_list: Iterable[str] | None
+    actions: Iterable[str] | None
+    callbacks: StrategyCallbacks | Mapping[str, Callable[..., Any]] | None
+    note: str | None
+    info: Any
+
+
+class ExchangeFields(TypedDict, total=False):
+    """Keyword arguments of ``add_exchange_schema``, see :class:`ExchangeSchema`."""
+
+    exchange_name: str
+    get_candles: GetCandles | None
+    candles: Mapping[str, Any] | Callable[[str], Any] | None
+    format_price: Format | None
+    format_quantity: Format | None
+    get_order_book: Callable[[str, int, datetime, datetime, bool], Any] | None
+    get_aggregated_trades: Callable[[str, datetime, datetime, bool], Any] | None
+    callbacks: ExchangeCallbacks | Mapping[str, Callable[..., Any]] | None
+    note: str | None
+
+
+class FrameFields(TypedDict, total=False):
+    """Keyword arguments of ``add_frame_schema``, see :class:`FrameSchema`."""
+
+    frame_name: str
+    start_date: datetime | date | int
+    end_date: datetime | date | int
+    interval: FrameInterval | None
+    callbacks: FrameCallbacks | Mapping[str, Callable[..., Any]] | None
+    note: str | None
+
+
+def _owner(schema: type[Schema], values: object) -> str:
+    """``" for strategy_name='dip'"`` where the values say so."""
+    field = f"{schema.kind}_name"
+    name = values.get(field) if isinstance(values, Mapping) else getattr(values, field, None)
+    return "" if name is None else f" for {field}={name!r}"
+
+
+def _unknown_field(schema: type[Schema], name: str) -> SchemaError:
+    fields = tuple(schema.model_fields)
+    return SchemaError(
+        schema.kind,
+        f"unknown field {name!r}.",
+        field=name,
+        hint=f"{did_you_mean(name, fields)}known fields: {', '.join(fields)}.",
+    )
+
+
+def _first_problem(schema: type[Schema], values: object, error: ValidationError) -> SchemaError:
+    """The first of pydantic's complaints in our words."""
+    problem = error.errors(include_url=False)[0]
+    if not problem["loc"]:
+        fields = ", ".join(schema.model_fields)
+        return SchemaError(schema.kind, f"{values!r} is not a mapping.", hint=f"known fields: {fields}.")
+    field = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return _unknown_field(schema, field)
+    return _not_usable(schema, field, values if isinstance(values, Mapping) else {})
+
+
+def _not_usable(schema: type[Schema], field: str, values: Mapping[str, Any]) -> SchemaError:
+    what = f"{field}={values[field]!r} is not usable" if field in values else f"missing {field}"
+    about = schema.model_fields[field].description
+    return SchemaError(
+        schema.kind, f"{what}{_owner(schema, values)}.", field=field, hint=f"{field}: {about}."
+    )
+
+
+def _refuse_repeats(schema: Schema, field: str, names: tuple[str, ...]) -> None:
+    if len(set(names)) != len(names):
+        raise SchemaError(
+            schema.kind,
+            f"found duplicate {field}{_owner(type(schema), schema)} {field}={list(names)!r}.",
+            field=field,
+            hint="name each one once.",
+        )
+
+
+def _refuse_several(schema: Schema, alternatives: tuple[str, ...]) -> None:
+    given = [name for name in alternatives if getattr(schema, name) is not None]
+    if len(given) > 1:
+        raise SchemaError(
+            schema.kind,
+            f"{' and '.join(given)} exclude each other{_owner(type(schema), schema)}.",
+            field=given[-1],
+            hint=f"give one of {', '.join(alternatives)}.",
+        )

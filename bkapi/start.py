@@ -1,0 +1,21 @@
+"""How to begin anew: forget everything that this process has registered, heard and run."""
+
+from __future__ import annotations
+
+from bkapi.backtest import Backtest
+from bkapi.config import reset_config
+from bkapi.events import emitters
+from bkapi.exchange import forget_clients
+from bkapi.registry import clear_registries
+
+
+def reset() -> None:
+    """Forget schemas, listeners, configuration, markets and finished runs, as at the start of the process.
+
+    For tests and notebooks; runs in progress go on with what they have.
+    """
+    emitters.clear()
+    clear_registries()
+    reset_config()
+    forget_clients()
+    Backtest.clear()

@@ -1,0 +1,200 @@
+"""How a frame of signals becomes the machine's table of candidates; every column is checked here, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkcore.codes import Given
+from bkcore.errors import BkError, did_you_mean
+from bkcore.intervals import MINUTE_MS
+from bkcore.records import SIGNAL
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: What a signal frame may hold: one row per decision, by time. ``timestamp`` (ms UTC or a datetime) is the moment
+#: of the decision; a null ``position`` says that there is no signal now.
+COLUMNS = {
+    "timestamp": "moment of the decision: ms UTC (Int64) or a datetime",
+    "position": "'long', 'short', 1, -1; null or 0 = no signal",
+    "price_open": "limit price; null = market entry",
+    "price_take_profit": "take-profit price",
+    "price_stop_loss": "stop-loss price",
+    "take_profit_percent": "take-profit distance from the entry in percent, instead of a price",
+    "stop_loss_percent": "stop-loss distance from the entry in percent, instead of a price",
+    "minute_estimated_time": "lifetime in minutes; null = CC_MAX_SIGNAL_LIFETIME_MINUTES, inf = no end",
+    "cost": "cost of the first entry in quote currency; null = CC_POSITION_ENTRY_COST",
+    "id": "identity; a repeated id of the last opened signal is skipped",
+    "note": "free text",
+    "symbol": "must equal the symbol of the run",
+}
+_LEVELS = (
+    ("price_take_profit", "take_profit_percent", "take_profit"),
+    ("price_stop_loss", "stop_loss_percent", "stop_loss"),
+)
+
+
+class SignalFrameError(BkError, ValueError):
+    """Raised by a ``signals`` function whose frame lacks ``position``: a column is missing, unknown or wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTable:
+    """Candidates in time order (``SIGNAL`` records), and the texts that belong to them.
+
+    ``ids`` are the distinct ids, ``records["id"]`` counts into them; ``notes`` has a text per record or is None.
+    """
+
+    records: NDArray[np.void]
+    ids: tuple[str, ...] = ()
+    notes: tuple[str | None, ...] | None = None
+
+
+def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS) -> SignalTable:
+    """Check ``frame`` (columns: :data:`COLUMNS`) and lay it out for the machine.
+
+    interval_ms   length of the strategy's interval: a row without a signal only matters after one with a signal
+                  in the same interval
+
+    Raises :class:`SignalFrameError` naming the column, the row, its time and the remedy.
+    """
+    import polars as pl
+
+    frame = _checked_columns(frame)
+    time = _timestamps(frame)
+    side = _sides(frame["position"])
+    keep = (side != 0) | _follows_signal(time, side, interval_ms)
+    if not keep.all():
+        frame, time, side = frame.filter(pl.Series(keep)), time[keep], side[keep]
+    records = np.zeros(time.size, SIGNAL)
+    records["time"] = time
+    records["side"] = np.where(np.isnan(side), 0.0, side)
+    given = np.where(side == 0, int(Given.NOTHING), 0)
+    for price, percent, name in _LEVELS:
+        in_percent = percent in frame.columns
+        records[name] = _numbers(frame, percent if in_percent else price)
+        if in_percent:
+            given |= int(Given.PERCENT_LEVELS)
+    for column, name, bit in (
+        ("price_open", "price_open", Given.PRICE_OPEN),
+        ("minute_estimated_time", "lifetime", Given.LIFETIME),
+        ("cost", "cost", Given.COST),
+    ):
+        if column in frame.columns:
+            records[name] = _numbers(frame, column)
+            given |= np.where(frame[column].is_not_null().to_numpy(), int(bit), 0)
+    if "symbol" in frame.columns:
+        foreign = (frame["symbol"] != symbol).fill_null(False)  # noqa: FBT003
+        given |= np.where(foreign.to_numpy(), int(Given.FOREIGN_SYMBOL), 0)
+    records["given"] = given
+    ids: tuple[str, ...] = ()
+    records["id"] = -1
+    if "id" in frame.columns:
+        texts = frame["id"].cast(pl.String).replace("", None)
+        distinct = texts.drop_nulls().unique(maintain_order=True)
+        ids = tuple(distinct)
+        codes = texts.cast(pl.Enum(distinct)).to_physical().cast(pl.Int64).fill_null(-1)
+        records["id"] = codes.to_numpy()
+    notes = tuple(frame["note"].cast(pl.String)) if "note" in frame.columns else None
+    return SignalTable(records, ids, notes)
+
+
+def _checked_columns(frame: Any) -> pl.DataFrame:
+    import polars as pl
+
+    if isinstance(frame, pl.LazyFrame):
+        frame = frame.collect()
+    if not isinstance(frame, pl.DataFrame):
+        raise SignalFrameError(
+            f"a signal frame is a polars DataFrame or LazyFrame, got {type(frame).__name__}.",
+            hint="return candles.select(timestamp=..., position=..., price_take_profit=..., price_stop_loss=...).",
+        )
+    for name in frame.columns:
+        if name not in COLUMNS:
+            raise SignalFrameError(
+                f"unknown column {name!r} in the signal frame; known: {', '.join(COLUMNS)}.",
+                hint=did_you_mean(name, COLUMNS) + "drop helper columns with .select(...).",
+            )
+    required = ["timestamp", "position"]
+    for price, percent, _ in _LEVELS:
+        if (price in frame.columns) == (percent in frame.columns):
+            raise SignalFrameError(
+                f"the signal frame needs exactly one of {price!r} and {percent!r}.",
+                hint=f"{price}: {COLUMNS[price]}; {percent}: {COLUMNS[percent]}.",
+            )
+    if ("take_profit_percent" in frame.columns) != ("stop_loss_percent" in frame.columns):
+        raise SignalFrameError(
+            "the signal frame gives one level as a price and the other in percent.",
+            hint="give both as prices or both in percent.",
+        )
+    for name in required:
+        if name not in frame.columns:
+            raise SignalFrameError(f"the signal frame has no column {name!r}.", hint=f"{name}: {COLUMNS[name]}.")
+    return frame
+
+
+def _timestamps(frame: pl.DataFrame) -> NDArray[np.int64]:
+    import polars as pl
+
+    column = frame["timestamp"]
+    if isinstance(column.dtype, pl.Datetime):
+        column = column.dt.epoch("ms")
+    if not column.dtype.is_integer():
+        raise SignalFrameError(
+            f"column 'timestamp' of the signal frame is {column.dtype}.", hint=f"give {COLUMNS['timestamp']}."
+        )
+    if column.null_count():
+        row = int(column.is_null().arg_max() or 0)
+        raise SignalFrameError(
+            f"column 'timestamp' of the signal frame is null in row {row:,}.", hint="every row needs its moment."
+        )
+    time = column.cast(pl.Int64).to_numpy()
+    falls = np.flatnonzero(time[1:] < time[:-1])
+    if falls.size:
+        row = int(falls[0]) + 1
+        raise SignalFrameError(
+            f"column 'timestamp' of the signal frame goes back in row {row:,}: {time[row]} after {time[row - 1]}.",
+            hint="sort the frame: .sort('timestamp').",
+        )
+    return time
+
+
+def _sides(column: pl.Series) -> NDArray[np.float64]:
+    """+1, -1, 0 = no signal, NaN = not a position (the machine refuses it as an invalid signal)."""
+    import polars as pl
+
+    if column.dtype == pl.String or column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+        sides = column.replace_strict({"long": 1.0, "short": -1.0}, default=float("nan"), return_dtype=pl.Float64)
+        return sides.set(column.is_null(), 0.0).to_numpy()
+    if column.dtype.is_numeric() or column.dtype == pl.Null:
+        numbers = column.cast(pl.Float64).fill_null(0.0).to_numpy()
+        return np.where(np.isin(numbers, (1.0, -1.0, 0.0)), numbers, np.nan)
+    raise SignalFrameError(
+        f"column 'position' of the signal frame is {column.dtype}.", hint=f"give {COLUMNS['position']}."
+    )
+
+
+def _follows_signal(
+    time: NDArray[np.int64], side: NDArray[np.float64], interval_ms: int
+) -> NDArray[np.bool_]:
+    """Rows that take back the signal of the row before, in the same interval."""
+    follows = np.zeros(time.size, np.bool_)
+    bucket = time // interval_ms
+    follows[1:] = (side[1:] == 0) & (side[:-1] != 0) & (bucket[1:] == bucket[:-1])
+    return follows
+
+
+def _numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    import polars as pl
+
+    column = frame[name]
+    if not (column.dtype.is_numeric() or column.dtype == pl.Null):
+        raise SignalFrameError(
+            f"column {name!r} of the signal frame is {column.dtype}, not a number.", hint=f"give {COLUMNS[name]}."
+        )
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()

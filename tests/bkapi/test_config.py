@@ -1,0 +1,170 @@
+"""The configuration: defaults, rules in their documented order, all or nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bkapi import config
+from bkapi.errors import BkError, ConfigError
+from bkcore.settings import EngineSettings
+
+SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
+GOLDEN = SHARED / "golden" / "services" / "config_validation.jsonl"
+SPECIFICATION = SHARED / "spec"
+
+
+@pytest.fixture(autouse=True)
+def defaults() -> Iterator[None]:
+    config.reset_config()
+    yield
+    config.reset_config()
+
+
+def cases() -> list[dict[str, Any]]:
+    if not GOLDEN.exists():
+        return []
+    lines = map(json.loads, GOLDEN.read_text(encoding="utf-8").splitlines())
+    return [case for case in lines if case["input"]["kind"] == "config"]
+
+
+def decoded(value: Any) -> Any:
+    if value is None:
+        return math.nan
+    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
+
+
+def same(actual: Any, expected: Any) -> bool:
+    return actual == expected or (actual != actual and expected != expected)  # NaN is NaN
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden data at {GOLDEN}")
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
+def test_golden_cases(case: dict[str, Any]) -> None:
+    config.set_config(CC_GET_CANDLES_RETRY_DELAY_MS=0)  # as in all recorded cases
+    before = config.get_config()
+    overrides = {name: decoded(value) for name, value in case["input"]["overrides"].items()}
+    expected = case["expected"]
+    if "error" in expected:
+        with pytest.raises(ConfigError) as caught:
+            config.set_config(overrides, unsafe=case["input"]["unsafe"])
+        mentioned = [re.findall(r"CC_[A-Z_0-9]+", problem) for problem in caught.value.problems]
+        assert mentioned == expected["error"]["violations"]
+    else:
+        config.set_config(overrides, unsafe=case["input"]["unsafe"])
+    assert (config.get_config() == before) is expected["config_unchanged"]
+    for name, value in expected["values"].items():
+        assert same(config.value(name), decoded(value))
+
+
+@pytest.mark.skipif(not SPECIFICATION.exists(), reason=f"no specification at {SPECIFICATION}")
+def test_every_documented_constant_has_a_default() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in SPECIFICATION.glob("*.md"))
+    documented = {name for name in re.findall(r"CC_[A-Z0-9_]+", text) if not name.endswith("_")}
+    assert documented == set(config.DEFAULTS)
+
+
+def test_names_are_unique_and_each_has_a_meaning() -> None:
+    assert len(config.DEFAULTS) == len(config.CONSTANTS)
+    assert all(constant.meaning for constant in config.CONSTANTS)
+
+
+def test_defaults_are_valid_and_those_of_the_engine() -> None:
+    config.validate_config(config.DEFAULTS)
+    assert EngineSettings.from_config(config.DEFAULTS) == EngineSettings()
+
+
+def test_keywords_and_mapping_do_the_same_and_take_effect_at_once() -> None:
+    config.set_config({"CC_PERCENT_FEE": 0.05})
+    config.set_config(CC_PERCENT_SLIPPAGE=0.02)
+    assert (config.value("CC_PERCENT_FEE"), config.value("CC_PERCENT_SLIPPAGE")) == (0.05, 0.02)
+
+
+def test_all_problems_are_numbered_in_documented_order() -> None:
+    broken = {constant.name: -1 for constant in config.CONSTANTS if constant.domain is not config._ANY}
+    with pytest.raises(ConfigError) as caught:
+        config.set_config(broken)
+    lines = caught.value.message.splitlines()
+    assert lines[0] == "GLOBAL_CONFIG validation failed:"
+    assert [line.split(".")[0] for line in lines[1:]] == [str(number) for number in range(1, 20)]
+    assert [re.findall(r"CC_\w+", line) for line in lines[1:]] == [
+        ["CC_PERCENT_SLIPPAGE"],
+        ["CC_PERCENT_FEE"],
+        ["CC_BREAKEVEN_THRESHOLD"],
+        ["CC_MIN_TAKEPROFIT_DISTANCE_PERCENT"],
+        ["CC_MIN_STOPLOSS_DISTANCE_PERCENT"],
+        ["CC_MAX_STOPLOSS_DISTANCE_PERCENT"],
+        ["CC_MIN_STOPLOSS_DISTANCE_PERCENT", "CC_MAX_STOPLOSS_DISTANCE_PERCENT"],
+        ["CC_SCHEDULE_AWAIT_MINUTES"],
+        ["CC_MAX_SIGNAL_LIFETIME_MINUTES"],
+        ["CC_MAX_SIGNAL_GENERATION_SECONDS"],
+        ["CC_AVG_PRICE_CANDLES_COUNT"],
+        ["CC_GET_CANDLES_RETRY_COUNT"],
+        ["CC_GET_CANDLES_RETRY_DELAY_MS"],
+        ["CC_GET_CANDLES_PRICE_ANOMALY_THRESHOLD_FACTOR"],
+        ["CC_GET_CANDLES_MIN_CANDLES_FOR_MEDIAN"],
+        ["CC_MAX_CANDLES_PER_REQUEST"],
+        ["CC_ORDER_BOOK_TIME_OFFSET_MINUTES"],
+        ["CC_MAX_NOTIFICATIONS"],
+        ["CC_MAX_SIGNALS"],
+    ]
+    assert "unsafe=True" in str(caught.value)
+    assert isinstance(caught.value, BkError)
+
+
+def test_a_refused_change_changes_no_value_not_even_its_good_part(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ConfigError):
+        config.set_config(CC_AVG_PRICE_CANDLES_COUNT=7, CC_PERCENT_FEE=-1)
+    assert config.get_config() == dict(config.DEFAULTS)
+    with pytest.raises(ConfigError):
+        config.set_config(CC_MINE=7, CC_PERCENT_FEE=-1)
+    assert config.get_config() == {**config.DEFAULTS, "CC_MINE": 7}
+    assert "GLOBAL_CONFIG validation failed" in caplog.text
+
+
+def test_the_take_profit_must_cover_the_costs() -> None:
+    with pytest.raises(ConfigError, match=r"at least 0\.60 % \(slippage 0\.20 % \+ fees 0\.40 %"):
+        config.set_config(CC_PERCENT_FEE=0.2)
+    config.set_config(CC_MIN_TAKEPROFIT_DISTANCE_PERCENT=0.4)
+
+
+@pytest.mark.parametrize("value", [5, 5.0, np.int64(5), np.float64(5.0)])
+def test_an_integer_may_be_written_in_any_way(value: Any) -> None:
+    config.set_config(CC_AVG_PRICE_CANDLES_COUNT=value)
+
+
+@pytest.mark.parametrize("value", [True, "5", None, math.nan, math.inf, 5.5, 0, [5], np.bool_(True)])
+def test_what_is_no_positive_integer(value: Any) -> None:
+    with pytest.raises(ConfigError, match="CC_AVG_PRICE_CANDLES_COUNT"):
+        config.set_config(CC_AVG_PRICE_CANDLES_COUNT=value)
+
+
+def test_only_the_lifetime_may_be_infinite() -> None:
+    config.set_config(CC_MAX_SIGNAL_LIFETIME_MINUTES=math.inf)
+    with pytest.raises(ConfigError):
+        config.set_config(CC_MAX_SIGNAL_LIFETIME_MINUTES=-math.inf)
+    with pytest.raises(ConfigError):
+        config.set_config(CC_MAX_SIGNALS=math.inf)
+
+
+def test_unsafe_skips_the_rules_and_unknown_keys_are_stored() -> None:
+    config.set_config({"CC_MIN_TAKEPROFIT_DISTANCE_PERCENT": 0, "CC_MINE": "x"}, unsafe=True)
+    assert config.value("CC_MIN_TAKEPROFIT_DISTANCE_PERCENT") == 0
+    assert config.get_config()["CC_MINE"] == "x"
+
+
+def test_copies_and_defaults_cannot_be_used_to_change_the_values() -> None:
+    config.get_config()["CC_PERCENT_FEE"] = 9
+    assert config.value("CC_PERCENT_FEE") == 0.1
+    with pytest.raises(TypeError):
+        config.get_default_config()["CC_PERCENT_FEE"] = 9  # type: ignore[index]
+    config.set_config(CC_PERCENT_FEE=0.05)
+    assert config.get_default_config()["CC_PERCENT_FEE"] == 0.1

@@ -1,0 +1,246 @@
+"""The registry: register, get, override, list, validate, with the documented errors for all kinds alike."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bkapi import registry
+from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
+from bkapi.registry import REGISTRIES, Registry, strategies
+from bkapi.schemas import FrameSchema, StrategySchema
+
+SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
+GOLDEN = SHARED / "golden" / "services" / "schema_validation.jsonl"
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+END = datetime(2024, 2, 1, tzinfo=UTC)
+
+
+def nothing(*_: Any) -> None:
+    """Stands for any callable."""
+
+
+@pytest.fixture(autouse=True)
+def empty() -> Iterator[None]:
+    registry.clear_registries()
+    yield
+    registry.clear_registries()
+
+
+# ---------------------------------------------------------------------------------------------- golden cases
+
+ERROR_KINDS: dict[str, tuple[type[Exception], ...]] = {
+    "already_exists": (AlreadyExistsError,),
+    "not_registered": (NotRegisteredError,),
+    "not_found": (UnknownNameError,),
+    "schema_invalid": (SchemaError,),
+    "invalid_handler_method": (SchemaError,),
+    "discouraged_handler_method": (SchemaError,),
+}
+
+
+def cases() -> list[dict[str, Any]]:
+    """The cases that stay within the kinds that have a registry."""
+    if not GOLDEN.exists():
+        return []
+    lines = map(json.loads, GOLDEN.read_text(encoding="utf-8").splitlines())
+    return [case for case in lines if kinds(case) <= set(REGISTRIES)]
+
+
+def kinds(case: dict[str, Any]) -> set[str]:
+    used = {operation.get("kind", "sizing") for operation in case["input"]["ops"]}
+    for operation in case["input"]["ops"]:
+        schema = operation.get("schema", {})
+        used |= {"risk"} if schema.get("risk_name") and operation["kind"] == "strategy" else set()
+    return used
+
+
+def decoded(value: Any) -> Any:
+    if value == "fn":
+        return nothing
+    if isinstance(value, dict) and set(value) == {"date"}:
+        return datetime.fromtimestamp(value["date"] / 1000, UTC)
+    return value
+
+
+def encoded(value: Any) -> Any:
+    if callable(value):
+        return "<function>"
+    if isinstance(value, datetime):
+        return round(value.timestamp() * 1000)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def operate(operation: dict[str, Any], prefix: str) -> Any:
+    of_kind: Registry[Any] = REGISTRIES[operation["kind"]]
+    fields = {name: decoded(value) for name, value in operation.get("schema", {}).items()}
+    if operation["op"] == "add":
+        of_kind.add(fields)
+        return True
+    if operation["op"] == "override":
+        return {name: encoded(value) for name, value in of_kind.override(fields).given().items()}
+    if operation["op"] == "get":
+        return {name: encoded(value) for name, value in of_kind.get(operation["name"]).given().items()}
+    if operation["op"] == "validate":
+        names: dict[str, list[str]] = {f"{kind}_name": [] for kind in registry.VALIDATED_KINDS}
+        registry.validate({**names, of_kind.name_field: [operation["name"]]})
+        return True
+    assert operation["op"] == "list"
+    return [name for name in of_kind.names() if name.startswith(prefix)]
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden data at {GOLDEN}")
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
+def test_golden_cases(case: dict[str, Any]) -> None:
+    for operation, expected in zip(case["input"]["ops"], case["expected"], strict=True):
+        if "error" in expected:
+            with pytest.raises(ERROR_KINDS[expected["error"]["kind"]]):
+                operate(operation, case["input"]["prefix"])
+        else:
+            assert operate(operation, case["input"]["prefix"]) == expected["ok"]
+
+
+# ------------------------------------------------------------------------------------------------- behaviour
+
+
+def test_fields_by_name_a_mapping_or_a_schema() -> None:
+    by_name = registry.add_strategy_schema(strategy_name="a", get_signal=nothing)
+    by_mapping = registry.add_strategy_schema({"strategy_name": "b", "get_signal": nothing})
+    ready = registry.add_strategy_schema(StrategySchema(strategy_name="c", get_signal=nothing))
+    mixed = registry.add_strategy_schema({"strategy_name": "d"}, note="mixed")
+    assert registry.list_strategy_schema() == [by_name, by_mapping, ready, mixed]
+    assert registry.get_strategy_schema("d").note == "mixed"
+
+
+def test_an_unknown_name_lists_the_known_and_guesses() -> None:
+    registry.add_strategy_schema(strategy_name="rsi_dip", get_signal=nothing)
+    registry.add_strategy_schema(strategy_name="sma_cross", get_signal=nothing)
+    with pytest.raises(UnknownNameError) as caught:
+        registry.get_strategy_schema("sma_cros")
+    assert str(caught.value) == (
+        "strategy sma_cros not found source=get_strategy_schema; registered: 'rsi_dip', 'sma_cross'.\n"
+        "Hint: did you mean 'sma_cross'? add_strategy_schema(...) registers a new one."
+    )
+    assert caught.value.known == ("rsi_dip", "sma_cross")
+    assert isinstance(caught.value, LookupError)
+
+
+def test_a_second_registration_is_refused() -> None:
+    registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    with pytest.raises(AlreadyExistsError, match=r"^frame f already exist\nHint: override_frame_schema"):
+        registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    with pytest.raises(
+        AlreadyExistsError, match="Tool is already registered name=f registryName=frame_schema"
+    ):
+        registry.frames.register("f", registry.get_frame_schema("f"))
+
+
+def test_a_refused_registration_leaves_its_name_known_and_an_override_completes_it() -> None:
+    with pytest.raises(SchemaError, match="missing get_candles"):
+        registry.add_exchange_schema(exchange_name="e")
+    with pytest.raises(AlreadyExistsError, match=r"its registration was refused: .*missing get_candles"):
+        registry.add_exchange_schema(exchange_name="e", get_candles=nothing)
+    with pytest.raises(NotRegisteredError, match=r"^Tool not registered name=e registryName=exchange_schema"):
+        registry.get_exchange_schema("e")
+    assert registry.exchanges.validate("e", "test")
+    registry.override_exchange_schema(exchange_name="e", get_candles=nothing)
+    assert registry.get_exchange_schema("e").get_candles is nothing
+
+
+def test_a_name_that_is_no_text_leaves_nothing_behind() -> None:
+    for fields in ({}, {"frame_name": 5}, {"frame_name": None}):
+        with pytest.raises(SchemaError):
+            registry.add_frame_schema({"start_date": START, "end_date": END, **fields})
+    assert registry.list_frame_schema() == []
+
+
+def test_the_empty_name_is_a_name() -> None:
+    registry.add_frame_schema(frame_name="", start_date=START, end_date=END)
+    assert registry.get_frame_schema("").start_date == START
+
+
+def test_an_override_merges_without_a_check_and_list_shows_the_original() -> None:
+    first = registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    merged = registry.override_frame_schema({"frame_name": "f", "interval": "nonsense"}, note="x")
+    assert (merged.interval, merged.note, merged.start_date) == ("nonsense", "x", START)
+    assert registry.get_frame_schema("f") is merged
+    assert registry.list_frame_schema() == [first]
+    assert registry.override_frame_schema(frame_name="f", note="y").interval == "nonsense"
+
+
+def test_an_override_needs_a_known_name_and_known_fields() -> None:
+    with pytest.raises(UnknownNameError, match="frame f not found source=override_frame_schema"):
+        registry.override_frame_schema(frame_name="f")
+    with pytest.raises(SchemaError, match="missing frame_name"):
+        registry.override_frame_schema(note="x")
+    registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    with pytest.raises(SchemaError, match="unknown field 'end'"):
+        registry.override_frame_schema(frame_name="f", end=END)
+    with pytest.raises(SchemaError, match="5 is not a schema"):
+        registry.override_frame_schema(5)  # type: ignore[arg-type]
+
+
+def test_a_strategy_is_valid_only_with_its_risks_and_actions() -> None:
+    registry.add_strategy_schema(strategy_name="s", risk_name="careful", actions=["notify"])
+    with pytest.raises(UnknownNameError, match="risk careful not found source=here"):
+        strategies.validate("s", "here")
+    registry.add_strategy_schema(strategy_name="t", actions=["notify"])
+    with pytest.raises(UnknownNameError, match="action notify not found source=here"):
+        strategies.validate("t", "here")
+
+
+def test_successes_are_remembered_failures_are_not() -> None:
+    calls: list[str] = []
+    fails = [True]
+
+    def check(schema: FrameSchema, source: str) -> None:
+        calls.append(source)
+        if fails:
+            raise UnknownNameError("part", "p", source, ())
+
+    frames = Registry(FrameSchema, cross_check=check)
+    frames.add(frame_name="f", start_date=START, end_date=END)
+    with pytest.raises(UnknownNameError):
+        frames.validate("f", "first")
+    fails.clear()
+    assert frames.validate("f", "second")
+    assert frames.validate("f", "third")
+    assert calls == ["first", "second"]
+
+
+def test_validate_checks_given_names_and_all_names_of_kinds_left_out() -> None:
+    registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    registry.validate()
+    registry.validate(frame_name="f")
+    registry.validate({"FrameName": {"F": "f"}}, strategy_name=[])
+    with pytest.raises(UnknownNameError, match=r"frame g not found source=validate\.validate"):
+        registry.validate(frame_name=["f", "g"])
+    with pytest.raises(UnknownNameError, match="walker w not found"):
+        registry.validate(walker_name="w")
+    with pytest.raises(SchemaError, match="unknown argument 'farme_name'"):
+        registry.validate(farme_name="f")
+    registry.add_strategy_schema(strategy_name="s", risk_name="r")
+    with pytest.raises(UnknownNameError, match="risk r not found"):
+        registry.validate(frame_name="f")
+    registry.validate(strategy_name={})
+
+
+def test_exchanges_are_checked_before_frames_before_strategies() -> None:
+    with pytest.raises(UnknownNameError, match="exchange e not found"):
+        registry.validate(strategy_name="s", frame_name="f", exchange_name="e")
+
+
+@pytest.mark.parametrize("kind", list(REGISTRIES))
+def test_the_public_functions_have_their_names_and_documents(kind: str) -> None:
+    for verb in ("add", "get", "override", "list"):
+        function = getattr(registry, f"{verb}_{kind}_schema")
+        assert function.__name__ == f"{verb}_{kind}_schema"
+        assert function.__doc__
+    assert getattr(registry, f"add_{kind}") is getattr(registry, f"add_{kind}_schema")

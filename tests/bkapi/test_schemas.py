@@ -1,0 +1,234 @@
+"""Schemas: what each kind accepts, and the one clear error for what it does not."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bkapi import schemas
+from bkapi.errors import BkError, SchemaError
+from bkapi.schemas import ExchangeSchema, FrameSchema, Schema, StrategyCallbacks, StrategySchema
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+END = datetime(2024, 2, 1, tzinfo=UTC)
+
+
+def nothing(*_: Any) -> None:
+    """Stands for any callable."""
+
+
+def frame(**fields: Any) -> FrameSchema:
+    return FrameSchema(**{"frame_name": "january", "start_date": START, "end_date": END, **fields})
+
+
+def test_a_strategy_with_everything() -> None:
+    schema = StrategySchema(
+        strategy_name="dip",
+        interval="15m",
+        get_signal=nothing,
+        params={"rsi": 30},
+        risk_name="a",
+        risk_list=["b", "a"],
+        actions=["notify"],
+        callbacks={"on_open": nothing},  # type: ignore[arg-type]
+        note="buys dips",
+        info={"author": "me"},
+    )
+    assert schema.risks == ("a", "b")
+    assert schema.actions == ("notify",)
+    assert schema.callbacks is not None
+    assert schema.callbacks.on_open is nothing
+    assert schema.callbacks.on_close is None
+    assert schema.params == {"rsi": 30}
+
+
+def test_a_strategy_with_nothing_but_a_name_trades_by_commands_only() -> None:
+    schema = StrategySchema(strategy_name="manual")
+    assert (schema.interval, schema.get_signal, schema.risks, schema.actions) == ("1m", None, (), ())
+
+
+@pytest.mark.parametrize("empty", [None, "", ()])
+def test_falsy_optional_fields_count_as_left_out(empty: Any) -> None:
+    schema = StrategySchema(
+        strategy_name="dip", interval=empty, risk_name=empty, risk_list=empty, actions=empty, params=empty
+    )
+    assert (schema.interval, schema.risks, schema.actions, schema.params) == ("1m", (), (), {})
+
+
+@pytest.mark.parametrize("form", ["get_signal", "signals", "kernel"])
+def test_a_strategy_has_one_form(form: str) -> None:
+    assert getattr(StrategySchema(**{"strategy_name": "dip", form: nothing}), form) is nothing
+    other = next(name for name in StrategySchema.alternatives if name != form)
+    with pytest.raises(SchemaError, match="exclude each other for strategy_name='dip'"):
+        StrategySchema(**{"strategy_name": "dip", form: nothing, other: nothing})
+
+
+def test_an_exchange_has_exactly_one_source_of_candles() -> None:
+    memory = {"BTCUSDT": pl.DataFrame({"close": [1.0]})}
+    assert ExchangeSchema(exchange_name="e", candles=memory).candles is not None
+    assert ExchangeSchema(exchange_name="e", candles=nothing).candles is nothing
+    assert ExchangeSchema(exchange_name="e", candles=OrderedDict(memory)).get_candles is None
+    assert ExchangeSchema(exchange_name="e", get_candles=nothing).get_candles is nothing
+    with pytest.raises(SchemaError, match="missing get_candles") as caught:
+        ExchangeSchema(exchange_name="e")
+    assert "candles={" in str(caught.value)
+    with pytest.raises(SchemaError, match="get_candles and candles exclude each other"):
+        ExchangeSchema(exchange_name="e", get_candles=nothing, candles=memory)
+    with pytest.raises(SchemaError, match=r"candles='BTCUSDT\.parquet' is not usable"):
+        ExchangeSchema(exchange_name="e", candles="BTCUSDT.parquet")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [START, datetime(2024, 1, 1), date(2024, 1, 1), 1_704_067_200_000],
+)
+def test_frame_dates_become_aware_utc(start: Any) -> None:
+    schema = frame(start_date=start)
+    assert schema.start_date == START
+    assert schema.start_date.tzinfo is UTC
+    assert (schema.start_ms, schema.end_ms) == (1_704_067_200_000, 1_706_745_600_000)
+
+
+@pytest.mark.parametrize("bad", ["2024-01-01", None, True, 1.5, "", 10**20])
+def test_what_is_no_frame_date(bad: Any) -> None:
+    with pytest.raises(
+        SchemaError, match=r"^frame schema validation failed: start_date=.* is not usable"
+    ) as caught:
+        frame(start_date=bad)
+    assert caught.value.field == "start_date"
+    assert caught.value.hint is not None
+    assert "ms UTC" in caught.value.hint
+
+
+def test_the_value_of_an_interval_and_the_order_of_dates_are_left_to_the_run() -> None:
+    assert frame(interval="nonsense", start_date=END, end_date=START).interval == "nonsense"
+    with pytest.raises(SchemaError, match="interval=5"):
+        frame(interval=5)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "message", "hint"),
+    [
+        (StrategySchema, {}, "missing strategy_name.", "strategy_name: the name"),
+        (StrategySchema, {"strategy_name": 5}, "strategy_name=5 is not usable", "a text"),
+        (
+            StrategySchema,
+            {"strategy_name": "s", "get_signal": "f"},
+            "get_signal='f' is not usable",
+            "a function",
+        ),
+        (
+            StrategySchema,
+            {"strategy_name": "s", "actions": "a"},
+            "actions='a' is not usable",
+            "names of actions",
+        ),
+        (
+            StrategySchema,
+            {"strategy_name": "s", "actions": ["a", 5]},
+            "actions=['a', 5] is",
+            "names of actions",
+        ),
+        (StrategySchema, {"strategy_name": "s", "actions": ["a", "a"]}, "duplicate actions for", "once"),
+        (StrategySchema, {"strategy_name": "s", "risk_list": ["a", "a"]}, "duplicate risk_list", "once"),
+        (StrategySchema, {"strategy_name": "s", "risk_name": 5}, "risk_name=5 is not usable", "risk profile"),
+        (StrategySchema, {"strategy_name": "s", "params": 5}, "params=5 is not usable", "by name"),
+        (
+            StrategySchema,
+            {"strategy_name": "s", "get_sinal": nothing},
+            "unknown field 'get_sinal'",
+            "'get_signal'?",
+        ),
+        (
+            StrategySchema,
+            {"strategy_name": "s", "callbacks": {"on_opne": nothing}},
+            "strategy callbacks schema validation failed: unknown field 'on_opne'",
+            "did you mean 'on_open'?",
+        ),
+        (
+            StrategySchema,
+            {"strategy_name": "s", "callbacks": {"on_open": 5}},
+            "on_open=5 is not usable",
+            "(symbol, signal, price_open, when, backtest)",
+        ),
+        (StrategySchema, {"strategy_name": "s", "callbacks": 5}, "5 is not a mapping", "on_tick"),
+        (ExchangeSchema, {"exchange_name": "e", "get_candles": 5}, "get_candles=5 is not", "exactly limit"),
+        (ExchangeSchema, {"exchange_name": "e", "candles": {}, "format_price": 2}, "format_price=2", "text"),
+        (
+            FrameSchema,
+            {"frame_name": "f", "end_date": END},
+            "missing start_date for frame_name='f'",
+            "datetime",
+        ),
+        (FrameSchema, {"frame_name": "f", "start_date": START}, "missing end_date", "datetime"),
+    ],
+)
+def test_one_clear_error(model: type[Schema], fields: dict[str, Any], message: str, hint: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        model(**fields)
+    assert isinstance(caught.value, BkError)
+    assert message in caught.value.message
+    assert caught.value.hint is not None
+    assert hint in caught.value.hint
+    assert "pydantic" not in str(caught.value)
+
+
+def test_schemas_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        frame().note = "x"  # type: ignore[misc]
+
+
+def test_schemas_travel_between_processes() -> None:
+    schema = frame(note="x")
+    assert pickle.loads(pickle.dumps(schema)) == schema
+    strategy = StrategySchema(strategy_name="s", get_signal=nothing, params={"a": 1})
+    assert pickle.loads(pickle.dumps(strategy)) == strategy
+
+
+def test_names_may_be_members_of_an_enum() -> None:
+    class Name(StrEnum):
+        DIP = "dip"
+
+    assert StrategySchema(strategy_name=Name.DIP, actions=[Name.DIP]).strategy_name == "dip"
+
+
+def test_given_fields_and_overrides() -> None:
+    schema = frame(note="x")
+    assert set(schema.given()) == {"frame_name", "start_date", "end_date", "note"}
+    changed = schema.overridden({"interval": "30m", "end_date": 1_704_067_200_000})
+    assert (changed.interval, changed.end_date, changed.note) == ("30m", START, "x")
+    assert schema.interval == "1m"
+    with pytest.raises(SchemaError, match="unknown field 'intervall'"):
+        schema.overridden({"intervall": "30m"})
+    with pytest.raises(SchemaError, match="end_date='soon' is not usable"):
+        schema.overridden({"end_date": "soon"})
+
+
+def test_an_override_with_another_form_replaces_the_first() -> None:
+    schema = StrategySchema(strategy_name="s", get_signal=nothing).overridden({"signals": nothing})
+    assert (schema.get_signal, schema.signals) == (None, nothing)
+    kept = StrategySchema(strategy_name="s", get_signal=nothing).overridden({"note": "x"})
+    assert kept.get_signal is nothing
+
+
+@pytest.mark.parametrize(
+    ("fields", "model"),
+    [
+        (schemas.StrategyFields, StrategySchema),
+        (schemas.ExchangeFields, ExchangeSchema),
+        (schemas.FrameFields, FrameSchema),
+    ],
+)
+def test_the_typed_keywords_are_the_fields(fields: Any, model: type[Schema]) -> None:
+    assert set(fields.__annotations__) == set(model.model_fields)
+
+
+@pytest.mark.parametrize("model", [StrategySchema, ExchangeSchema, FrameSchema, StrategyCallbacks])
+def test_every_field_says_what_it_is(model: type[Schema]) -> None:
+    assert all(field.description for field in model.model_fields.values())
