@@ -1,8 +1,8 @@
 """Which schemas are registered: one registry for all kinds (spec market-data.md 19, 20).
 
 A registry holds two maps, as documented: the *known* names with the schema as first given, which
-``validate`` and ``list`` read, and the *schemas* that runs use, which ``override`` changes. A registration
-that is refused leaves its name known (trap 13); ``override`` then completes it.
+``validate`` and ``list_*_schema`` read, and the *schemas* that runs use, which ``override`` changes. A
+registration that is refused leaves its name known (trap 13); ``override`` then completes it.
 """
 
 from __future__ import annotations

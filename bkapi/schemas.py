@@ -102,37 +102,41 @@ class StrategyCallbacks(Schema):
     kind: ClassVar[str] = "strategy callbacks"
 
     on_tick: Callable[..., Any] | None = Field(
-        None, description="(symbol, result, current_price, when, backtest)"
+        default=None, description="(symbol, result, current_price, when, backtest)"
     )
     on_open: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal, price_open, when, backtest)"
+        default=None, description="(symbol, signal, price_open, when, backtest)"
     )
-    on_active: Callable[..., Any] | None = Field(None, description="(symbol, signal, price, when, backtest)")
-    on_idle: Callable[..., Any] | None = Field(None, description="(symbol, price, when, backtest)")
+    on_active: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_idle: Callable[..., Any] | None = Field(default=None, description="(symbol, price, when, backtest)")
     on_close: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal, close_price, when, backtest)"
+        default=None, description="(symbol, signal, close_price, when, backtest)"
     )
     on_schedule: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal, price, when, backtest)"
+        default=None, description="(symbol, signal, price, when, backtest)"
     )
-    on_cancel: Callable[..., Any] | None = Field(None, description="(symbol, signal, price, when, backtest)")
+    on_cancel: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
     on_write: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal or None, price, when, backtest); not a coroutine function"
+        default=None, description="(symbol, signal or None, price, when, backtest); not a coroutine function"
     )
     on_partial_profit: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal, progress_percent, price, when, backtest)"
+        default=None, description="(symbol, signal, progress_percent, price, when, backtest)"
     )
     on_partial_loss: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal, progress_percent, price, when, backtest)"
+        default=None, description="(symbol, signal, progress_percent, price, when, backtest)"
     )
     on_breakeven: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal, price, when, backtest)"
+        default=None, description="(symbol, signal, price, when, backtest)"
     )
     on_schedule_ping: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal, price, when, backtest)"
+        default=None, description="(symbol, signal, price, when, backtest)"
     )
     on_active_ping: Callable[..., Any] | None = Field(
-        None, description="(symbol, signal, price, when, backtest)"
+        default=None, description="(symbol, signal, price, when, backtest)"
     )
 
 
@@ -148,28 +152,30 @@ class StrategySchema(Schema):
 
     strategy_name: str = Field(description="the name to register under, a text")
     interval: Annotated[str, _or("1m")] = Field(
-        "1m", description="how often a signal is asked for: 1m, 3m, 5m, 15m, 30m or 1h"
+        default="1m", description="how often a signal is asked for: 1m, 3m, 5m, 15m, 30m or 1h"
     )
     get_signal: GetSignal | None = Field(
-        None, description="a function (symbol, when, current_price) that returns a signal or None"
+        default=None, description="a function (symbol, when, current_price) that returns a signal or None"
     )
     signals: Callable[..., Any] | None = Field(
-        None, description="a function from a Polars frame of candles to a frame of signals"
+        default=None, description="a function from a Polars frame of candles to a frame of signals"
     )
     kernel: Callable[..., Any] | None = Field(
-        None, description="a jitted function of the documented signature"
+        default=None, description="a jitted function of the documented signature"
     )
     params: Annotated[Mapping[str, Any], _or({})] = Field(
         default_factory=dict,
         description="values of the parameters of signals or kernel by name, for sweeps to vary",
     )
-    policy: Any = Field(None, description="declarative management of the position")
-    risk_name: OptionalText = Field(None, description="the name of a risk profile")
-    risk_list: Names = Field((), description="names of risk profiles, without repeats")
-    actions: Names = Field((), description="names of actions, without repeats")
-    callbacks: StrategyCallbacks | None = Field(None, description="a mapping of callback names to functions")
-    note: str | None = Field(None, description="free text")
-    info: Any = Field(None, description="anything, shown by get_runtime_info")
+    policy: Any = Field(default=None, description="declarative management of the position")
+    risk_name: OptionalText = Field(default=None, description="the name of a risk profile")
+    risk_list: Names = Field(default=(), description="names of risk profiles, without repeats")
+    actions: Names = Field(default=(), description="names of actions, without repeats")
+    callbacks: StrategyCallbacks | None = Field(
+        default=None, description="a mapping of callback names to functions"
+    )
+    note: str | None = Field(default=None, description="free text")
+    info: Any = Field(default=None, description="anything, shown by get_runtime_info")
 
     @property
     def risks(self) -> tuple[str, ...]:
@@ -190,7 +196,7 @@ class ExchangeCallbacks(Schema):
     kind: ClassVar[str] = "exchange callbacks"
 
     on_candle_data: Callable[..., Any] | None = Field(
-        None, description="(symbol, interval, since, limit, candles)"
+        default=None, description="(symbol, interval, since, limit, candles)"
     )
 
 
@@ -207,27 +213,29 @@ class ExchangeSchema(Schema):
 
     exchange_name: str = Field(description="the name to register under, a text")
     get_candles: GetCandles | None = Field(
-        None,
+        default=None,
         description="a function (symbol, interval, since, limit, backtest) that returns exactly limit rows",
     )
     candles: Mapping[str, Any] | Callable[[str], Any] | None = Field(
-        None,
+        default=None,
         description="candles in memory: a mapping of symbol to frame or path, or a function of the symbol",
     )
     format_price: Format | None = Field(
-        None, description="a function (symbol, price, backtest) that returns text"
+        default=None, description="a function (symbol, price, backtest) that returns text"
     )
     format_quantity: Format | None = Field(
-        None, description="a function (symbol, quantity, backtest) that returns text"
+        default=None, description="a function (symbol, quantity, backtest) that returns text"
     )
     get_order_book: Callable[[str, int, datetime, datetime, bool], Any] | None = Field(
-        None, description="a function (symbol, depth, from, to, backtest)"
+        default=None, description="a function (symbol, depth, from, to, backtest)"
     )
     get_aggregated_trades: Callable[[str, datetime, datetime, bool], Any] | None = Field(
-        None, description="a function (symbol, from, to, backtest) that returns trades, oldest first"
+        default=None, description="a function (symbol, from, to, backtest) that returns trades, oldest first"
     )
-    callbacks: ExchangeCallbacks | None = Field(None, description="a mapping of callback names to functions")
-    note: str | None = Field(None, description="free text")
+    callbacks: ExchangeCallbacks | None = Field(
+        default=None, description="a mapping of callback names to functions"
+    )
+    note: str | None = Field(default=None, description="free text")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -248,7 +256,7 @@ class FrameCallbacks(Schema):
     kind: ClassVar[str] = "frame callbacks"
 
     on_timeframe: Callable[..., Any] | None = Field(
-        None, description="(timestamps, start_date, end_date, interval)"
+        default=None, description="(timestamps, start_date, end_date, interval)"
     )
 
 
@@ -266,10 +274,12 @@ class FrameSchema(Schema):
         description="a datetime (naive = UTC), a date, or ms UTC as int, the last tick at most"
     )
     interval: Annotated[str, _or("1m")] = Field(
-        "1m", description="time between ticks: 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d"
+        default="1m", description="time between ticks: 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d"
     )
-    callbacks: FrameCallbacks | None = Field(None, description="a mapping of callback names to functions")
-    note: str | None = Field(None, description="free text")
+    callbacks: FrameCallbacks | None = Field(
+        default=None, description="a mapping of callback names to functions"
+    )
+    note: str | None = Field(default=None, description="free text")
 
     @property
     def start_ms(self) -> int:

@@ -7,6 +7,7 @@ frozen: the same object is handed to every listener.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, ClassVar, Literal, Required, TypeAlias, TypedDict
 
 from bkapi.moments import from_ms
@@ -128,7 +129,7 @@ class PublicSignal(Record):
     max_drawdown: PeakRecord
     entries: tuple[EntryRecord, ...]
     partials: tuple[PartialRecord, ...]
-    extra: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __repr__(self) -> str:
         state = (

@@ -120,7 +120,8 @@ class StrategyRun:
         self.settings = settings
         self._get_signal = strategy.get_signal
         self._callbacks = strategy.callbacks or _NO_CALLBACKS
-        self._vectorized = table is not None
+        self.vectorized = table is not None
+        self.interval = strategy.interval
         signals = np.zeros(1, SIGNAL) if table is None else table.records
         self.run = Run(
             market,
@@ -141,7 +142,6 @@ class StrategyRun:
         self._candidate: Details | None = None
         self._dto: SignalInput = {}
         self._told = 0
-        self._stopped_early = False
 
     # ---------------------------------------------------------------------------------------- the loop
 
@@ -179,7 +179,7 @@ class StrategyRun:
                 del running[self.key]
 
     def _listens(self) -> bool:
-        return not self._vectorized or bool(self._bits())
+        return not self.vectorized or bool(self._bits())
 
     def _finish_silently(self) -> None:
         if self.run.advance() is Wake.OUT_OF_CANDLES:
@@ -252,7 +252,7 @@ class StrategyRun:
                 if channel.listeners:
                     bits |= bit
                     break
-        if bits or not self._vectorized:
+        if bits or not self.vectorized:
             for kind in (*_ALWAYS, EventKind.REJECTED):
                 bits |= _EVENT_BITS[kind]
         return bits
@@ -381,7 +381,7 @@ class StrategyRun:
 
     def _tell_rejected(self, candidate: int, price: float) -> None:
         dto = self._dto
-        if self._vectorized:
+        if self.vectorized:
             dto = self._described(candidate)
         message = violation_message(
             int(self._state["violations"]), dto, self.symbol, price=price, settings=self.settings

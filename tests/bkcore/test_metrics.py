@@ -20,10 +20,11 @@ from tests.naive import metrics as naive
 from tests.naive.metrics import DAY, MINUTE, Trade
 
 START = 1_735_689_600_000
+Column = np.ndarray[Any, Any]
 
 
-def columns(trades: Sequence[Trade]) -> tuple[Any, ...]:
-    def numbers(values: list[float | None]) -> np.ndarray[Any, Any]:
+def columns(trades: Sequence[Trade]) -> tuple[Column, Column, Column, Column, Column, Column]:
+    def numbers(values: list[float | None]) -> Column:
         return np.array([math.nan if value is None else value for value in values], np.float64)
 
     return (
@@ -106,16 +107,19 @@ def trade_lists(draw: st.DrawFn, damaged: bool = False) -> list[Trade]:
     return trades
 
 
+@settings(deadline=None)
 @given(trade_lists())
 def test_a_series_is_measured_as_the_rule_says(trades: list[Trade]) -> None:
     assert_same(measured(trades), available(naive.series(trades)))
 
 
+@settings(deadline=None)
 @given(trade_lists(damaged=True))
 def test_a_symbol_is_measured_as_the_rule_says(trades: list[Trade]) -> None:
     assert_same(measured(trades, Scope.SYMBOL), available(naive.symbol(trades)))
 
 
+@settings(deadline=None)
 @given(st.lists(trade_lists(damaged=True), min_size=1, max_size=3))
 def test_a_pool_is_measured_as_the_rule_says(symbols: list[list[Trade]]) -> None:
     rows = [trade for trades in symbols for trade in reversed(trades)]
@@ -123,6 +127,7 @@ def test_a_pool_is_measured_as_the_rule_says(symbols: list[list[Trade]]) -> None
         assert_same(measured(rows, Scope.POOL), available(naive.pool(symbols)))
 
 
+@settings(deadline=None)
 @given(trade_lists(), st.randoms())
 def test_arrival_order_matters_to_streaks_and_ties_only(trades: list[Trade], rng: random.Random) -> None:
     apart = [
@@ -137,6 +142,7 @@ def test_arrival_order_matters_to_streaks_and_ties_only(trades: list[Trade], rng
     assert_same(found, expected)
 
 
+@settings(deadline=None)
 @given(trade_lists(), st.sampled_from([0.001, 7.0, 1e5]), st.integers(0, 10**11))
 def test_prices_may_be_scaled_and_times_moved(trades: list[Trade], factor: float, later: int) -> None:
     moved = [
@@ -146,6 +152,7 @@ def test_prices_may_be_scaled_and_times_moved(trades: list[Trade], factor: float
     assert_same(measured(moved), measured(trades))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-2.0, 2.0).map(lambda value: round(value, 2)), min_size=10, max_size=40))
 def test_ratios_have_no_unit(results: list[float]) -> None:
     found, tripled = measured(daily(results)), measured(daily([3.0 * result for result in results]))
@@ -164,6 +171,7 @@ def test_ratios_have_no_unit(results: list[float]) -> None:
             assert tripled[name] == pytest.approx(3.0 * found[name], abs=1e-12), name
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.floats(-5.0, 5.0)), min_size=1, max_size=60))
 def test_the_close_order_is_stable_over_newest_first(rows: list[tuple[int, float]]) -> None:
     size = len(rows)
@@ -179,7 +187,7 @@ def test_the_close_order_is_stable_over_newest_first(rows: list[tuple[int, float
     np.testing.assert_array_equal(vector, measure(pnl, zeros, zeros, close, close, zeros))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 50), st.integers(0, 2**32 - 1))
 def test_long_series_have_the_exact_median_and_order(size: int, distinct: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
+from typing import Any
 
 DAY = 24 * 60 * 60 * 1000
 MINUTE = 60 * 1000
+
+#: Numbers by field name, and the trend in words; absent or None is not available.
+Found = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ def median(values: Sequence[float]) -> float | None:
 
 def close_order(arrived: Sequence[Trade]) -> list[Trade]:
     """By close time; trades that close together stay newest first."""
-    return sorted(reversed(arrived), key=lambda trade: trade.close)
+    newest_first = arrived[::-1]
+    return sorted(newest_first, key=lambda trade: trade.close)
 
 
 def follow_equity(trades: Iterable[Trade]) -> tuple[float, float, bool]:
@@ -81,7 +86,7 @@ def streaks(results: Iterable[float]) -> tuple[list[list[float]], list[list[floa
 
 def power(base: float, exponent: float) -> float:
     try:
-        return base**exponent
+        return math.pow(base, exponent)
     except OverflowError:
         return math.inf
 
@@ -90,16 +95,14 @@ def clamp(value: float) -> float:
     return max(-1000.0, min(1000.0, value))
 
 
-def statistics(
-    stored: Sequence[Trade], ordered: Sequence[Trade], runs_of: Sequence[Trade]
-) -> dict[str, float | None]:
-    """Everything of 6.4, of a backtest: sums over ``stored``, equity over ``ordered``, streaks over ``runs_of``."""
+def statistics(stored: Sequence[Trade], ordered: Sequence[Trade], runs_of: Sequence[Trade]) -> Found:
+    """All of 6.4, of a backtest: sums over ``stored``, equity over ``ordered``, streaks over ``runs_of``."""
     n = len(stored)
     results = [trade.pnl for trade in stored]
     wins = [result for result in results if result > 0]
     losses = [result for result in results if result < 0]
     win_runs, loss_runs = streaks(trade.pnl for trade in runs_of)
-    found: dict[str, float | None] = {
+    found: Found = {
         "total_trades": n,
         "win_count": len(wins),
         "loss_count": len(losses),
@@ -164,7 +167,7 @@ def statistics(
     return found
 
 
-def price_profile(ordered: Sequence[Trade]) -> dict[str, float | str | None]:
+def price_profile(ordered: Sequence[Trade]) -> Found:
     """The nine fields of section 7."""
     points = [
         (trade.close, trade.price)
@@ -173,9 +176,9 @@ def price_profile(ordered: Sequence[Trade]) -> dict[str, float | str | None]:
     ]
     if len(points) < 10:
         return {}
-    found: dict[str, float | str | None] = {}
+    found: Found = {}
     prices = [price for _, price in points]
-    steps = [(price - before) / before for before, price in zip(prices, prices[1:], strict=False)]
+    steps = [(price - before) / before for before, price in pairwise(prices)]
     step_size = (median([abs(step) for step in steps]) or 0.0) * 100
     found["median_step_size"] = step_size
     ups = [step for step in steps if step > 0]
@@ -213,20 +216,20 @@ def is_timed(trade: Trade) -> bool:
     return trade.pending > 0 and trade.close > 0
 
 
-def series(arrived: Sequence[Trade]) -> dict[str, float | str | None]:
+def series(arrived: Sequence[Trade]) -> Found:
     """What a backtest reports of trades in arrival order."""
     ordered = close_order(arrived)
     return {**statistics(arrived[::-1], ordered, arrived), **price_profile(ordered)}
 
 
-def symbol(arrived: Sequence[Trade]) -> dict[str, float | str | None]:
+def symbol(arrived: Sequence[Trade]) -> Found:
     """What a heat map reports of one symbol: 6.6, third column."""
     ordered = close_order(arrived)
     found = {**statistics(arrived[::-1], ordered, arrived[::-1]), **price_profile(ordered)}
     return _portfolio_rules(found, arrived[::-1], needs_wins=True)
 
 
-def pool(symbols: Sequence[Sequence[Trade]]) -> dict[str, float | str | None]:
+def pool(symbols: Sequence[Sequence[Trade]]) -> Found:
     """What a heat map reports of all trades together: 6.6, fourth column; no streaks, no profile."""
     newest_first = [trade for arrived in symbols for trade in reversed(arrived)]
     ordered = sorted(newest_first, key=lambda trade: trade.close)
@@ -236,9 +239,7 @@ def pool(symbols: Sequence[Sequence[Trade]]) -> dict[str, float | str | None]:
     }
 
 
-def _portfolio_rules(
-    found: dict[str, float | str | None], stored: Sequence[Trade], *, needs_wins: bool
-) -> dict[str, float | str | None]:
+def _portfolio_rules(found: Found, stored: Sequence[Trade], *, needs_wins: bool) -> Found:
     kept = dict(found)
     if not found["win_count"] and not found["loss_count"]:
         kept["win_rate"] = kept["expectancy"] = None
