@@ -154,9 +154,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "WalkerProgressEvent",
         "WalkerStopEvent",
     ),
-    "bkapi.position": (
-        "Position",
-    ),
+    "bkapi.position": ("Position",),
     "bkapi.registry": (
         "add_exchange",
         "add_exchange_schema",
@@ -211,16 +209,12 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SweepResult",
         "sweep_brackets",
     ),
-    "bkcore.candles": (
-        "CandleFrame",
-    ),
-    "bkcore.synthetic": (
-        "generate",
-    ),
+    "bkcore.candles": ("CandleFrame",),
+    "bkcore.synthetic": ("generate",),
     "bkapi.start": ("reset",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - made from the table
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:

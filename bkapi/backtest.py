@@ -17,8 +17,7 @@ from bkapi.moments import from_ms, this_minute_ms
 from bkapi.payloads import DoneEvent, LifecycleEvent
 from bkapi.registry import frames, strategies
 from bkapi.schemas import FrameSchema, StrategySchema
-from bkapi.signals import CancelledResult, ClosedResult, OpenedResult, ScheduledResult, TickResult
-from bkapi.strategy import StrategyRun
+from bkapi.strategy import BacktestResult, StrategyRun
 from bkcore.intervals import INTERVAL_MINUTES, STRATEGY_INTERVALS, interval_step_ms
 from bkcore.market import Market
 from bkcore.run import Driver, Frame, Run
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     from bkapi.statistics_records import BacktestStatistics
 
-#: What ``Backtest.run`` yields.
-BacktestResult = ScheduledResult | OpenedResult | ClosedResult | CancelledResult
 Context = Mapping[str, str]
 Status = Literal["ready", "pending", "fulfilled", "rejected"]
 
@@ -220,11 +217,11 @@ class BacktestUtils:
         def results() -> Generator[BacktestResult, None, None]:
             self._tell_lifecycle(strategy_run, start=True)
             try:
-                for result in strategy_run.results():
-                    assert not isinstance(result, _NEVER_YIELDED)
-                    yield result
+                yield from strategy_run.results()
             finally:
-                finished[key] = FinishedRun(symbol, names, strategy_run.run, strategy_run.settings, strategy_run)
+                finished[key] = FinishedRun(
+                    symbol, names, strategy_run.run, strategy_run.settings, strategy_run
+                )
             self._tell_lifecycle(strategy_run, start=False)
 
         moment = ExecutionContext(symbol, strategy_run.frame.start_ms, True)
@@ -320,9 +317,5 @@ class BacktestUtils:
         self._background.clear()
         finished.clear()
 
-
-_NEVER_YIELDED = tuple(
-    kind for kind in TickResult.__args__ if kind not in (ScheduledResult, OpenedResult, ClosedResult, CancelledResult)
-)
 
 Backtest = BacktestUtils()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from bkcore.candles import CandleFrame
 
 from bkapi import config
 from bkapi.context import ExecutionContext, MethodContext, require_trade_context
@@ -21,7 +22,6 @@ from bkapi.events import report_error
 from bkapi.moments import from_ms
 from bkapi.registry import exchanges
 from bkapi.schemas import ExchangeSchema
-from bkcore.candles import CandleFrame
 from bkcore.intervals import interval_start, interval_step_ms
 from bkcore.market import Market
 
@@ -50,10 +50,7 @@ class ExchangeClient:
         """All candles of an in-memory symbol, resampled where the interval asks for it."""
         frame = self._frames.get((symbol, interval))
         if frame is None:
-            if interval == "1m":
-                frame = self._own_candles(symbol)
-            else:
-                frame = self.candles(symbol).resample(interval)
+            frame = self._own_candles(symbol) if interval == "1m" else self.candles(symbol).resample(interval)
             self._frames[symbol, interval] = frame
         return frame
 
@@ -65,7 +62,8 @@ class ExchangeClient:
             assert source is not None
             if symbol not in source:
                 raise CandleRequestError(
-                    f"exchange {self.schema.exchange_name!r} has no candles of {symbol!r}; it has: {', '.join(source)}.",
+                    f"exchange {self.schema.exchange_name!r} has no candles of {symbol!r}; "
+                    f"it has: {', '.join(source)}.",
                     hint="add the symbol to candles={...} of add_exchange_schema.",
                 )
             found = source[symbol]
@@ -94,7 +92,9 @@ class ExchangeClient:
             known = self._markets[symbol] = (frame, Market.from_candles(frame))
         return known[1]
 
-    def get_candles(self, symbol: str, interval: str, limit: int, when_ms: int, *, backtest: bool) -> pl.DataFrame:
+    def get_candles(
+        self, symbol: str, interval: str, limit: int, when_ms: int, *, backtest: bool
+    ) -> pl.DataFrame:
         """The ``limit`` candles that closed last at or before ``when_ms`` (spec market-data.md 5.2)."""
         step = interval_step_ms(interval)
         end = interval_start(when_ms, interval)
@@ -117,12 +117,16 @@ class ExchangeClient:
         step = interval_step_ms(interval)
         chunk = int(config.value("CC_MAX_CANDLES_PER_REQUEST"))
         parts = [
-            self._fetch_chunk(symbol, interval, since + done * step, min(chunk, limit - done), backtest=backtest)
+            self._fetch_chunk(
+                symbol, interval, since + done * step, min(chunk, limit - done), backtest=backtest
+            )
             for done in range(0, limit, chunk)
         ]
         return pl.concat(parts)
 
-    def _fetch_chunk(self, symbol: str, interval: str, since: int, limit: int, *, backtest: bool) -> pl.DataFrame:
+    def _fetch_chunk(
+        self, symbol: str, interval: str, since: int, limit: int, *, backtest: bool
+    ) -> pl.DataFrame:
         """One request: every row is checked before it is used (spec market-data.md 5.1; deviation 10)."""
         assert self.schema.get_candles is not None
         attempts = int(config.value("CC_GET_CANDLES_RETRY_COUNT"))
@@ -154,13 +158,12 @@ class ExchangeClient:
                 raise _incomplete(row, window, end - window * market.step_ms)
             return float(market.average_price(window).values[row - 1])
         rows = self.get_candles(symbol, "1m", window, when_ms, backtest=backtest)
-        columns = [rows[name].to_numpy() for name in ("timestamp", "open", "high", "low", "close", "volume")]
-        return float(Market(symbol, *columns).average_price(window).values[-1])
+        frame = CandleFrame.from_any(rows, symbol=symbol, interval="1m")
+        return float(Market.from_candles(frame).average_price(window).values[-1])
 
 
 def _between(rows: pl.DataFrame, since: int, end: int) -> pl.DataFrame:
-    column = rows["timestamp"]
-    first, last = column.search_sorted([since, end])
+    first, last = np.searchsorted(rows["timestamp"].to_numpy(), (since, end))
     return rows[int(first) : int(last)]
 
 
@@ -256,4 +259,11 @@ def _span(ends: Iterable[int]) -> str:
     return " .. ".join(f"{from_ms(int(end)):%Y-%m-%d %H:%M}" for end in ends) + " UTC"
 
 
-__all__ = ["CandleRequestError", "ExchangeClient", "client_of", "get_average_price", "get_candles", "get_close_price"]
+__all__ = [
+    "CandleRequestError",
+    "ExchangeClient",
+    "client_of",
+    "get_average_price",
+    "get_candles",
+    "get_close_price",
+]

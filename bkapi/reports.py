@@ -1,4 +1,4 @@
-"""What a finished backtest says in numbers: statistics by kind, from the frames of the run (spec reports.md 2.2, 6, 8)."""
+"""What a finished backtest says in numbers: statistics by kind, from its frames (spec reports.md 2.2, 6, 8)."""
 
 from __future__ import annotations
 
@@ -51,14 +51,18 @@ def closed_trades(run: FinishedRun) -> pl.DataFrame:
     """Closed positions of a run in order of closing: ``symbol`` and the columns that statistics need."""
     import polars as pl
 
-    return run.trades.filter(pl.col("status") == "closed").select(
-        pl.lit(run.symbol).alias("symbol"),
-        "pnl_percent",
-        "peak_percent",
-        "fall_percent",
-        pl.col("pending_at", "ended_at").dt.epoch("ms"),
-        "close_price",
-    ).rename({"ended_at": "close_timestamp"})
+    return (
+        run.trades.filter(pl.col("status") == "closed")
+        .select(
+            pl.lit(run.symbol).alias("symbol"),
+            "pnl_percent",
+            "peak_percent",
+            "fall_percent",
+            pl.col("pending_at", "ended_at").dt.epoch("ms"),
+            "close_price",
+        )
+        .rename({"ended_at": "close_timestamp"})
+    )
 
 
 def _no_trades() -> pl.DataFrame:
@@ -84,7 +88,7 @@ class EventReport:
         self.name = name
         self._statistics = statistics
 
-    def get_data(self, symbol: str, context: Context, backtest: bool = False) -> Any:  # noqa: FBT001, FBT002 - as documented
+    def get_data(self, symbol: str, context: Context, backtest: bool = False) -> Any:
         """The statistics record of one run; an empty one when there was none."""
         run = _finished(symbol, context, f"{self.name}.get_data") if backtest else None
         return self._statistics(run)
@@ -104,7 +108,9 @@ def _of_events(kind: type[E]) -> Callable[[FinishedRun | None], E]:
             known = [name for name in actions if name in run.events["kind"].dtype.categories]  # type: ignore[attr-defined]
             events = run.events.filter(pl.col("kind").is_in(known))
         events = events.with_columns(
-            action=pl.col("kind").cast(pl.String).replace_strict(actions, default=None, return_dtype=pl.String)
+            action=pl.col("kind")
+            .cast(pl.String)
+            .replace_strict(actions, default=None, return_dtype=pl.String)
         )
         return event_statistics(kind, events, row_limit=config.value(limit))
 
@@ -118,7 +124,9 @@ def _schedule(run: FinishedRun | None) -> ScheduleStatistics:
 
     columns = ("scheduled_at", "pending_at", "close_timestamp")
     if run is None:
-        rows = pl.DataFrame(schema={"action": pl.String, "signal_id": pl.String, **dict.fromkeys(columns, pl.Int64)})
+        rows = pl.DataFrame(
+            schema={"action": pl.String, "signal_id": pl.String, **dict.fromkeys(columns, pl.Int64)}
+        )
     else:
         told = run.strategy_run.rows
         ids = [told.details_of(told.row(trade)).id for trade in range(run.run.trades.size)]
@@ -139,7 +147,7 @@ def _schedule(run: FinishedRun | None) -> ScheduleStatistics:
 class HeatUtils:
     """Statistics of all symbols of an exchange and frame; the singleton is ``Heat``."""
 
-    def get_data(self, context: Context, backtest: bool = False) -> HeatStatistics:  # noqa: FBT001, FBT002 - as documented
+    def get_data(self, context: Context, backtest: bool = False) -> HeatStatistics:
         """The portfolio of the finished backtests of this exchange and frame (spec reports.md 6.8)."""
         import polars as pl
 

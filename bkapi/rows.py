@@ -31,7 +31,7 @@ from bkcore.event_log import as_opened, pnl_at
 from bkcore.records import POSITION
 from bkcore.run import Run
 
-_Row: Any = namedtuple("_Row", POSITION.names)  # type: ignore[misc]  # noqa: PYI024 - its fields are data
+_Row: Any = namedtuple("_Row", POSITION.names or ())  # type: ignore[misc]
 _SIDES: Mapping[int, Position] = {int(codes.Side.LONG): "long", int(codes.Side.SHORT): "short"}
 CLOSE_REASONS: Mapping[int, CloseReason] = {
     int(reason): cast(CloseReason, reason.name.lower()) for reason in codes.CloseReason if reason
@@ -95,7 +95,8 @@ class Rows:
 
     def row(self, trade: int) -> Any:
         """The machine's record of a trade as a named tuple."""
-        return _Row._make(self.run.trades[trade].item())
+        row: Any = _Row._make(self.run.trades[trade].item())
+        return row
 
     def pnl(self, trade: int, price: float) -> PnlRecord:
         """Result of closing the trade at ``price`` as it is now."""
@@ -121,7 +122,7 @@ class Rows:
         """The trade as it was when it opened."""
         run = self.run
         as_opened(run.trades, trade, run.revisions, run.entries, run.partials, run.settings, self._scratch)
-        row = _Row._make(self._scratch[0].item())
+        row: Any = _Row._make(self._scratch[0].item())
         return self._public(row, self._pnl(self._scratch, 0, row, row.price_open))
 
     def _public(self, row: Any, pnl: PnlRecord, *, resting: bool = False) -> PublicSignal:

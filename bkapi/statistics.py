@@ -81,7 +81,8 @@ E = TypeVar("E", bound=EventStatistics)
 ROW_LIMIT: Final = 250
 PERFORMANCE_ROW_LIMIT: Final = 10_000
 
-#: Columns of a trades frame: results in percent (null = no such extreme), times in ms UTC, close price.
+#: Columns of a trades frame: results in percent (null = no such extreme), times in ms UTC or as datetimes,
+#: close price.
 TRADE_COLUMNS: Final = (
     "pnl_percent",
     "peak_percent",
@@ -220,16 +221,14 @@ def schedule_statistics(
     import polars as pl
 
     _require(events, ("action", "signal_id", "scheduled_at", *_TIME_COLUMNS))
-    action = pl.col("action")
-    scheduled_at, pending_at, close_timestamp = (
-        pl.col(name).cast(pl.Int64) for name in ("scheduled_at", *_TIME_COLUMNS)
-    )
+    timed = _in_ms(events, ("scheduled_at", *_TIME_COLUMNS))
+    action, scheduled_at, pending_at = pl.col("action"), pl.col("scheduled_at"), pl.col("pending_at")
     never_rested = (action == "opened") & pending_at.eq_missing(scheduled_at)
     belongs = action.is_in(_SCHEDULE_ACTIONS) & ~never_rested
-    arrived = events.select(belongs.fill_null(value=False)).to_series().arg_true().to_list()
+    arrived = timed.select(belongs.fill_null(value=False)).to_series().arg_true().to_list()
     kept = [arrived[k] for k in _newest(len(arrived), row_limit)]
-    ended_at = pl.when(action == "opened").then(pending_at).otherwise(close_timestamp)
-    newest = _rows_at(events, kept).with_columns(minutes=(ended_at - scheduled_at) / 60_000)
+    ended_at = pl.when(action == "opened").then(pending_at).otherwise(pl.col("close_timestamp"))
+    newest = _rows_at(timed, kept).with_columns(minutes=(ended_at - scheduled_at) / 60_000)
     scheduled, opened, cancelled = (newest.filter(action == name) for name in _SCHEDULE_ACTIONS)
     known_opened, known_cancelled = (
         part.join(scheduled, on="signal_id", how="semi").height for part in (opened, cancelled)
@@ -265,10 +264,9 @@ def performance_statistics(
     _require(events, ("metric_type", "timestamp", "previous_timestamp", "duration"))
     kept = _newest(events.height, row_limit)
     duration = pl.col("duration").cast(pl.Float64)
-    previous = pl.col("previous_timestamp").cast(pl.Int64)
-    wait = (pl.col("timestamp").cast(pl.Int64) - previous).cast(pl.Float64)
+    wait = (pl.col("timestamp") - pl.col("previous_timestamp")).cast(pl.Float64)
     table = (
-        _rows_at(events, kept)
+        _rows_at(_in_ms(events, ("timestamp", "previous_timestamp")), kept)
         .group_by("metric_type", maintain_order=True)
         .agg(
             count=pl.len(),
@@ -370,17 +368,25 @@ def _trade_columns(trades: pl.DataFrame, kept: Sequence[int]) -> TradeColumns:
     """``TRADE_COLUMNS`` of the kept rows as arrays, newest last: NaN for null numbers, 0 for null times."""
     import polars as pl
 
-    oldest_first = _rows_at(trades.select(TRADE_COLUMNS), kept[::-1])
+    oldest_first = _in_ms(_rows_at(trades.select(TRADE_COLUMNS), kept[::-1]), _TIME_COLUMNS)
     return tuple(
-        (column.cast(pl.Int64).fill_null(0) if column.name in _TIME_COLUMNS else _floats(column)).to_numpy()
+        (
+            column.fill_null(0)
+            if column.name in _TIME_COLUMNS
+            else column.cast(pl.Float64).fill_null(float("nan"))
+        ).to_numpy()
         for column in oldest_first
     )
 
 
-def _floats(column: pl.Series) -> pl.Series:
+def _in_ms(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
+    """``frame`` with the named times as int64 ms UTC, be they integers, datetimes or nothing but nulls."""
     import polars as pl
 
-    return column.cast(pl.Float64).fill_null(float("nan"))
+    return frame.with_columns(
+        (frame[name].dt.epoch("ms") if frame[name].dtype.is_temporal() else frame[name]).cast(pl.Int64)
+        for name in names
+    )
 
 
 def _measured(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -30,7 +30,16 @@ from bkapi.payloads import (
 )
 from bkapi.rows import CANCEL_REASONS, CLOSE_REASONS, Details, Rows
 from bkapi.schemas import StrategyCallbacks, StrategySchema
-from bkapi.signals import ActiveResult, IdleResult, SignalInput, TickResult
+from bkapi.signals import (
+    ActiveResult,
+    CancelledResult,
+    ClosedResult,
+    IdleResult,
+    OpenedResult,
+    ScheduledResult,
+    SignalInput,
+    TickResult,
+)
 from bkapi.validation import violation_message
 from bkcore.codes import EventKind, Given, Listen, Wake
 from bkcore.intervals import interval_step_ms
@@ -40,7 +49,9 @@ from bkcore.run import Driver, Frame, Run
 from bkcore.settings import EngineSettings
 from bkcore.signals import SignalTable
 
-Results = Generator[TickResult, None, None]
+#: What a backtest yields.
+BacktestResult: TypeAlias = ScheduledResult | OpenedResult | ClosedResult | CancelledResult
+Results: TypeAlias = Generator[BacktestResult, None, None]
 _NO_CALLBACKS = StrategyCallbacks()
 _KNOWN_FIELDS = frozenset(
     {
@@ -189,7 +200,8 @@ class StrategyRun:
             event = next(e for e in self.run.events if e["kind"] == EventKind.REJECTED)
             report_error(
                 SignalError(
-                    f"{refused:,} signals were refused, the first one at {from_ms(int(event['time'])):%Y-%m-%d %H:%M} UTC.",
+                    f"{refused:,} signals were refused, the first one at "
+                    f"{from_ms(int(event['time'])):%Y-%m-%d %H:%M} UTC.",
                     hint="listen_error tells the reasons of each.",
                 ),
                 self.names.strategy_name,
@@ -274,12 +286,10 @@ class StrategyRun:
         started = time.monotonic()
         try:
             dto = settle(self._get_signal(self.symbol, from_ms(timestamp), price))
-            if time.monotonic() - started > limit:
-                raise SignalError(f"Timeout for get_signal of {self.names.strategy_name!r}: over {limit} s.")
-            if dto is None:
-                return
-            self._candidate = self._bind(dto, timestamp)
-            state["candidate"] = 0
+            _check_duration(time.monotonic() - started, limit)
+            if dto is not None:
+                self._candidate = self._bind(dto, timestamp)
+                state["candidate"] = 0
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; the tick goes on as idle
             report_error(error, "get_signal")
 
@@ -417,7 +427,9 @@ class StrategyRun:
         self._written(result.signal, price)
         self._tell(
             emitters.signal_event_subject,
-            lambda: SignalEvent(action="opened", data=result.signal, current_price=price, **self._event(timestamp)),
+            lambda: SignalEvent(
+                action="opened", data=result.signal, current_price=price, **self._event(timestamp)
+            ),
         )
         self._call("on_open", result.signal, price)
         if self.rows.row(trade).was_scheduled:
@@ -497,7 +509,9 @@ class StrategyRun:
     def _tell_max_drawdown(self, trade: int, timestamp: int, price: float, code: int) -> None:
         self._tell_extreme(emitters.max_drawdown_subject, trade, timestamp, price)
 
-    def _tell_level(self, channel: Channel[LevelEvent], trade: int, timestamp: int, price: float, code: int) -> None:
+    def _tell_level(
+        self, channel: Channel[LevelEvent], trade: int, timestamp: int, price: float, code: int
+    ) -> None:
         self._tell(
             channel,
             lambda: LevelEvent(
@@ -514,7 +528,9 @@ class StrategyRun:
     def _tell_breakeven(self, trade: int, timestamp: int, price: float, code: int) -> None:
         self._tell(
             emitters.breakeven_subject,
-            lambda: PingEvent(data=self.rows.public(trade, price), current_price=price, **self._event(timestamp)),
+            lambda: PingEvent(
+                data=self.rows.public(trade, price), current_price=price, **self._event(timestamp)
+            ),
         )
         if self._callbacks.on_breakeven is not None:
             self._call("on_breakeven", self.rows.public(trade, price), price)
@@ -535,7 +551,9 @@ class StrategyRun:
         self._now(timestamp)
         self._tell(
             channel,
-            lambda: PingEvent(data=self.rows.public(trade, price), current_price=price, **self._event(timestamp)),
+            lambda: PingEvent(
+                data=self.rows.public(trade, price), current_price=price, **self._event(timestamp)
+            ),
         )
         if getattr(self._callbacks, callback) is not None:
             self._call(callback, self.rows.public(trade, price), price)
@@ -605,6 +623,14 @@ _OPTIONAL_NUMBERS = (
     ("minute_estimated_time", "lifetime", Given.LIFETIME),
     ("cost", "cost", Given.COST),
 )
+
+
+def _check_duration(seconds: float, limit: float) -> None:
+    if seconds > limit:
+        raise SignalError(
+            f"Timeout for get_signal: it took {seconds:.1f} s, the limit is {limit} s.",
+            hint="CC_MAX_SIGNAL_GENERATION_SECONDS is the limit.",
+        )
 
 
 def _number(value: Any) -> float:

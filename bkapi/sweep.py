@@ -9,6 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bkapi.backtest import Context, prepare
 from bkapi.errors import BkError, UnknownNameError
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
 PARAMETERS = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
 #: Metrics of which less is better.
 _LESS_IS_BETTER = ("max_drawdown", "std_dev", "loss_count", "max_loss_streak")
-_SHOWN = ("total_trades", "win_rate", "total_pnl", "avg_pnl", "sharpe_ratio", "sortino_ratio", "max_drawdown", "profit_factor")
+_SHOWN = (
+    "total_trades",
+    "win_rate",
+    "total_pnl",
+    "avg_pnl",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "max_drawdown",
+    "profit_factor",
+)
 
 
 class SweepError(BkError, ValueError):
@@ -55,10 +65,14 @@ class SweepResult:
         """
         if by not in self.frame.columns:
             raise UnknownNameError("metric", by, "SweepResult.top", self.frame.columns)
-        ranked = self.frame.sort(by, descending=by not in _LESS_IS_BETTER, nulls_last=True, maintain_order=True)
+        ranked = self.frame.sort(
+            by, descending=by not in _LESS_IS_BETTER, nulls_last=True, maintain_order=True
+        )
         return ranked.head(n)
 
-    def heatmap(self, x: str = "take_profit_percent", y: str = "stop_loss_percent", metric: str = "sharpe_ratio") -> pl.DataFrame:
+    def heatmap(
+        self, x: str = "take_profit_percent", y: str = "stop_loss_percent", metric: str = "sharpe_ratio"
+    ) -> pl.DataFrame:
         """Best value of ``metric`` per pair of ``x`` and ``y``: a row per ``y``, a column per ``x``."""
         import polars as pl
 
@@ -69,7 +83,9 @@ class SweepResult:
     def __repr__(self) -> str:
         import polars as pl
 
-        with pl.Config(tbl_rows=10, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
+        with pl.Config(
+            tbl_rows=10, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True
+        ):
             return f"{self._title()}\n{self._best()}"
 
     def _repr_html_(self) -> str:
@@ -119,7 +135,12 @@ def sweep_brackets(
         )
     axes = (
         _axis("take_profit_percent", take_profit_percent, settings.min_take_profit_percent, np.inf),
-        _axis("stop_loss_percent", stop_loss_percent, settings.min_stop_loss_percent, settings.max_stop_loss_percent or np.inf),
+        _axis(
+            "stop_loss_percent",
+            stop_loss_percent,
+            settings.min_stop_loss_percent,
+            settings.max_stop_loss_percent or np.inf,
+        ),
         _axis("lifetime_minutes", lifetime_minutes, 1, settings.max_lifetime_minutes),
     )
     brackets: list[Bracket] = list(product(*axes))
@@ -162,7 +183,9 @@ def _axis(name: str, values: Sequence[float], least: float, most: float) -> list
     return axis
 
 
-def _frame(brackets: Sequence[Bracket], metrics: np.ndarray, refused: np.ndarray) -> pl.DataFrame:  # type: ignore[type-arg]
+def _frame(
+    brackets: Sequence[Bracket], metrics: NDArray[np.float64], refused: NDArray[np.int64]
+) -> pl.DataFrame:
     import polars as pl
 
     columns = dict(zip(PARAMETERS, np.array(brackets).T, strict=True))

@@ -41,7 +41,9 @@ def _lifetime(rule: str) -> _Sentence:
 
 
 _SENTENCES: dict[Violation, _Sentence] = {
-    Violation.CURRENT_PRICE: lambda dto, price, _: f"current_price must be a finite number above 0, got {price!r}",
+    Violation.CURRENT_PRICE: lambda dto, price, _: (
+        f"current_price must be a finite number above 0, got {price!r}"
+    ),
     Violation.POSITION: lambda dto, *_: f"position must be 'long' or 'short', got {dto.get('position')!r}",
     Violation.LONG_DISABLED: lambda *_: "long signals are switched off (CC_ENABLE_LONG_SIGNAL)",
     Violation.SHORT_DISABLED: lambda *_: "short signals are switched off (CC_ENABLE_SHORT_SIGNAL)",
@@ -59,10 +61,12 @@ _SENTENCES: dict[Violation, _Sentence] = {
     Violation.LIFETIME_TOO_LONG: _lifetime("is longer than CC_MAX_SIGNAL_LIFETIME_MINUTES ({:g})"),
     Violation.COST: lambda dto, *_: f"cost must be a finite number above 0, got {dto.get('cost')!r}",
     Violation.WOULD_CLOSE_AT_TAKE_PROFIT: lambda dto, price, _: (
-        f"the market ({price!r}) is at or beyond price_take_profit {dto.get('price_take_profit')!r}: it would close at once"
+        f"the market ({price!r}) is at or beyond price_take_profit {dto.get('price_take_profit')!r}: "
+        "it would close at once"
     ),
     Violation.WOULD_CLOSE_AT_STOP_LOSS: lambda dto, price, _: (
-        f"the market ({price!r}) is at or beyond price_stop_loss {dto.get('price_stop_loss')!r}: it would close at once"
+        f"the market ({price!r}) is at or beyond price_stop_loss {dto.get('price_stop_loss')!r}: "
+        "it would close at once"
     ),
     Violation.SYMBOL: lambda dto, *_: f"Symbol mismatch: the signal is for {dto.get('symbol')!r}",
 }

@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 from numba import int64
 
-from bkcore.codes import CancelReason, CloseReason, Deferred, EventKind, Given, Listen, Phase, Status, Violation, Wake
+from bkcore.codes import (
+    CancelReason,
+    CloseReason,
+    Deferred,
+    EventKind,
+    Given,
+    Listen,
+    Phase,
+    Status,
+    Violation,
+    Wake,
+)
 from bkcore.jit import f8, i8, kernel, rule
 from bkcore.machine import (
     MINUTE,
@@ -190,9 +201,7 @@ def set_until_row(state: Any, settings: Any, position: Any, timestamps: Any) -> 
 
 
 @rule
-def start_position(
-    state: Any, settings: Any, trades: Any, events: Any, timestamps: Any, time: Any
-) -> Any:
+def start_position(state: Any, settings: Any, trades: Any, events: Any, timestamps: Any, time: Any) -> Any:
     """Open the current row at ``time`` and say so; returns whether the caller wants to hear it."""
     position = trades[state.current]
     state.pending = 1
@@ -450,9 +459,7 @@ def advance(
                         )
                     else:
                         state.chunk_end = state.tick_time + (chunk - settings.window) * MINUTE
-                        heard = start_position(
-                            state, settings, trades, events, timestamps, state.tick_time
-                        )
+                        heard = start_position(state, settings, trades, events, timestamps, state.tick_time)
                     if heard:
                         break
         if phase == Phase.IDLE:

@@ -35,12 +35,8 @@ def take_back(position: Any, revision: Any) -> None:
     position.partial_count = revision.partial_count
 
 
-@kernel(
-    float64(array_of(POSITION), int64, array_of(ENTRY), array_of(PARTIAL), array_of(SETTINGS), float64)
-)
-def _pnl_at(
-    trades: Any, index: Any, entries: Any, partials: Any, setting: Any, price: Any
-) -> Any:
+@kernel(float64(array_of(POSITION), int64, array_of(ENTRY), array_of(PARTIAL), array_of(SETTINGS), float64))
+def _pnl_at(trades: Any, index: Any, entries: Any, partials: Any, setting: Any, price: Any) -> Any:
     return pnl_percent(trades[index], entries, partials, setting[0], price)
 
 
@@ -81,7 +77,14 @@ def _as_opened(
     )
 )
 def _fill_event_pnl(
-    events: Any, revisions: Any, trades: Any, entries: Any, partials: Any, setting: Any, scratch: Any, out: Any
+    events: Any,
+    revisions: Any,
+    trades: Any,
+    entries: Any,
+    partials: Any,
+    setting: Any,
+    scratch: Any,
+    out: Any,
 ) -> None:
     """Result in percent at the price of each event, with the position as it was then."""
     position = scratch[0]
@@ -187,7 +190,8 @@ def trades_frame(run: Run) -> pl.DataFrame:
             "position": _names(Side, trades["side"] + 1),
             "status": _names(Status, trades["status"]),
             "reason": pl.Series(
-                np.where(cancelled, cancel_reason.cast(pl.String), close_reason.cast(pl.String)), dtype=pl.String
+                np.where(cancelled, cancel_reason.cast(pl.String), close_reason.cast(pl.String)),
+                dtype=pl.String,
             ),
             "scheduled_at": _times(trades["scheduled_at"]),
             "pending_at": _times(trades["pending_at"]),

@@ -37,7 +37,8 @@ def interval_step_ms(interval: str) -> int:
     except (KeyError, TypeError):
         raise UnknownIntervalError(
             f"unknown interval={interval!r}; known: {', '.join(INTERVAL_MINUTES)}.",
-            hint=did_you_mean(str(interval), INTERVAL_MINUTES) + "intervals are counted in UTC from the epoch.",
+            hint=did_you_mean(str(interval), INTERVAL_MINUTES)
+            + "intervals are counted in UTC from the epoch.",
         ) from None
 
 

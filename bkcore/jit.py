@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit, types
-from numba.core import config
+from numba.core import config as numba_config
+
+_config: Any = numba_config  # its attributes are set at run time
+_compile: Any = njit
+#: Without reference counts: kernels borrow the arrays of their caller and allocate nothing.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -27,12 +32,18 @@ _ANNOUNCEMENT = "bk: compiling the numeric core once for this version (about 20 
 _announced = False
 
 
+#: Modules whose constants and layouts are compiled into kernels, besides those that hold rules and kernels.
+_COMPILED_IN = ("codes.py", "intervals.py", "jit.py", "records.py", "settings.py")
+
+
 def _source_digest() -> str:
-    """Sixteen hex digits over the package's sources: what the compiled code depends on."""
+    """Sixteen hex digits over the sources that compiled code depends on."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+        source = path.read_bytes()
+        if path.name in _COMPILED_IN or b"from bkcore.jit import" in source:
+            digest.update(path.name.encode())
+            digest.update(source)
     return digest.hexdigest()[:16]
 
 
@@ -46,7 +57,7 @@ def _user_cache() -> Path:
 
 #: Where compiled kernels lie: ``NUMBA_CACHE_DIR`` or the user's cache folder, one subfolder per source state.
 CACHE_FOLDER: Path = (
-    Path(config.CACHE_DIR) if config.CACHE_DIR else _user_cache() / "bk" / "kernels"
+    Path(_config.CACHE_DIR) if _config.CACHE_DIR else _user_cache() / "bk" / "kernels"
 ) / _source_digest()
 
 #: True when this process started without compiled kernels and so has to compile them.
@@ -70,12 +81,12 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
 
     def compile_eagerly(function: Function) -> Function:
         _announce()
-        configured = config.CACHE_DIR
-        config.CACHE_DIR = str(CACHE_FOLDER)
+        configured = _config.CACHE_DIR
+        _config.CACHE_DIR = str(CACHE_FOLDER)
         try:
-            compiled: Function = njit(signature, cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+            compiled: Function = _compile(signature, cache=True, **_OPTIONS)(function)
         finally:
-            config.CACHE_DIR = configured
+            _config.CACHE_DIR = configured
         return compiled
 
     return compile_eagerly
@@ -83,7 +94,7 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
 
 def rule(function: Function) -> Function:
     """Mark a function that kernels call; it is compiled into each of them and has no cache of its own."""
-    compiled: Function = njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
+    compiled: Function = _compile(forceinline=True, **_OPTIONS)(function)
     return compiled
 
 

@@ -95,9 +95,7 @@ def violations(
 @rule
 def rests(side: Any, price_open: Any, price: Any) -> Any:
     """Whether a signal with a limit price waits for it, instead of opening at once (spec engine.md 5, step 13)."""
-    return not (
-        (side == Side.LONG and price <= price_open) or (side == Side.SHORT and price >= price_open)
-    )
+    return not ((side == Side.LONG and price <= price_open) or (side == Side.SHORT and price >= price_open))
 
 
 @rule
@@ -125,9 +123,7 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
     if not np.isnan(state.lifetime):
         lifetime = state.lifetime
     cost = signal.cost if given & int64(Given.COST) else settings.entry_cost
-    found = violations(
-        settings, side, price_open, take_profit, stop_loss, lifetime, cost, price, resting
-    )
+    found = violations(settings, side, price_open, take_profit, stop_loss, lifetime, cost, price, resting)
     if found:
         return found
     time = state.tick_time

@@ -17,7 +17,7 @@ from numba import int64, types
 from numpy.typing import NDArray
 
 from bkcore.intervals import MINUTE_MS, interval_step_ms
-from bkcore.jit import f8, i8, kernel, rule
+from bkcore.jit import f8, kernel, rule
 from bkcore.price_index import build_index
 
 if TYPE_CHECKING:
@@ -204,7 +204,9 @@ def _write_columns(file: BinaryIO, market: Market) -> None:
 def _open_shared(path: str) -> Market:
     """Map the file of :meth:`Market.shared`; every column is a read-only view of the one mapping."""
     mapping = np.memmap(path, dtype=np.uint8, mode="r")
-    contents, length = json.JSONDecoder().raw_decode(mapping[:_PAGE_LIMIT].tobytes().decode("utf-8", "replace"))
+    contents, length = json.JSONDecoder().raw_decode(
+        mapping[:_PAGE_LIMIT].tobytes().decode("utf-8", "replace")
+    )
     offset = -(-(length + 1) // _PAGE) * _PAGE
     arrays: dict[str, NDArray[Any]] = {}
     for name, size in contents["sizes"].items():
@@ -214,10 +216,16 @@ def _open_shared(path: str) -> Market:
     market = Market(
         contents["symbol"],
         arrays["timestamps"],
-        *(arrays[name] for name in _COLUMNS),
-        contents["step_ms"],
+        arrays["open"],
+        arrays["high"],
+        arrays["low"],
+        arrays["close"],
+        arrays["volume"],
+        step_ms=contents["step_ms"],
         _path=path,
     )
     for window in {name.partition(":")[0] for name in arrays if ":" in name}:
-        market._series[int(window)] = PriceSeries(*(arrays[f"{window}:{name}"] for name in PriceSeries._fields))
+        market._series[int(window)] = PriceSeries(
+            *(arrays[f"{window}:{name}"] for name in PriceSeries._fields)
+        )
     return market

@@ -108,10 +108,9 @@ def first_maximum(series: Any, highs: Any, first: Any, end: Any) -> Any:
     where = int64(-1)
     k = first
     while k < end:
-        if k & 255 == 0 and k + 256 <= end:
-            if not highs[second + (k >> 8)] > best:
-                k += 256
-                continue
+        if k & 255 == 0 and k + 256 <= end and not highs[second + (k >> 8)] > best:
+            k += 256
+            continue
         stop = min(end, (k | 15) + 1)
         if k & 15 == 0 and stop - k == 16 and not highs[k >> 4] > best:
             k = stop
@@ -132,10 +131,9 @@ def first_minimum(series: Any, lows: Any, first: Any, end: Any) -> Any:
     where = int64(-1)
     k = first
     while k < end:
-        if k & 255 == 0 and k + 256 <= end:
-            if not lows[second + (k >> 8)] < best:
-                k += 256
-                continue
+        if k & 255 == 0 and k + 256 <= end and not lows[second + (k >> 8)] < best:
+            k += 256
+            continue
         stop = min(end, (k | 15) + 1)
         if k & 15 == 0 and stop - k == 16 and not lows[k >> 4] < best:
             k = stop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +110,11 @@ class Run:
         """Forget what has happened and stand before the first tick of ``frame``; tables keep their room."""
         self.state[:] = np.zeros(1, STATE)
         state = self.state[0]
-        state["frame_start"], state["frame_step"], state["frame_count"] = frame.start_ms, frame.step_ms, frame.count
+        state["frame_start"], state["frame_step"], state["frame_count"] = (
+            frame.start_ms,
+            frame.step_ms,
+            frame.count,
+        )
         state["frame_end"] = frame.end_ms
         state["interval"] = interval_ms
         state["last_bucket"] = NO_BUCKET
@@ -173,7 +177,9 @@ class Run:
     @property
     def out_of_candles(self) -> bool:
         """Whether the run stands at a candle that the market does not have."""
-        return int(self.state["phase"][0]) in (Phase.RESTING, Phase.EXIT) and int(self.state["row"][0]) >= len(self.market)
+        return int(self.state["phase"][0]) in (Phase.RESTING, Phase.EXIT) and int(
+            self.state["row"][0]
+        ) >= len(self.market)
 
     @property
     def trades(self) -> Records:

@@ -88,7 +88,7 @@ def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS)
             records[name] = _numbers(frame, column)
             given |= np.where(frame[column].is_not_null().to_numpy(), int(bit), 0)
     if "symbol" in frame.columns:
-        foreign = (frame["symbol"] != symbol).fill_null(False)  # noqa: FBT003
+        foreign = (frame["symbol"] != symbol).fill_null(False)
         given |= np.where(foreign.to_numpy(), int(Given.FOREIGN_SYMBOL), 0)
     records["given"] = given
     ids: tuple[str, ...] = ()
@@ -133,7 +133,9 @@ def _checked_columns(frame: Any) -> pl.DataFrame:
         )
     for name in required:
         if name not in frame.columns:
-            raise SignalFrameError(f"the signal frame has no column {name!r}.", hint=f"{name}: {COLUMNS[name]}.")
+            raise SignalFrameError(
+                f"the signal frame has no column {name!r}.", hint=f"{name}: {COLUMNS[name]}."
+            )
     return frame
 
 
@@ -150,7 +152,8 @@ def _timestamps(frame: pl.DataFrame) -> NDArray[np.int64]:
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
         raise SignalFrameError(
-            f"column 'timestamp' of the signal frame is null in row {row:,}.", hint="every row needs its moment."
+            f"column 'timestamp' of the signal frame is null in row {row:,}.",
+            hint="every row needs its moment.",
         )
     time = column.cast(pl.Int64).to_numpy()
     falls = np.flatnonzero(time[1:] < time[:-1])
@@ -169,7 +172,9 @@ def _sides(column: pl.Series) -> NDArray[np.float64]:
 
     if column.dtype == pl.String or column.dtype in (pl.Categorical, pl.Enum):
         column = column.cast(pl.String)
-        sides = column.replace_strict({"long": 1.0, "short": -1.0}, default=float("nan"), return_dtype=pl.Float64)
+        sides = column.replace_strict(
+            {"long": 1.0, "short": -1.0}, default=float("nan"), return_dtype=pl.Float64
+        )
         return sides.set(column.is_null(), 0.0).to_numpy()
     if column.dtype.is_numeric() or column.dtype == pl.Null:
         numbers = column.cast(pl.Float64).fill_null(0.0).to_numpy()
@@ -195,6 +200,7 @@ def _numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype == pl.Null):
         raise SignalFrameError(
-            f"column {name!r} of the signal frame is {column.dtype}, not a number.", hint=f"give {COLUMNS[name]}."
+            f"column {name!r} of the signal frame is {column.dtype}, not a number.",
+            hint=f"give {COLUMNS[name]}.",
         )
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -312,6 +312,25 @@ def test_untyped_columns_of_nulls_are_times_too() -> None:
     assert backtest_statistics(pl.DataFrame([trade(1.0)])).avg_peak_pnl is None
 
 
+def test_datetimes_of_any_unit_are_times_too() -> None:
+    trades = frame([trade(1.0, 1), trade(-2.0, 20), trade(3.0, 2), trade(4.0, 3, close_timestamp=None)])
+    orders = schedule_frame([schedule_event("scheduled", "a"), schedule_event("opened", "a", wait=3)])
+    timings = pl.DataFrame([performance_event("live_tick", 1.0), performance_event("live_tick", 2.0, 9, 4)])
+    for unit in ("ms", "us", "ns"):
+        dated = trades.with_columns(
+            pl.from_epoch(pl.col("pending_at", "close_timestamp"), "ms").dt.cast_time_unit(unit)
+        )
+        numbers = backtest_statistics(dated).to_dict()
+        expected = backtest_statistics(trades).to_dict()
+        assert {**numbers, "signal_list": None} == {**expected, "signal_list": None}
+        dated = orders.with_columns(pl.from_epoch(pl.col(pl.Int64), "ms").dt.cast_time_unit(unit))
+        assert schedule_statistics(dated).avg_activation_time == 3.0
+        dated = timings.with_columns(
+            pl.from_epoch(pl.col("timestamp", "previous_timestamp"), "ms").dt.cast_time_unit(unit)
+        )
+        assert performance_statistics(dated).metric_stats["live_tick"].avg_wait_time == 5.0
+
+
 def performance_event(
     metric_type: str, duration: float, time: int = 0, previous: int | None = None
 ) -> dict[str, Any]:

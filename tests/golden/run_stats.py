@@ -125,7 +125,10 @@ def run(folder: Path, *, shown: int = 20) -> dict[str, Any]:
             outcome = "skipped"
             print(f"{path.name}: skipped, kind {kind!r} is not one of {', '.join(RESULTS)}")
         else:
-            found = list(differences(case["expected"], RESULTS[kind](case), case["tolerance"]))
+            try:
+                found = list(differences(case["expected"], RESULTS[kind](case), case["tolerance"]))
+            except Exception as error:
+                found = [("raised", "statistics", error)]
             outcome = "mismatched" if found else "matched"
             title = f" ({case['title']})" if "title" in case else ""
             for where, expected, actual in found[: max(0, shown)]:

@@ -61,7 +61,8 @@ def test_the_runner_tells_matches_from_mismatches(tmp_path: Path) -> None:
     assert (code, counts["matched"], counts["mismatched"]) == (0, 1, 0)
     (tmp_path / "b.json").write_text(case(3))
     (tmp_path / "c.json").write_text('{"kind": "weather"}')
+    (tmp_path / "d.json").write_text('{"kind": "schedule", "expected": {}}')
     code, counts, text = result_of(tmp_path)
-    assert (code, counts["matched"], counts["mismatched"], counts["skipped"]) == (1, 1, 1, 1)
+    assert (code, counts["matched"], counts["mismatched"], counts["skipped"]) == (1, 1, 2, 1)
     assert "b.json: total_events\n  expected 3\n  actual   0" in text
     assert counts["by_kind"]["weather"]["skipped"] == 1  # type: ignore[index]
