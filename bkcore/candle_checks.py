@@ -170,7 +170,7 @@ def _fields(candle: Any, row: int, about: str) -> list[float]:
 def _value_error(flaw: Flaw, about: str, offset: int, timestamp: int | None) -> CandleValueError:
     row = flaw.row + offset
     what = flaw.problem if flaw.problem.startswith("cannot") else f"candle[{row}] has {flaw.problem}"
-    when = "" if timestamp is None or abs(timestamp) >= 253_402_300_800_000 else f"{utc_text(timestamp)}, "
+    when = "" if timestamp is None else f"{utc_text(timestamp)}, "
     return CandleValueError(
         f"{about}: {what} ({when}row {row:,}).",
         hint=flaw.hint,

@@ -14,7 +14,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def utc_text(timestamp: int) -> str:
     """``1704067200000`` (UTC ms) as ``"2024-01-01 00:00 UTC"``; seconds and ms only when not zero."""
-    moment = _EPOCH + timedelta(milliseconds=timestamp)
+    try:
+        moment = _EPOCH + timedelta(milliseconds=timestamp)
+    except OverflowError:  # no calendar goes that far
+        return f"{timestamp} ms after 1970"
     text = moment.strftime("%Y-%m-%d %H:%M")
     if timestamp % 60_000:
         text += moment.strftime(":%S")

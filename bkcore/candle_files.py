@@ -8,6 +8,7 @@ import secrets
 import stat
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -62,6 +63,16 @@ def _suffix(path: Path) -> str | None:
     """The known suffix of ``path``, the longest that fits."""
     fitting = [suffix for suffix in FORMATS if path.name.lower().endswith(suffix)]
     return max(fitting, key=len, default=None)
+
+
+def checked_path(path: Any) -> Path:
+    """``path`` as a path; raises :class:`CandleFileError` for what is none."""
+    try:
+        return Path(path)
+    except TypeError:
+        raise CandleFileError(
+            f"{shown(path)} is no path.", hint="CandleFrame.from_any(data) takes candles in memory."
+        ) from None
 
 
 def read_columns(path: Path, about: str) -> RawColumns:

@@ -35,8 +35,8 @@ def columns_of_csv(data: bytes, about: str) -> RawColumns:
             f"{about}: the text is not UTF-8: byte 0x{data[error.start]:02x} in line {line:,}.",
             hint="save it as UTF-8, or download it again.",
         ) from None
-    line, *rest = re.split(rb"[\r\n]", data, maxsplit=1)
-    first = line.decode("utf-8")
+    head, *rest = re.split(rb"[\r\n]", data, maxsplit=1)
+    first = head.decode("utf-8")
     separator = max(",;\t", key=first.count)
     fields = [field.strip().strip('"').strip() for field in first.split(separator)]
     header = not any(_looks_like_a_value(field) for field in fields)

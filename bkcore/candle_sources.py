@@ -20,7 +20,7 @@ _SHAPES = "a data frame, a dict of columns, a list of dicts or of rows, or an ar
 def raw_columns(data: Any, about: str) -> RawColumns:
     """``data`` of any supported shape as named columns; raises :class:`CandleTypeError` for any other.
 
-    pandas and PyArrow are imported by whoever made the data, never here.
+    pandas is imported by whoever made the data, never here.
     """
     if isinstance(data, pl.LazyFrame):
         try:

@@ -27,7 +27,7 @@ from bkcore.candle_door import (
     measured_interval,
 )
 from bkcore.candle_errors import CandleError, CandleFileError, shown, utc_text
-from bkcore.candle_files import guess_interval, guess_symbol, read_columns, write_frame
+from bkcore.candle_files import checked_path, guess_interval, guess_symbol, read_columns, write_frame
 from bkcore.candle_gaps import GapPolicy, holes
 from bkcore.candle_merge import merged
 from bkcore.candle_sources import raw_columns
@@ -51,7 +51,7 @@ class CandleFrame:
     timestamps rise and lie on the UTC grid of the interval; values are finite, prices above zero, volume not
     negative, high >= low; no price is anomalously low (spec market-data.md 4; a long frame is judged in
     pieces of 1000 candles, as exchange responses are). Open and close may lie outside [low, high], as that
-    specification accepts. Holes exist only where ``gaps="keep"`` was asked for.
+    specification accepts. Holes exist only where they were asked for.
 
     ``CandleFrame(data, ...)`` is the same door as ``CandleFrame.from_any(data, ...)``.
     """
@@ -127,7 +127,7 @@ class CandleFrame:
 
         Raises :class:`CandleFileError` for the file itself, otherwise as :meth:`from_any`.
         """
-        path = Path(path)
+        path = checked_path(path)
         check_options(gaps, options, repr(path.name))
         symbol = guess_symbol(path.name) if symbol is None else checked_symbol(symbol)
         interval = interval or guess_interval(path.name)
@@ -165,7 +165,7 @@ class CandleFrame:
         if isinstance(paths, str):
             files = sorted(map(Path, glob.glob(paths)))  # noqa: PTH207 - a pattern may be absolute
         else:
-            files = [Path(path) for path in paths]
+            files = [checked_path(path) for path in paths]
         if not files:
             raise CandleFileError(
                 f"{shown(paths)}: no file matches." if isinstance(paths, str) else "no files were given.",
@@ -191,7 +191,7 @@ class CandleFrame:
         The file appears whole or not at all. Symbol and interval are read back from its name, so call it
         something like ``BTCUSDT-1m.parquet``. Raises :class:`CandleFileError`, and nothing was changed.
         """
-        write_frame(self._frame, Path(path))
+        write_frame(self._frame, checked_path(path))
 
     def resample(
         self, interval: str, *, edges: EdgePolicy = "drop", holes: HolePolicy = "raise"
@@ -219,14 +219,15 @@ class CandleFrame:
 
         Raises :class:`CandleError` when there is none.
         """
-        first, last = np.searchsorted(self.timestamps, [_milliseconds(start), _milliseconds(end)])
+        bounds = [_milliseconds(start), _milliseconds(end)]
+        first, last = (int(np.searchsorted(self.timestamps, bound)) for bound in bounds)
         if first >= last:
             raise CandleError(
-                f"{self.symbol} {self.interval}: no candle opens from {utc_text(_milliseconds(start))} "
-                f"until before {utc_text(_milliseconds(end))}.",
+                f"{self.symbol} {self.interval}: no candle opens from {utc_text(bounds[0])} "
+                f"until before {utc_text(bounds[1])}.",
                 hint=f"the frame goes from {utc_text(self._edge(0))} to {utc_text(self._edge(-1))}.",
             )
-        return CandleFrame._trusted(self.symbol, self.interval, self._frame[int(first) : int(last)])
+        return CandleFrame._trusted(self.symbol, self.interval, self._frame[first:last])
 
     @classmethod
     def _trusted(cls, symbol: str, interval: str, frame: pl.DataFrame) -> Self:
@@ -360,8 +361,11 @@ class CandleFrame:
             return f"<p>CandleFrame <b>{html.escape(self._headline)}</b></p>{self._shown._repr_html_()}"
 
 
-def _milliseconds(moment: datetime | int) -> int:
+def _milliseconds(moment: Any) -> int:
+    """The first whole UTC ms from ``moment`` on."""
     if isinstance(moment, datetime):
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    return int(moment)
+        return -((datetime(1970, 1, 1, tzinfo=UTC) - aware) // timedelta(milliseconds=1))
+    if isinstance(moment, int | np.integer) and abs(int(moment)) < 2**63:
+        return int(moment)
+    raise CandleError(f"{shown(moment)} is no moment.", hint="give a datetime, or integer milliseconds UTC.")

@@ -34,6 +34,8 @@ from bkcore.machine import (
     exit_price,
     exit_reason,
     extreme_band,
+    mark_fall,
+    mark_peak,
     open_position,
     price_extremes,
     progress_percent,
@@ -53,16 +55,22 @@ _EVENTS_PER_CANDLE = 32
 
 
 @rule
+def store_event(events: Any, index: Any, time: Any, kind: Any, code: Any, price: Any, revision: Any) -> None:
+    """Fill a row of the log."""
+    event = events[index]
+    event.time = time
+    event.price = price
+    event.revision = revision
+    event.kind = kind
+    event.code = code
+
+
+@rule
 def write_event(state: Any, events: Any, time: Any, kind: Any, code: Any, price: Any) -> Any:
     """Append an event of the current row to the log; returns whether the caller wants to hear it now."""
     if state.logs == 0:
         return False
-    event = events[state.event_count]
-    event.time = time
-    event.price = price
-    event.revision = state.revision_count - 1
-    event.kind = kind
-    event.code = code
+    store_event(events, state.event_count, time, kind, code, price, state.revision_count - 1)
     state.event_count += 1
     return state.listen & (int64(Listen.EVENTS) << int64(kind)) != 0
 
@@ -74,12 +82,8 @@ def write_rejection(state: Any, events: Any, found: Any) -> Any:
     state.violations = found
     if state.logs == 0:
         return False
-    event = events[state.event_count]
-    event.time = state.tick_time
-    event.price = state.tick_price
-    event.revision = state.candidate
-    event.kind = int64(EventKind.REJECTED)
-    event.code = 0
+    kind = int64(EventKind.REJECTED)
+    store_event(events, state.event_count, state.tick_time, kind, 0, state.tick_price, state.candidate)
     state.event_count += 1
     return state.listen & (int64(Listen.EVENTS) << int64(EventKind.REJECTED)) != 0
 
@@ -306,37 +310,45 @@ def glide(
     ``stops`` there to listen.
     """
     position = trades[state.current]
+    rises = position.side > 0
     end = min(state.until_row, timestamps.size)
     first = state.row
     row = first
     due_low, due_high = due_band(position, settings, state.logs)
-    low, high = due_low, due_high
+    worst, best = due_low, due_high
     if state.logs:
-        extreme_low, extreme_high = extreme_band(position)
-        low, high = max(low, extreme_low), min(high, extreme_high)
+        worst, best = extreme_band(position)
+    count = state.event_count  # kept at hand: a store to the log could alias the state
+    revision = state.revision_count - 1
+    room = events.size - 2 * _EVENTS_PER_CANDLE
     while True:
-        row = leaves_band(series, lows, highs, row, end, low, high)
-        if row >= end or stops or state.event_count + 2 * _EVENTS_PER_CANDLE > events.size:
+        row = leaves_band(series, lows, highs, row, end, max(due_low, worst), min(due_high, best))
+        if row >= end or stops or count > room:
             break
         price = series[row]
         time = timestamps[row]
-        if due_low < price < due_high:
-            kind = update_extreme(position, branch_at(position, price), time, price)
-            if kind >= 0:
-                write_event(state, events, time, kind, 0, price)
-        else:
+        if not due_low < price < due_high:
             if exit_reason(position, state.frame_end, time, price):
                 break
+            state.event_count = count
             tell_extreme(state, position, events, time, price)
             tell_breakeven(state, settings, position, events, time, price)
             tell_levels(state, position, events, time, price)
+            count = state.event_count
             due_low, due_high = due_band(position, settings, state.logs)
-        # Every extreme up to this price is told: what remains on its side lies beyond it.
-        if price >= high:
-            low, high = max(due_low, low), min(due_high, price)
-        else:
-            low, high = max(due_low, price), min(due_high, high)
+            worst, best = extreme_band(position)
+        elif price > best or price < worst:
+            # A price strictly beyond the extremes is what `update_extreme` would record.
+            if (price > best) == rises:
+                mark_peak(position, time, price)
+                store_event(events, count, time, int64(EventKind.HIGHEST_PROFIT), 0, price, revision)
+            else:
+                mark_fall(position, time, price)
+                store_event(events, count, time, int64(EventKind.MAX_DRAWDOWN), 0, price, revision)
+            count += 1
+            worst, best = min(worst, price), max(best, price)
         row += 1
+    state.event_count = count
     state.row = row
     if state.logs == 0 and row > first:
         settle_extremes(position, timestamps, series, lows, highs, first, row)

@@ -37,31 +37,33 @@ def resample_frame(
     if length == step:
         return frame
     timestamps = frame["timestamp"].to_numpy()
-    buckets = timestamps // length * length
+    begin, end = int(timestamps[0]), int(timestamps[-1]) + step
     if edges == "drop":
-        inner = (buckets >= timestamps[0]) & (buckets + length <= timestamps[-1] + step)
-        if not inner.any():
+        begin, end = -(-begin // length) * length, end // length * length
+        if begin >= end:
             raise CandleResampleError(
                 f"{about}: no {target} candle is complete between {utc_text(int(timestamps[0]))} and "
                 f"{utc_text(int(timestamps[-1]))} ({len(frame):,} rows).",
                 hint='pass edges="keep" to keep incomplete candles, or give more candles.',
                 timestamp=int(timestamps[0]),
             )
-        first, end = int(np.argmax(inner)), len(inner) - int(np.argmax(inner[::-1]))
-        frame, timestamps, buckets = frame[first:end], timestamps[first:end], buckets[first:end]
     if holes == "raise":
-        _refuse(timestamps, step, target, about)
-    folded = _folded(frame, buckets)
-    if holes == "drop":
-        expected = _expected_rows(folded["timestamp"].to_numpy(), timestamps, step, length)
-        folded = folded.filter(pl.Series(np.bincount(_numbering(buckets)) == expected))
-        if folded.is_empty():
-            raise CandleResampleError(
-                f"{about}: each {target} candle between {utc_text(int(timestamps[0]))} and "
-                f"{utc_text(int(timestamps[-1]))} has a hole ({len(frame):,} rows).",
-                hint='pass holes="keep", or fill the frame first with gaps="fill".',
-                timestamp=int(timestamps[0]),
-            )
+        _refuse_holes_within(timestamps, begin, end, step, target, about)
+    first, last = np.searchsorted(timestamps, [begin, end])
+    inside = timestamps[first:last]
+    folded = _folded(frame[int(first) : int(last)], inside // length * length) if inside.size else frame[:0]
+    if holes == "drop" and inside.size:
+        starts = folded["timestamp"].to_numpy()
+        expected = (np.minimum(starts + length, end) - np.maximum(starts, begin)) // step
+        present = np.bincount(_numbering(inside // length))
+        folded = folded.filter(pl.Series(present == expected))
+    if folded.is_empty():
+        raise CandleResampleError(
+            f"{about}: each {target} candle between {utc_text(begin)} and {utc_text(end)} has a hole "
+            f"({len(frame):,} rows).",
+            hint='pass holes="keep", or fill the frame first with gaps="fill".',
+            timestamp=begin,
+        )
     return folded.rechunk()
 
 
@@ -87,9 +89,14 @@ def _check_choice(name: str, given: str, choices: object, about: str) -> None:
         )
 
 
-def _refuse(timestamps: NDArray[np.int64], step: int, target: str, about: str) -> None:
+def _refuse_holes_within(
+    timestamps: NDArray[np.int64], begin: int, end: int, step: int, target: str, about: str
+) -> None:
+    """Raise :class:`CandleGapError` for a hole that reaches into ``[begin, end)``."""
+    found = holes(timestamps, step)
+    upto = pl.col("after_timestamp") + (pl.col("missing") + 1) * step
     refuse_holes(
-        holes(timestamps, step),
+        found.filter((pl.col("after_timestamp") + step < end) & (upto > begin)),
         about,
         hint=f'pass holes="drop" to leave out {target} candles with a hole, holes="keep" to make them of '
         'what is there, or fill the frame first with gaps="fill".',
@@ -101,16 +108,6 @@ def _numbering(buckets: NDArray[np.int64]) -> NDArray[np.int64]:
     numbers: NDArray[np.int64] = np.zeros(buckets.size, dtype=np.int64)
     np.cumsum(np.diff(buckets) != 0, out=numbers[1:])
     return numbers
-
-
-def _expected_rows(
-    starts: NDArray[np.int64], timestamps: NDArray[np.int64], step: int, length: int
-) -> NDArray[np.int64]:
-    """Rows each bucket would have without holes: all of it, or what lies inside the frame at its edges."""
-    begin = np.maximum(starts, timestamps[0])
-    end = np.minimum(starts + length, timestamps[-1] + step)
-    rows: NDArray[np.int64] = (end - begin) // step
-    return rows
 
 
 def _folded(frame: pl.DataFrame, buckets: NDArray[np.int64]) -> pl.DataFrame:

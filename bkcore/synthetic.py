@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,6 @@ _EXCURSION = 0.65
 
 _LARGEST_RETURN = 0.5
 _LONGEST_OUTAGE = 120
-_LAST_MINUTES = 100 * MINUTES_PER_YEAR
 
 #: What made the bundled sample, see ``generate_sample``.
 SAMPLE_SEED = 20_240_101
@@ -92,33 +92,32 @@ def generate(
     Each candle opens at the close before. Raises :class:`CandleError` for an argument out of range.
     """
     first = _first_minute(start)
-    for name, whole, least in (
-        ("minutes", minutes, 1),
-        ("seed", seed, 0),
-        ("gaps", gaps, 0),
-        ("price_decimals", price_decimals, 0),
-        ("volume_decimals", volume_decimals, 0),
+    for name, value, kind, least, most in (
+        ("minutes", minutes, int, 1, 100 * MINUTES_PER_YEAR),
+        ("seed", seed, int, 0, math.inf),
+        ("price", price, Real, 1e-9, 1e12),
+        ("annual_volatility_percent", annual_volatility_percent, Real, 0, 100_000),
+        ("annual_drift_percent", annual_drift_percent, Real, -100_000, 100_000),
+        ("clustering", clustering, Real, 0, 1),
+        ("daily_rhythm", daily_rhythm, Real, 0, 1),
+        ("mean_volume", mean_volume, Real, 0, 1e12),
+        ("jumps", jumps, Real, 0, MINUTES_PER_DAY),
+        ("jump_percent", jump_percent, Real, 0, 100),
+        ("gaps", gaps, int, 0, minutes // 4),
+        ("price_decimals", price_decimals, int, 0, 12),
+        ("volume_decimals", volume_decimals, int, 0, 12),
     ):
-        _check_range(name, whole, isinstance(whole, int) and whole >= least, f"an integer from {least} on")
-    for name, number in (
-        ("annual_volatility_percent", annual_volatility_percent),
-        ("mean_volume", mean_volume),
-        ("jumps", jumps),
-        ("jump_percent", jump_percent),
-    ):
-        _check_range(name, number, 0.0 <= number < math.inf, "zero or more")
-    _check_range("price", price, 0.0 < price < math.inf, "above zero")
-    _check_range("clustering", clustering, 0.0 <= clustering <= 1.0, "from 0 to 1")
-    _check_range("daily_rhythm", daily_rhythm, 0.0 <= daily_rhythm <= 1.0, "from 0 to 1")
-    _check_range("annual_drift_percent", annual_drift_percent, math.isfinite(annual_drift_percent), "finite")
-    _check_range("minutes", minutes, minutes <= _LAST_MINUTES, f"at most {_LAST_MINUTES:,}, a hundred years")
-    _check_range("gaps", gaps, gaps * 4 + 2 <= minutes or gaps == 0, "at most a quarter of the minutes")
+        if not isinstance(value, kind) or not least <= float(value) <= most:
+            wanted = "an integer" if kind is int else "a number"
+            raise CandleError(
+                f"synthetic: {name}={shown(value)}, but it must be {wanted} from {least:,} to {most:,}.",
+                hint="see the docstring of synthetic.generate.",
+            )
 
-    streams = Streams(*map(np.random.PCG64, np.random.SeedSequence(seed).spawn(len(Streams._fields))))
-    activity = _activity((first // MINUTE_MS + np.arange(minutes)) % MINUTES_PER_DAY, daily_rhythm)
     unit = annual_volatility_percent / 100.0 / math.sqrt(MINUTES_PER_YEAR)
     drift = annual_drift_percent / 100.0 / MINUTES_PER_YEAR
-
+    streams = Streams(*map(np.random.PCG64, np.random.SeedSequence(seed).spawn(len(Streams._fields))))
+    activity = _activity((first // MINUTE_MS + np.arange(minutes)) % MINUTES_PER_DAY, daily_rhythm)
     shocks = _normals(streams.returns, minutes)
     jumped = _uniforms(streams.jumps, minutes) < jumps / MINUTES_PER_DAY
     leaps = np.where(jumped, _normals(streams.jump_sizes, minutes) * (jump_percent / 100.0), 0.0)
@@ -128,22 +127,22 @@ def generate(
     spread = scale * np.sqrt(variance)
     returns = np.clip(spread * shocks + leaps + drift, -_LARGEST_RETURN, _LARGEST_RETURN)
 
-    close = price * np.cumprod(1.0 + returns)
-    opened = np.concatenate(([price], close[:-1]))
-    reach = _EXCURSION * spread
-    high = opened * (1.0 + 0.5 * (returns + np.sqrt(returns * returns + _chi_square(streams.highs, reach))))
-    low = opened * (1.0 + 0.5 * (returns - np.sqrt(returns * returns + _chi_square(streams.lows, reach))))
-    mood = mean_volume * activity * np.sqrt(variance) * (0.4 + 0.75 * np.abs(shocks))
-    bursts = _chi_square(streams.volumes, np.ones(2 * minutes)).reshape(minutes, 2)
-    volume = mood * 0.25 * (bursts[:, 0] + bursts[:, 1])
-
     tick = 1.0 / 10**price_decimals
     columns: dict[str, NDArray[np.generic]] = {
         "timestamp": first + MINUTE_MS * np.arange(minutes, dtype=np.int64)
     }
-    for name, column in (("open", opened), ("high", high), ("low", low), ("close", close)):
-        columns[name] = np.maximum(np.round(column, price_decimals), tick)
-    columns["volume"] = np.round(volume, volume_decimals)
+    with np.errstate(over="ignore", invalid="ignore"):  # prices beyond all floats are refused at the door
+        close = price * np.cumprod(1.0 + returns)
+        opened = np.concatenate(([price], close[:-1]))
+        up = np.sqrt(returns * returns + _chi_square(streams.highs, _EXCURSION * spread))
+        down = np.sqrt(returns * returns + _chi_square(streams.lows, _EXCURSION * spread))
+        high = np.maximum(opened * (1.0 + 0.5 * (returns + up)), np.maximum(opened, close))
+        low = np.minimum(opened * (1.0 + 0.5 * (returns - down)), np.minimum(opened, close))
+        for name, column in (("open", opened), ("high", high), ("low", low), ("close", close)):
+            columns[name] = np.maximum(np.round(column, price_decimals), tick)
+    bursts = _chi_square(streams.volumes, np.ones(2 * minutes)).reshape(minutes, 2).T
+    mood = mean_volume * activity * np.sqrt(variance) * (0.4 + 0.75 * np.abs(shocks))
+    columns["volume"] = np.round(mood * 0.25 * (bursts[0] + bursts[1]), volume_decimals)
     if gaps:
         present = _present(streams.outages, minutes, gaps)
         columns = {name: column[present] for name, column in columns.items()}
@@ -156,13 +155,6 @@ def generate(
     )
 
 
-def _check_range(name: str, value: object, good: bool, wanted: str) -> None:
-    if not good:
-        raise CandleError(
-            f"synthetic: {name}={shown(value)}, but it must be {wanted}.", hint="see generate()."
-        )
-
-
 def _first_minute(start: datetime | str) -> int:
     """``start`` in UTC ms."""
     try:
@@ -171,12 +163,11 @@ def _first_minute(start: datetime | str) -> int:
         seconds = (aware - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
     except (AttributeError, TypeError, ValueError):
         seconds = -1.0
-    _check_range(
-        "start",
-        start,
-        seconds >= 0.0 and seconds % 60.0 == 0.0,
-        "a full minute since 1970, e.g. '2024-01-01'",
-    )
+    if seconds < 0.0 or seconds % 60.0:
+        raise CandleError(
+            f"synthetic: start={shown(start)}, but it must be a full minute since 1970.",
+            hint="give a datetime or ISO text, e.g. start='2024-01-01'.",
+        )
     return int(seconds) * 1000
 
 

@@ -49,7 +49,7 @@ def with_times(times: object) -> dict[str, object]:
     return {**columns(), "timestamp": times}
 
 
-# ---- shapes -------------------------------------------------------------------------------------------------
+# ---- shapes ----
 
 
 def shapes() -> dict[str, object]:
@@ -155,7 +155,7 @@ def test_the_documented_name_wins_and_other_columns_are_dropped():
     assert CandleFrame.from_any(stream | {"T": [0] * 6, "V": [0] * 6, "L": [0] * 6}, symbol="BTCUSDT") == GOOD
 
 
-# ---- times --------------------------------------------------------------------------------------------------
+# ---- times ----
 
 MOMENTS = [datetime(2024, 12, 31, tzinfo=UTC) + timedelta(minutes=at) for at in range(6)]
 
@@ -233,7 +233,7 @@ def test_small_integers_need_their_unit():
         CandleFrame.from_any(early, symbol="BTCUSDT")
 
 
-# ---- gaps ---------------------------------------------------------------------------------------------------
+# ---- gaps ----
 
 
 def holed() -> dict[str, list]:
@@ -298,7 +298,7 @@ def test_fill_then_forget_is_keep(minutes):
     except CandleError as refused:
         steps = set(np.diff(sorted(minutes)).tolist())
         assert "every candle opens" in str(refused)
-        assert len(steps) == 1 < len(minutes)
+        assert len(steps) == 1
         return
     filled = CandleFrame.from_any(rows, symbol="BTCUSDT", gaps="fill")
     assert filled.frame.filter(~pl.col("filled")).drop("filled").equals(kept.frame)
@@ -306,7 +306,7 @@ def test_fill_then_forget_is_keep(minutes):
     assert np.array_equal(np.diff(filled.timestamps), np.full(len(filled) - 1, MINUTE))
 
 
-# ---- what holds inside --------------------------------------------------------------------------------------
+# ---- what holds inside ----
 
 
 def test_columns_are_lent_contiguous_read_only_and_without_a_copy():
@@ -371,7 +371,7 @@ def test_facts_equality_and_text():
     assert GOOD.start == datetime(2024, 12, 31, tzinfo=UTC)
     assert GOOD.end == datetime(2024, 12, 31, 0, 5, tzinfo=UTC)
     other = CandleFrame.from_any(columns(), symbol="ETHUSDT")
-    assert GOOD != other
+    assert other != GOOD
     assert GOOD != "BTCUSDT"
     assert GOOD.digest != other.digest
     assert hash(GOOD) == hash(CandleFrame(columns(), symbol="BTCUSDT"))
@@ -398,6 +398,14 @@ def test_between_is_half_open():
     part = GOOD.between(datetime(2024, 12, 31, 0, 1), START + 4 * MINUTE)
     assert part.timestamps.tolist() == [START + at * MINUTE for at in (1, 2, 3)]
     assert GOOD.between(0, 2 * START) == GOOD
+    late = datetime(2024, 12, 31, 0, 0, 0, 1, tzinfo=UTC)
+    assert GOOD.between(late, datetime(2025, 1, 1)).timestamps[0] == START + MINUTE
+    assert len(GOOD.between(datetime(2024, 1, 1), late)) == 1
+    for nonsense in ("now", 1.5, 2**70, None):
+        with pytest.raises(CandleError, match="is no moment"):
+            GOOD.between(nonsense, START)
+    with pytest.raises(CandleError, match="no candle opens from 9223372036854775807 ms after 1970"):
+        GOOD.between(2**63 - 1, 2**63 - 1)
     with pytest.raises(CandleError, match="the frame goes from 2024-12-31 00:00 UTC"):
         GOOD.between(START + 6 * MINUTE, START + 7 * MINUTE)
 
@@ -413,7 +421,7 @@ def test_one_candle_is_enough():
     assert frame.gaps.is_empty()
 
 
-# ---- arbitrary frames ---------------------------------------------------------------------------------------
+# ---- arbitrary frames ----
 
 SCALARS = st.one_of(
     st.none(),
@@ -480,7 +488,7 @@ def test_a_valid_frame_with_one_cell_replaced_becomes_candles_or_one_clean_error
         assert column in str(refused) or refused.column in ("high", "timestamp")
 
 
-# ---- real candles -------------------------------------------------------------------------------------------
+# ---- real candles ----
 
 
 def real(name: str) -> Path:

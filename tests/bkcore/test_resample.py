@@ -68,7 +68,7 @@ def read_aloud(frame: CandleFrame, interval: str, edges: str, holes: str) -> lis
     missing=st.sets(st.integers(1, 148), max_size=12),
     interval=st.sampled_from(["3m", "5m", "15m", "30m", "1h"]),
     edges=st.sampled_from(["drop", "keep"]),
-    holes=st.sampled_from(["drop", "keep"]),
+    holes=st.sampled_from(["raise", "drop", "keep"]),
 )
 def test_resampling_equals_the_rule_read_aloud(count, offset, missing, interval, edges, holes):
     whole = market(count, DAY + offset * MINUTE)
@@ -77,11 +77,20 @@ def test_resampling_equals_the_rule_read_aloud(count, offset, missing, interval,
     except CandleError:
         return  # the holes made it a frame of another interval
     expected = read_aloud(frame, interval, edges, holes)
+    length = interval_step_ms(interval)
+    first, end = DAY + offset * MINUTE, DAY + (offset + count) * MINUTE
+    if edges == "drop":
+        first, end = -(-first // length) * length, end // length * length
+    holed = any(first <= DAY + (offset + at) * MINUTE < end for at in missing if at < count - 1)
     try:
         made = frame.resample(interval, edges=edges, holes=holes)
+    except CandleGapError:
+        assert holes == "raise"
+        assert holed
     except CandleResampleError:
         assert not expected
     else:
+        assert not (holes == "raise" and holed)
         assert made.frame.rows() == expected
         assert made.interval == interval
         assert not (made.timestamps % interval_step_ms(interval)).any()
@@ -164,18 +173,20 @@ def test_edges_are_dropped_or_kept_by_word():
 
 def test_holes_are_refused_dropped_or_kept_by_word():
     frame = thinned(market(20), {6, 10, 11, 12, 13, 14})
-    with pytest.raises(
-        CandleGapError, match=r"1 candle is missing after 2024-12-31 00:05 UTC.*\nHint: .*holes=\"drop\""
-    ):
+    with pytest.raises(CandleGapError, match=r"1 candle is missing after 2024-12-31 00:05 UTC"):
         frame.resample("5m")
     dropped = frame.resample("5m", holes="drop")
     assert dropped.timestamps.tolist() == [DAY, DAY + 15 * MINUTE]
     kept = frame.resample("5m", holes="keep")
     assert kept.timestamps.tolist() == [DAY, DAY + 5 * MINUTE, DAY + 15 * MINUTE]
     assert kept.gaps["missing"].to_list() == [1]
-    outside = thinned(market(12), {11 - 1})
+    outside = thinned(market(13), {11})
     assert len(outside.resample("5m")) == 2  # the hole lies in the dropped edge
-    with pytest.raises(CandleResampleError, match="each 5m candle .* has a hole"):
+    reaching = thinned(market(12, DAY + 3 * MINUTE), {1, 2})  # minutes 4 and 5; 5 belongs to a whole candle
+    with pytest.raises(CandleGapError, match="2 candles are missing after 2024-12-31 00:03 UTC"):
+        reaching.resample("5m")
+    assert reaching.resample("5m", holes="drop").timestamps.tolist() == [DAY + 10 * MINUTE]
+    with pytest.raises(CandleResampleError, match=r"each 5m candle .* has a hole"):
         thinned(market(5), {2}).resample("5m", holes="drop")
 
 

@@ -111,16 +111,17 @@ def test_jumps_and_outages_leave_the_other_minutes_alone():
 @pytest.mark.parametrize(
     ("argument", "named"),
     [
-        ({"minutes": 0}, "minutes=0, but it must be an integer from 1 on"),
+        ({"minutes": 0}, "minutes=0, but it must be an integer from 1 to 52,560,000"),
         ({"minutes": 1.5}, "minutes=1.5"),
-        ({"minutes": 10**9}, "a hundred years"),
+        ({"minutes": 10**9}, "minutes=1000000000"),
         ({"seed": -1}, "seed=-1"),
-        ({"price": 0.0}, "price=0.0, but it must be above zero"),
+        ({"price": 0.0}, "price=0.0, but it must be a number from 1e-09"),
         ({"price": float("nan")}, "price=nan"),
         ({"annual_volatility_percent": float("inf")}, "annual_volatility_percent=inf"),
         ({"annual_drift_percent": float("nan")}, "annual_drift_percent=nan"),
-        ({"clustering": 1.5}, "from 0 to 1"),
-        ({"gaps": 100, "minutes": 200}, "at most a quarter of the minutes"),
+        ({"clustering": 1.5}, "clustering=1.5, but it must be a number from 0 to 1."),
+        ({"gaps": 100, "minutes": 200}, "gaps=100, but it must be an integer from 0 to 50"),
+        ({"jumps": "many"}, "jumps='many'"),
         ({"start": "tomorrow"}, "start='tomorrow', but it must be a full minute"),
         ({"start": datetime(2024, 1, 1, 0, 0, 30)}, "a full minute"),
         ({"start": datetime(1960, 1, 1)}, "since 1970"),
@@ -134,7 +135,7 @@ def test_arguments_out_of_range_are_refused(argument, named):
     assert named in str(refused.value)
 
 
-# ---- the bundled sample -------------------------------------------------------------------------------------
+# ---- the bundled sample ----
 
 
 def test_the_bundled_sample_is_what_its_call_makes():

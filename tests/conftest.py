@@ -1,0 +1,27 @@
+"""How much the property tests try: ``fast`` by default, ``--hypothesis-profile=ci`` for a long look."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, seed, settings
+
+_RICH = (HealthCheck.too_slow, HealthCheck.data_too_large)  # a whole market per example is meant to be so
+
+settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=_RICH)
+settings.register_profile("ci", max_examples=1000, deadline=None, suppress_health_check=_RICH, print_blob=True)
+settings.load_profile("fast")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let every run of the fast profile try the same examples, unless the caller gave a seed.
+
+    The seed of a test, other than the seed of the session, leaves the example database in use: what failed once
+    is tried again first.
+    """
+    profile, given = config.getoption("hypothesis_profile", None), config.getoption("hypothesis_seed", None)
+    if profile not in (None, "fast") or given is not None:
+        return
+    for item in items:
+        test = getattr(item, "obj", None)
+        if is_hypothesis_test(test):
+            seed(0)(getattr(test, "__func__", test))
