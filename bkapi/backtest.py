@@ -57,6 +57,13 @@ class FinishedRun:
 
         return events_frame(self.run)
 
+    def statistics(self, *, row_limit: int | None = None) -> BacktestStatistics:
+        """Statistics of all its closed trades, or of the newest ``row_limit`` (spec reports.md 6)."""
+        from bkapi.reports import closed_trades
+        from bkapi.statistics import backtest_statistics
+
+        return backtest_statistics(closed_trades(self), row_limit=row_limit)
+
 
 #: The newest run of each context, for ``get_data`` and the reports.
 finished: dict[tuple[str, str, str, str], FinishedRun] = {}

@@ -78,10 +78,8 @@ def play(folder: Path, scenario: Record, expected: Record, choice: Choice) -> tu
 
     CannotPlayError when the scenario needs a name that is not there.
     """
-    if choice.engine == "naive":
-        got = play_naive(folder, scenario)
-    else:
-        got = play_bk(folder, scenario, expected, choice)
+    naive = choice.engine == "naive"
+    got = play_naive(folder, scenario) if naive else play_bk(folder, scenario, expected, choice)
     return {name: value for name, value in expected.items() if name in got}, got
 
 
