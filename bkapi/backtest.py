@@ -44,6 +44,11 @@ class FinishedRun:
     strategy_run: StrategyRun = field(repr=False)
 
     @property
+    def candles_digest(self) -> str:
+        """Sixteen hex digits over the candles: equal digests mean equal candles."""
+        return self.run.market.digest
+
+    @property
     def trades(self) -> pl.DataFrame:
         """A row per position and resting order, see :func:`bkcore.event_log.trades_frame`."""
         from bkcore.event_log import trades_frame
@@ -301,6 +306,17 @@ class BacktestUtils:
             }
             for handle in self._background.values()
         ]
+
+    def finish(self, symbol: str, context: Context, *, driver: Driver = "skip") -> FinishedRun:
+        """Run to the end without making a result object per trade; returns what :meth:`last_run` returns.
+
+        Listeners hear everything as in :meth:`run`. Arguments and errors: :meth:`run`.
+        """
+        strategy_run, results = self._start(symbol, context, source="Backtest.finish", driver=driver)
+        strategy_run.yields = False
+        for _ in results:
+            pass
+        return self.last_run(symbol, context)
 
     def last_run(self, symbol: str, context: Context) -> FinishedRun:
         """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before."""

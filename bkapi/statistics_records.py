@@ -31,11 +31,12 @@ class Statistics(Record):
 
     __slots__ = ()
 
-    def _lines(self) -> list[tuple[str, str]]:
+    def lines(self) -> list[tuple[str, str]]:
+        """Each field as its name and its text; ``N/A`` for None."""
         return [(name, _text(getattr(self, name))) for name in self.field_names]
 
     def __repr__(self) -> str:
-        lines = self._lines()
+        lines = self.lines()
         width = max(len(name) for name, _ in lines)
         return "\n".join([type(self).__name__, *(f"  {name:<{width}}  {text}" for name, text in lines)])
 
@@ -44,7 +45,7 @@ class Statistics(Record):
 
         cells = "".join(
             f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(text)}</td></tr>"
-            for name, text in self._lines()
+            for name, text in self.lines()
         )
         return f"<table><caption>{type(self).__name__}</caption>{cells}</table>"
 

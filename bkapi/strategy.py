@@ -133,6 +133,7 @@ class StrategyRun:
         self._callbacks = strategy.callbacks or _NO_CALLBACKS
         self.vectorized = table is not None
         self.interval = strategy.interval
+        self.yields = True
         signals = np.zeros(1, SIGNAL) if table is None else table.records
         self.run = Run(
             market,
@@ -184,7 +185,8 @@ class StrategyRun:
                 yield from self._listening_results()
             else:
                 self._finish_silently()
-                yield from self._results_of_tables()
+                if self.yields:
+                    yield from self._results_of_tables()
         finally:
             if running.get(self.key) is self:
                 del running[self.key]

@@ -80,6 +80,11 @@ class SweepResult:
         table = self.frame.group_by(y, x, maintain_order=True).agg(best)
         return table.pivot(on=x, index=y, values=metric, maintain_order=True)
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns that tables show: the parameters and the metrics people ask for first."""
+        return (*PARAMETERS, *_SHOWN)
+
     def __repr__(self) -> str:
         import polars as pl
 
@@ -95,7 +100,7 @@ class SweepResult:
         return f"{len(self.frame):,} brackets of {self.strategy_name!r} on {self.symbol}, the best by sharpe_ratio:"
 
     def _best(self) -> pl.DataFrame:
-        return self.top(10).select(*PARAMETERS, *_SHOWN)
+        return self.top(10).select(self.shown)
 
 
 def sweep_brackets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -148,6 +150,14 @@ class Market:
             return f"Market({self.symbol!r}, empty)"
         first, last = self.timestamps[[0, -1]].astype("datetime64[ms]")
         return f"Market({self.symbol!r}, {len(self):,} candles, {first} .. {last} UTC)"
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hex digits over symbol and columns: equal digests mean equal candles."""
+        state = hashlib.sha256(f"{self.symbol} {self.step_ms} {len(self)}".encode())
+        for column in (self.timestamps, *(getattr(self, name) for name in _COLUMNS)):
+            state.update(column.astype(column.dtype.newbyteorder("<"), copy=False).data)
+        return state.hexdigest()[:16]
 
     def average_price(self, window: int) -> PriceSeries:
         """VWAP over ``window`` candles ending with each candle (spec engine.md 3.1), and its index."""

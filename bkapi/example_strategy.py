@@ -1,8 +1,8 @@
-"""Two moving averages cross on 15-minute candles: the strategy that ``bk demo`` and ``bk backtest example`` run."""
+"""Two moving averages cross on 15-minute candles: what ``bk demo`` and ``bk backtest example`` run."""
 
 import polars as pl
 
-from bkapi import add_strategy_schema
+from bkapi.registry import add_strategy_schema
 
 
 def signals(
@@ -38,4 +38,6 @@ def signals(
     )
 
 
-add_strategy_schema(strategy_name="sma_cross", interval="15m", signals=signals)
+def register() -> None:
+    """Register it as ``sma_cross``."""
+    add_strategy_schema(strategy_name="sma_cross", interval="15m", signals=signals)

@@ -1,0 +1,52 @@
+# make demo, make test: each sets up what is missing. PYTHON=python3.12 chooses another interpreter.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test bench lint types format fault-soak clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo        backtest and sweep of the example strategy over the bundled candles"
+	@echo "make test        the tests"
+	@echo "make lint types  style, format and types"
+	@echo "make bench       benchmarks, JSON on their last lines"
+	@echo "make clean       forget the environment and every cache"
+
+demo: $(VENV)/.demo
+	$(BIN)/bk demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/single.py
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check bkcore bkapi tests benchmarks examples
+	$(BIN)/ruff format --check bkcore bkapi tests benchmarks examples
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format bkcore bkapi tests benchmarks examples
+	$(BIN)/ruff check --fix bkcore bkapi tests benchmarks examples
+
+fault-soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -q tests/faults --hypothesis-profile=ci
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bk-demo
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[charts]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,charts]'
+	@touch $@

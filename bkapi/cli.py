@@ -1,0 +1,494 @@
+"""What ``bk`` does: backtest, sweep, candle files, warm-up. A command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bkcore.errors import BkError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bkapi.backtest import FinishedRun
+    from bkapi.file_run import FileRun
+    from bkapi.sweep import SweepResult
+    from bkcore.candles import CandleFrame
+
+app = typer.Typer(
+    name="bk",
+    help="Backtest trading signals over 1-minute candles, and sweep their parameters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="Check, convert, resample and invent candle files.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+class ArgumentError(BkError):
+    """Raised by ``bk sweep example --take-profit 3:1:0.5``: an argument that means nothing."""
+
+
+Candles = Annotated[
+    str | None,
+    typer.Option(help="A candle file: CSV, Parquet, Arrow, a Binance dump. Default: the bundled sample."),
+]
+Name = Annotated[
+    str | None, typer.Option("--strategy", help="Which strategy, if the file registers several.")
+]
+Symbol = Annotated[str | None, typer.Option(help="The symbol, where the file name does not tell it.")]
+Start = Annotated[str | None, typer.Option(help="First tick, as 2024-01-31 or 2024-01-31T12:00 (UTC).")]
+End = Annotated[str | None, typer.Option(help="Last tick. Default: one candle before the candles end.")]
+FrameInterval = Annotated[str, typer.Option(help="Time between ticks: 1m, 5m, 15m, 1h ...")]
+Gaps = Annotated[str, typer.Option(help="Missing candles: raise, keep or fill.")]
+Config = Annotated[list[str] | None, typer.Option(help="A configuration constant, as CC_PERCENT_FEE=0.05.")]
+Strategy = Annotated[str, typer.Argument(help="A Python file that registers a strategy, or 'example'.")]
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    """``1,2,3`` or ``0.5:3:0.5`` (both ends included)."""
+    hint = f"give numbers as {option} 0.5,1,2 or a range as {option} 0.5:3:0.5 (first, last, step)."
+    try:
+        if ":" not in text:
+            return [float(part) for part in text.split(",")]
+        first, last, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise ArgumentError(f"{option} {text!r} is neither a list nor a range.", hint=hint) from None
+    count = (last - first) / step if step > 0 else -1.0
+    if not 0 <= count < 1e6:
+        raise ArgumentError(f"{option} {text!r} is an empty or endless range.", hint=hint)
+    return [round(first + k * step, 10) for k in range(int(count + 1e-9) + 1)]
+
+
+def _configure(constants: list[str] | None) -> None:
+    from bkapi.config import get_default_config, set_config
+
+    known = get_default_config()
+    chosen: dict[str, Any] = {}
+    for constant in constants or []:
+        name, _, text = constant.partition("=")
+        if name not in known:
+            from bkapi.errors import UnknownNameError
+
+            raise UnknownNameError("configuration constant", name, "--config", known)
+        try:
+            chosen[name] = text == "true" if text in ("true", "false") else float(text)
+        except ValueError:
+            raise ArgumentError(
+                f"--config {constant!r} has no value.",
+                hint="give a number, inf, true or false: --config CC_PERCENT_FEE=0.05.",
+            ) from None
+    set_config(chosen)
+
+
+def _set_up(
+    strategy: str,
+    *,
+    candles: str | None,
+    name: str | None,
+    symbol: str | None,
+    start: str | None,
+    end: str | None,
+    frame_interval: str,
+    gaps: str,
+) -> FileRun:
+    if gaps not in ("raise", "keep", "fill"):
+        raise ArgumentError(f"--gaps {gaps!r} is no policy.", hint="choose raise, keep or fill.")
+    from bkapi.file_run import set_up
+
+    return set_up(
+        strategy,
+        candles=candles,
+        strategy_name=name,
+        symbol=symbol,
+        start=start,
+        end=end,
+        frame_interval=frame_interval,
+        gaps=gaps,  # type: ignore[arg-type]  # checked above
+    )
+
+
+def _backtest(setup: FileRun) -> FinishedRun:
+    from bkapi.backtest import Backtest
+
+    return Backtest.finish(setup.symbol, setup.context)
+
+
+def _print_statistics(run: FinishedRun) -> None:
+    from rich.table import Table
+
+    from bkapi.run_report import conditions
+
+    table = Table(
+        "statistic", "value", title=f"{run.names.strategy_name} on {run.symbol}", title_justify="left"
+    )
+    for name, text in run.statistics().lines():
+        if name != "signal_list":
+            table.add_row(name, text)
+    console = _console()
+    console.print(table)
+    console.print(conditions(run), soft_wrap=True)
+
+
+def _print_best(result: SweepResult, count: int, by: str) -> None:
+    from rich.table import Table
+
+    best = result.top(count, by=by).select(result.shown)
+    table = Table(
+        title=f"The best {len(best)} of {len(result.frame):,} brackets by {by}", title_justify="left"
+    )
+    for column in best.columns:
+        table.add_column(column, justify="right")
+    for row in best.iter_rows():
+        table.add_row(
+            *("N/A" if v is None else f"{v:.4g}" if isinstance(v, float) else f"{v:,}" for v in row)
+        )
+    console = _console()
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    console.print(table)
+
+
+@contextmanager
+def _progress(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with rate and time left; silent where stderr is not a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = _console(stderr=True)
+    columns = (
+        TextColumn(description),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(description, total=None, rate="")
+
+        def tell(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield tell
+
+
+@app.command()
+def backtest(
+    strategy: Strategy,
+    candles: Candles = None,
+    name: Name = None,
+    symbol: Symbol = None,
+    start: Start = None,
+    end: End = None,
+    frame_interval: FrameInterval = "1m",
+    gaps: Gaps = "raise",
+    config: Config = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report into this folder.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the statistics as JSON.")] = False,
+) -> None:
+    """Run a strategy over a candle file and print its statistics."""
+    _configure(config)
+    setup = _set_up(
+        strategy,
+        candles=candles,
+        name=name,
+        symbol=symbol,
+        start=start,
+        end=end,
+        frame_interval=frame_interval,
+        gaps=gaps,
+    )
+    run = _backtest(setup)
+    if json:
+        import orjson
+
+        record = run.statistics().to_dict()
+        record.pop("signal_list", None)
+        _print(orjson.dumps(record).decode())
+    else:
+        _print_statistics(run)
+    if report is not None:
+        from bkapi.run_report import write_report
+
+        files = write_report(report, run)
+        if not json:
+            _print(f"report: {report} ({', '.join(file.name for file in files)})")
+
+
+@app.command()
+def sweep(
+    strategy: Strategy,
+    take_profit: Annotated[str, typer.Option(help="Percents: a list or first:last:step.")] = "0.6:3:0.3",
+    stop_loss: Annotated[str, typer.Option(help="Percents: a list or first:last:step.")] = "0.6:3:0.3",
+    lifetime: Annotated[str, typer.Option(help="Minutes: a list or first:last:step.")] = "60,120,240,480",
+    candles: Candles = None,
+    name: Name = None,
+    symbol: Symbol = None,
+    start: Start = None,
+    end: End = None,
+    frame_interval: FrameInterval = "1m",
+    gaps: Gaps = "raise",
+    config: Config = None,
+    top: Annotated[int, typer.Option(help="How many of the best to print.")] = 10,
+    by: Annotated[str, typer.Option(help="The metric to rank by.")] = "sharpe_ratio",
+    threads: Annotated[int | None, typer.Option(help="Threads. Default: all cores.", min=1)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write all combinations to a .parquet or .csv file.")
+    ] = None,
+) -> None:
+    """Run a strategy with every combination of take-profit, stop-loss and lifetime, and rank them."""
+    if out is not None and out.suffix not in (".parquet", ".csv"):
+        raise ArgumentError(f"--out {out.name!r} has no known suffix.", hint="end it in .parquet or .csv.")
+    _configure(config)
+    axes = {
+        "take_profit_percent": _numbers(take_profit, "--take-profit"),
+        "stop_loss_percent": _numbers(stop_loss, "--stop-loss"),
+        "lifetime_minutes": _numbers(lifetime, "--lifetime"),
+    }
+    setup = _set_up(
+        strategy,
+        candles=candles,
+        name=name,
+        symbol=symbol,
+        start=start,
+        end=end,
+        frame_interval=frame_interval,
+        gaps=gaps,
+    )
+    result = _sweep(setup, axes, threads)
+    _print_best(result, top, by)
+    if out is not None:
+        _write_table(result, out)
+        _print(f"{len(result.frame):,} combinations: {out}")
+
+
+def _sweep(setup: FileRun, axes: dict[str, list[float]], threads: int | None) -> SweepResult:
+    from bkapi.sweep import sweep_brackets
+
+    with _progress("sweep") as progress:
+        return sweep_brackets(
+            setup.symbol,
+            setup.context,
+            take_profit_percent=axes["take_profit_percent"],
+            stop_loss_percent=axes["stop_loss_percent"],
+            lifetime_minutes=axes["lifetime_minutes"],
+            threads=threads,
+            progress=progress,
+        )
+
+
+def _write_table(result: SweepResult, path: Path) -> None:
+    import io
+
+    from bkcore.candle_files import replace_file
+
+    buffer = io.BytesIO()
+    if path.suffix == ".parquet":
+        result.frame.write_parquet(buffer)
+    else:
+        result.frame.write_csv(buffer)
+    try:
+        replace_file(path, buffer.getvalue())
+    except OSError as error:
+        raise ArgumentError(
+            f"--out {str(path)!r} cannot be written: {error.strerror}.", hint="choose another place."
+        ) from None
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("bk-demo"),
+) -> None:
+    """Backtest the example strategy over the bundled candles, then sweep 1,000 brackets of it."""
+    from bkapi.run_report import write_report
+
+    _print(
+        "1. Backtest: moving averages cross on 15-minute candles, over two months of synthetic 1-minute candles."
+    )
+    setup = _set_up(
+        "example",
+        candles=None,
+        name=None,
+        symbol=None,
+        start=None,
+        end=None,
+        frame_interval="1m",
+        gaps="raise",
+    )
+    run = _backtest(setup)
+    _print_statistics(run)
+    percents = [round(0.6 + 0.3 * k, 1) for k in range(10)]
+    axes = {
+        "take_profit_percent": percents,
+        "stop_loss_percent": percents,
+        "lifetime_minutes": [60.0, 120.0, 180.0, 240.0, 360.0, 480.0, 600.0, 720.0, 960.0, 1440.0],
+    }
+    _print("\n2. Sweep: 10 take-profits x 10 stop-losses x 10 lifetimes.")
+    result = _sweep(setup, axes, None)
+    _print_best(result, 10, "sharpe_ratio")
+    files = write_report(out, run, sweep=result)
+    _print(f"\nreport: {out.resolve()} ({', '.join(file.name for file in files)})")
+    _print("The candles are random: whatever wins here won by luck.")
+
+
+@app.command()
+def warmup() -> None:
+    """Compile the numeric core now (about 20 seconds, once per version), or load it where that is done."""
+    import time
+
+    started = time.perf_counter()
+    import bkapi.backtest
+    import bkapi.sweep
+    from bkcore.jit import CACHE_FOLDER, COLD_START
+
+    for module in (bkapi.backtest, bkapi.sweep):
+        assert module.__name__ in sys.modules
+    what = "compiled" if COLD_START else "loaded"
+    _print(f"{what} the numeric core in {time.perf_counter() - started:.2f} s; it lies in {CACHE_FOLDER}")
+
+
+@app.command()
+def version(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """Print the versions that matter when numbers are compared."""
+    import platform
+    from importlib.metadata import version as installed
+
+    versions = {"bk": installed("bk"), "python": platform.python_version()}
+    versions |= {
+        package: installed(package) for package in ("numba", "numpy", "polars", "pyarrow", "pydantic")
+    }
+    if json:
+        import orjson
+
+        _print(orjson.dumps(versions).decode())
+    else:
+        for package, number in versions.items():
+            _print(f"{package:10s} {number}")
+
+
+File = Annotated[str, typer.Argument(help="A candle file.")]
+Interval = Annotated[str | None, typer.Option(help="The interval, where the file name does not tell it.")]
+
+
+def _read(file: str, *, symbol: str | None, interval: str | None, gaps: str) -> CandleFrame:
+    if gaps not in ("raise", "keep", "fill"):
+        raise ArgumentError(f"--gaps {gaps!r} is no policy.", hint="choose raise, keep or fill.")
+    from bkcore.candles import CandleFrame
+
+    return CandleFrame.read(file, symbol=symbol, interval=interval, gaps=gaps)  # type: ignore[arg-type]
+
+
+@data.command()
+def check(file: File, symbol: Symbol = None, interval: Interval = None) -> None:
+    """Read a file through every check and tell its span, its gaps and its silent minutes."""
+    candles = _read(file, symbol=symbol, interval=interval, gaps="keep")
+    silent = int((candles.volume == 0).sum())
+    _print(f"{candles.symbol} {candles.interval}: {len(candles):,} candles, all checks passed")
+    _print(
+        f"from {candles.start:%Y-%m-%d %H:%M} to {candles.end:%Y-%m-%d %H:%M} UTC, {silent:,} without volume"
+    )
+    gaps = candles.gaps
+    if not len(gaps):
+        _print("no gaps")
+        return
+    from rich.table import Table
+
+    table = Table("after (UTC)", "missing candles", title=f"{len(gaps):,} gaps", title_justify="left")
+    for after, missing in gaps.select("after", "missing").iter_rows():
+        table.add_row(f"{after:%Y-%m-%d %H:%M}", f"{missing:,}")
+    _console().print(table)
+    _print(
+        "Read it with --gaps keep to leave the holes, or --gaps fill to repeat the last close with volume 0."
+    )
+
+
+@data.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="A candle file of any known format.")],
+    target: Annotated[
+        str, typer.Argument(help="The file to write: .csv, .csv.gz, .parquet, .arrow, .feather.")
+    ],
+    symbol: Symbol = None,
+    interval: Interval = None,
+    gaps: Gaps = "raise",
+) -> None:
+    """Read candles in one format and write them in another."""
+    candles = _read(source, symbol=symbol, interval=interval, gaps=gaps)
+    candles.write(target)
+    _print(f"{len(candles):,} candles: {target}")
+
+
+@data.command()
+def resample(
+    source: Annotated[str, typer.Argument(help="A candle file.")],
+    target: Annotated[str, typer.Argument(help="The file to write.")],
+    interval: Annotated[str, typer.Option(help="The longer interval: 5m, 15m, 1h ... 1d.")],
+    symbol: Symbol = None,
+    gaps: Gaps = "raise",
+) -> None:
+    """Join candles to longer ones, aligned to UTC; incomplete ones at the edges are left out."""
+    candles = _read(source, symbol=symbol, interval=None, gaps=gaps).resample(interval)
+    candles.write(target)
+    _print(f"{len(candles):,} candles of {interval}: {target}")
+
+
+@data.command()
+def generate(
+    target: Annotated[str, typer.Argument(help="The file to write.")],
+    symbol: Annotated[str, typer.Option(help="The symbol to call it.")] = "BTCUSDT",
+    days: Annotated[float, typer.Option(help="Length in days.", min=0.001, max=40_000)] = 30.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same candles.")] = 0,
+    start: Annotated[str, typer.Option(help="First candle (UTC).")] = "2024-01-01",
+    jumps: Annotated[float, typer.Option(help="Jumps per day.", min=0)] = 0.5,
+    gaps: Annotated[int, typer.Option(help="How many holes to leave.", min=0)] = 0,
+) -> None:
+    """Invent a market: 1-minute candles with calm and wild hours, jumps and, if wanted, gaps."""
+    from bkcore.synthetic import generate as invent
+
+    candles = invent(
+        symbol=symbol, start=start, minutes=max(1, round(days * 1440)), seed=seed, jumps=jumps, gaps=gaps
+    )
+    candles.write(target)
+    _print(f"{len(candles):,} synthetic candles: {target}")
+
+
+def main() -> None:
+    """The ``bk`` command: errors are one message, Ctrl-C ends with 130."""
+    try:
+        app()
+    except BkError as error:
+        from rich.panel import Panel
+        from rich.text import Text
+
+        title = type(error).__name__
+        _console(stderr=True).print(
+            Panel(Text(str(error)), title=title, title_align="left", border_style="red")
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader went away; keep the interpreter from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
