@@ -124,7 +124,8 @@ def next_asking_frame(state: Any, signals: Any) -> Any:
                 tick = state.frame_start + index * state.frame_step
             else:
                 index = state.frame_index
-            if bucket != state.last_bucket and time <= tick < bucket + state.interval:
+            offered = time <= tick or state.has_holes  # the tick may lie in a hole, and a later one ask instead
+            if bucket != state.last_bucket and offered and tick < bucket + state.interval:
                 state.signal_cursor = k
                 return index
         k += 1
@@ -590,7 +591,8 @@ def advance(
             time = timestamps[state.row]
             state.row += 1
             if position.lifetime == np.inf and time >= state.chunk_end:
-                state.chunk_end += (settings.chunk_candles - settings.window + 1) * MINUTE
+                chunk = max(1, settings.chunk_candles - settings.window + 1) * MINUTE
+                state.chunk_end += ((time - state.chunk_end) // chunk + 1) * chunk
                 set_until_row(state, settings, position, timestamps)
                 if write_event(state, events, time, int64(EventKind.ACTIVE), 0, series[state.row - 1]):
                     break

@@ -152,6 +152,11 @@ class Market:
         return f"Market({self.symbol!r}, {len(self):,} candles, {first} .. {last} UTC)"
 
     @cached_property
+    def has_holes(self) -> bool:
+        """Whether candles are missing between the first and the last."""
+        return len(self) > 0 and int(self.timestamps[-1] - self.timestamps[0]) != (len(self) - 1) * self.step_ms
+
+    @cached_property
     def digest(self) -> str:
         """Sixteen hex digits over symbol and columns: equal digests mean equal candles."""
         state = hashlib.sha256(f"{self.symbol} {self.step_ms} {len(self)}".encode())

@@ -155,6 +155,7 @@ STATE = np.dtype(
         ("pending", _b),
         ("scheduled", _b),
         ("deferred", _b),
+        ("has_holes", _b),
         ("is_stopped", _b),
         ("is_paused", _b),
         ("has_callback", _b),

@@ -121,6 +121,7 @@ class Run:
         state["last_opened_id"] = _NO_ID
         state["candidate"] = -1
         state["current"] = -1
+        state["has_holes"] = self.market.has_holes
         state["skips"] = driver == "skip"
         state["logs"] = logs
         state["has_callback"] = has_callback

@@ -1,0 +1,379 @@
+"""What a law is tried on: a random market, a frame, a plan of signals and a configuration.
+
+A market is drawn as a few stretches (flat, walk, trend, zigzag, jump, with or without volume), so that hypothesis
+can shrink it and so that the rare things happen often: exact ties, zero volume, gaps through a level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bkapi.config import DEFAULTS
+from bkcore.candles import CandleFrame
+from bkcore.intervals import MINUTE_MS, interval_step_ms
+from bkcore.market import Market
+from bkcore.run import Driver, Frame, Run
+from bkcore.settings import EngineSettings
+from bkcore.signals import SignalTable, bind_signals
+
+Column = NDArray[np.float64]
+Signal = Mapping[str, Any]
+
+SYMBOL = "BTCUSDT"
+MIDNIGHT = 1_700_006_400_000  # 2023-11-15 00:00 UTC
+KINDS = ("flat", "walk", "trend", "zigzag", "jump")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of a market: how the close moves, how far the wicks reach, how much is traded."""
+
+    kind: str
+    minutes: int
+    percent: float
+    wick: float
+    volumes: str
+    seed: int
+
+    def closes(self, start: float) -> Column:
+        """Closes from ``start`` on, f8[minutes]."""
+        dice = np.random.default_rng(self.seed)
+        steps = np.zeros(self.minutes)
+        if self.kind == "walk":
+            steps = dice.normal(0.0, self.percent / 4, self.minutes)
+        elif self.kind == "trend":
+            steps[:] = self.percent / self.minutes * (1 if self.seed % 2 else -1)
+        elif self.kind == "zigzag":
+            steps[:] = self.percent / 2 * np.where(np.arange(self.minutes) % 2, 1.0, -1.0)
+        elif self.kind == "jump":
+            steps[0] = 3 * self.percent * (1 if self.seed % 2 else -1)
+        return start * np.cumprod(1.0 + steps / 100.0)
+
+    def traded(self) -> Column:
+        """Volumes, f8[minutes]."""
+        dice = np.random.default_rng(self.seed + 1)
+        if self.volumes == "none":
+            return np.zeros(self.minutes)
+        if self.volumes == "one":
+            return np.ones(self.minutes)
+        if self.volumes == "some":
+            return dice.integers(0, 3, self.minutes).astype(np.float64)
+        return dice.lognormal(3.0, 2.0, self.minutes)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A row of the plan: from ``minute`` of the frame on the strategy wants ``signal``; None takes it back."""
+
+    minute: int
+    signal: Signal | None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that decides a run. Times of candles in ms UTC, ``minutes`` of the frame counted from its start."""
+
+    columns: Mapping[str, NDArray[Any]] = field(repr=False)
+    start_ms: int
+    minutes: int
+    interval: str
+    strategy_interval: str
+    plan: tuple[Planned, ...]
+    config: Mapping[str, Any]
+
+    @property
+    def settings(self) -> EngineSettings:
+        """What the machine reads of the configuration."""
+        return EngineSettings.from_config({**DEFAULTS, **self.config})
+
+    @property
+    def end_ms(self) -> int:
+        """The last moment of the frame."""
+        return self.start_ms + self.minutes * MINUTE_MS
+
+    @property
+    def frame(self) -> Frame:
+        """Its ticks."""
+        return Frame.between(self.start_ms, self.end_ms, interval_step_ms(self.interval))
+
+    def market(self) -> Market:
+        """A new market of its candles."""
+        return market_of(self.columns)
+
+    def candles(self) -> CandleFrame:
+        """Its candles as a user hands them in; holes are kept."""
+        return CandleFrame.from_any(pl.DataFrame(dict(self.columns)), symbol=SYMBOL, gaps="keep")
+
+    def signal_frame(self) -> pl.DataFrame:
+        """The plan as a signal frame, a row per entry of the plan."""
+        rows = [
+            {"timestamp": self.start_ms + one.minute * MINUTE_MS, **(one.signal or {})} for one in self.plan
+        ]
+        return pl.DataFrame(rows, schema=SIGNAL_SCHEMA)
+
+    def table(self) -> SignalTable:
+        """The plan as the machine reads it."""
+        return bind_signals(self.signal_frame(), SYMBOL, interval_step_ms(self.strategy_interval))
+
+    def answer(self, when_ms: int) -> dict[str, Any] | None:
+        """The plan as ``get_signal``: the latest entry of the interval at or before ``when_ms``."""
+        step = interval_step_ms(self.strategy_interval)
+        first = when_ms // step * step
+        times = ((self.start_ms + one.minute * MINUTE_MS, one.signal) for one in self.plan)
+        offered = [signal for time, signal in times if first <= time <= when_ms]
+        if not offered or offered[-1] is None:
+            return None
+        return {name: value for name, value in offered[-1].items() if value is not None}
+
+    def run(
+        self, driver: Driver = "skip", *, logs: bool = True, listen: int = 0, market: Market | None = None
+    ) -> Run:
+        """A run of the bare machine on the plan, standing before its first tick."""
+        return Run(
+            self.market() if market is None else market,
+            self.settings,
+            self.frame,
+            self.table().records,
+            interval_ms=interval_step_ms(self.strategy_interval),
+            driver=driver,
+            logs=logs,
+            listen=listen,
+        )
+
+    def with_prices(self, change: Callable[[Column], Column], **changes: Any) -> Scene:
+        """The scene with every price of the market replaced."""
+        names = ("open", "high", "low", "close")
+        return replace(self, columns={**self.columns, **{n: change(self.columns[n]) for n in names}}, **changes)
+
+    def with_levels(self, change: Callable[[float], float]) -> tuple[Planned, ...]:
+        """The plan with every price of a signal replaced."""
+        names = ("price_open", "price_take_profit", "price_stop_loss")
+
+        def changed(signal: Signal) -> dict[str, Any]:
+            prices = {name: change(signal[name]) for name in names if signal.get(name) is not None}
+            return {**signal, **prices}
+
+        return tuple(
+            one if one.signal is None else Planned(one.minute, changed(one.signal)) for one in self.plan
+        )
+
+
+SIGNAL_SCHEMA = {
+    "timestamp": pl.Int64,
+    "position": pl.String,
+    "price_open": pl.Float64,
+    "price_take_profit": pl.Float64,
+    "price_stop_loss": pl.Float64,
+    "minute_estimated_time": pl.Float64,
+    "cost": pl.Float64,
+    "id": pl.String,
+    "note": pl.String,
+    "symbol": pl.String,
+}
+
+
+def market_of(columns: Mapping[str, NDArray[Any]]) -> Market:
+    """A market of columns; a change of them would be seen, so nobody may."""
+    names = ("timestamp", "open", "high", "low", "close", "volume")
+    frozen = [np.array(columns[name]) for name in names]
+    for column in frozen:
+        column.flags.writeable = False
+    timestamps, opened, high, low, close, volume = frozen
+    return Market(SYMBOL, timestamps, opened, high, low, close, volume)
+
+
+def columns_of(
+    stretches: list[Stretch], first_ms: int, *, tick: float, scale: float, noise: float
+) -> dict[str, NDArray[Any]]:
+    """Candle columns of stretches that follow each other.
+
+    tick    grid of the prices before scaling; 0 leaves them as they come
+    noise   standard deviation in percent that every price is moved by, so that nothing ties
+    """
+    close = np.empty(0)
+    wicks = np.empty(0)
+    volume = np.empty(0)
+    price = 100.0
+    for one in stretches:
+        part = np.clip(one.closes(price), 10.0, 1000.0)
+        price = float(part[-1])
+        close = np.concatenate([close, part])
+        wicks = np.concatenate([wicks, np.full(one.minutes, one.wick)])
+        volume = np.concatenate([volume, one.traded()])
+    dice = np.random.default_rng(close.size)
+    if noise:
+        close = close * (1.0 + dice.normal(0.0, noise / 100.0, close.size))
+    opened = np.concatenate([close[:1], close[:-1]])
+    high = np.maximum(opened, close) * (1.0 + wicks / 100.0 * dice.random(close.size))
+    low = np.minimum(opened, close) * (1.0 - wicks / 100.0 * dice.random(close.size))
+    prices = {"open": opened, "high": high, "low": low, "close": close}
+    if tick:
+        prices = {name: np.round(values / tick) * tick for name, values in prices.items()}
+    return {
+        "timestamp": first_ms + MINUTE_MS * np.arange(close.size, dtype=np.int64),
+        **{name: values * scale for name, values in prices.items()},
+        "volume": volume,
+    }
+
+
+stretches = st.builds(
+    Stretch,
+    kind=st.sampled_from(KINDS),
+    minutes=st.integers(1, 60),
+    percent=st.sampled_from([0.05, 0.2, 0.5, 1.0, 3.0]),
+    wick=st.sampled_from([0.0, 0.0, 0.1, 1.0, 3.0]),
+    volumes=st.sampled_from(["one", "some", "many", "none"]),
+    seed=st.integers(0, 1000),
+)
+
+#: Faults that make a signal invalid, or that validation has to judge: field and value.
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"position": "up"},
+    {"price_take_profit": math.nan},
+    {"price_take_profit": None},
+    {"price_stop_loss": math.inf},
+    {"price_stop_loss": -1.0},
+    {"price_open": math.nan},
+    {"price_open": 0.0},
+    {"minute_estimated_time": 0.0},
+    {"minute_estimated_time": 2.5},
+    {"minute_estimated_time": 100_000.0},
+    {"minute_estimated_time": math.inf},
+    {"minute_estimated_time": math.nan},
+    {"cost": 0.0},
+    {"cost": -5.0},
+    {"symbol": "ETHUSDT"},
+)
+
+
+@st.composite
+def configs(draw: st.DrawFn, *, infinite: bool = True) -> dict[str, Any]:
+    """Overrides of the constants that decide trades; small chunks, short waits, every window."""
+    window = draw(st.integers(1, 10))
+    fee, slippage = draw(st.sampled_from([(0.1, 0.1), (0.0, 0.0), (0.05, 0.0), (0.0, 0.2)]))
+    least = draw(st.sampled_from([0.5, 0.0, 0.75]))
+    return {
+        "CC_AVG_PRICE_CANDLES_COUNT": window,
+        "CC_SCHEDULE_AWAIT_MINUTES": draw(st.integers(1, 40)),
+        "CC_MAX_SIGNAL_LIFETIME_MINUTES": draw(
+            st.sampled_from([15, 60, *([math.inf, math.inf] if infinite else [])])
+        ),
+        "CC_MAX_CANDLES_PER_REQUEST": window + draw(st.integers(0, 30)),
+        "CC_PERCENT_FEE": fee,
+        "CC_PERCENT_SLIPPAGE": slippage,
+        "CC_BREAKEVEN_THRESHOLD": draw(st.sampled_from([0.2, 0.0])),
+        "CC_MIN_TAKEPROFIT_DISTANCE_PERCENT": least,
+        "CC_MIN_STOPLOSS_DISTANCE_PERCENT": least,
+        "CC_MAX_STOPLOSS_DISTANCE_PERCENT": draw(st.sampled_from([20, 0, 5])),
+        "CC_ENABLE_SHORT_SIGNAL": draw(st.sampled_from([True, True, True, False])),
+    }
+
+
+@st.composite
+def plans(draw: st.DrawFn, closes: Column, prices: Column, minutes: int, *, faults: bool) -> list[Planned]:
+    """A plan over the closes of a frame; some levels are prices that the market really has.
+
+    closes   f8[minutes + 1], the last close known at each minute
+    prices   candidates for exact levels
+    """
+    planned: list[Planned] = []
+    for _ in range(draw(st.integers(1, 14))):
+        minute = draw(st.integers(0, minutes))
+        if draw(st.integers(0, 9)) == 0:
+            planned.append(Planned(minute, None))
+            continue
+        side = draw(st.sampled_from([1, -1]))
+        entry = float(closes[minute])
+        signal: dict[str, Any] = {"position": "long" if side > 0 else "short"}
+        if draw(st.booleans()):
+            entry *= 1.0 - side * draw(st.sampled_from([-1.0, 0.0, 0.1, 0.3, 1.0, 3.0])) / 100.0
+            signal["price_open"] = entry
+        signal["price_take_profit"] = entry * (1.0 + side * draw(st.sampled_from([0.5, 0.7, 1.5, 4.0])) / 100.0)
+        signal["price_stop_loss"] = entry * (1.0 - side * draw(st.sampled_from([0.4, 0.7, 1.5, 5.0])) / 100.0)
+        for name in draw(st.lists(st.sampled_from(["price_open", *LEVELS, *LEVELS]), max_size=2)):
+            signal[name] = float(prices[draw(st.integers(0, prices.size - 1))])
+        lifetime = draw(st.sampled_from([None, 1.0, 7.0, 15.0, math.inf]))
+        if lifetime is not None:
+            signal["minute_estimated_time"] = lifetime
+        if draw(st.integers(0, 3)) == 0:
+            signal["cost"] = draw(st.sampled_from([50.0, 171.0, 1e-3]))
+        if draw(st.booleans()):
+            signal["id"] = draw(st.sampled_from(["a", "b", ""]))
+        if faults and draw(st.integers(0, 7)) == 0:
+            signal |= draw(st.sampled_from(FAULTS))
+        planned.append(Planned(minute, signal))
+    return sorted(planned, key=lambda one: one.minute)
+
+
+LEVELS = ("price_take_profit", "price_stop_loss")
+
+
+@st.composite
+def scenes(
+    draw: st.DrawFn,
+    *,
+    holes: bool = False,
+    infinite: bool = True,
+    faults: bool = True,
+    noise: float = 0.0,
+    tails: st.SearchStrategy[int] | None = None,
+    scales: tuple[float, ...] = (1.0, 1e-7, 64.0, 1e7),
+) -> Scene:
+    """A scene.
+
+    holes      leave out some stretches of candles, as ``gaps="keep"`` does
+    infinite   lifetimes may be infinite, where the configuration allows it
+    faults     some signals are invalid
+    noise      percent of noise on every price: nothing ties, nothing lies on a grid
+    tails      how many candles there are after the end of the frame; 2 suffice for every signal
+    """
+    config = draw(configs(infinite=infinite))
+    window = config["CC_AVG_PRICE_CANDLES_COUNT"]
+    parts = draw(st.lists(stretches, min_size=1, max_size=7))
+    start_ms = MIDNIGHT + draw(st.integers(0, 90)) * MINUTE_MS
+    before = window + draw(st.integers(0, 3))
+    tail = draw(st.integers(2, 20) if tails is None else tails)
+    minutes = max(3, sum(part.minutes for part in parts) - before - tail)
+    missing = before + minutes + tail - sum(part.minutes for part in parts)
+    if missing > 0:
+        parts.append(Stretch("walk", missing, 0.5, 0.1, "one", missing))
+    columns = columns_of(
+        parts,
+        start_ms - before * MINUTE_MS,
+        tick=0.0 if noise else draw(st.sampled_from([0.01, 0.5, 0.0])),
+        scale=draw(st.sampled_from(scales)),
+        noise=noise,
+    )
+    series = market_of(columns).average_price(window).values[window - 1 :]
+    planned = draw(
+        plans(
+            columns["close"][before - 1 : before + minutes],
+            np.concatenate([series, columns["low"], columns["high"]]),
+            minutes,
+            faults=faults,
+        )
+    )
+    if holes:
+        keep = np.ones(columns["timestamp"].size, np.bool_)
+        for _ in range(draw(st.integers(1, 4))):
+            first = draw(st.integers(window, keep.size - 1))
+            keep[first : first + draw(st.integers(1, 50))] = False
+        keep[-1] = True
+        columns = {name: values[keep] for name, values in columns.items()}
+    return Scene(
+        columns=columns,
+        start_ms=start_ms,
+        minutes=minutes,
+        interval=draw(st.sampled_from(["1m", "1m", "3m", "5m", "15m"])),
+        strategy_interval=draw(st.sampled_from(["1m", "1m", "3m", "5m", "15m"])),
+        plan=tuple(planned),
+        config=config,
+    )
