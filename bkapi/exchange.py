@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bkcore.candles import CandleFrame
 
 from bkapi import config
 from bkapi.context import ExecutionContext, MethodContext, require_trade_context
@@ -22,6 +21,8 @@ from bkapi.events import report_error
 from bkapi.moments import from_ms
 from bkapi.registry import exchanges
 from bkapi.schemas import ExchangeSchema
+from bkcore.candle_errors import CandleResampleError
+from bkcore.candles import CandleFrame
 from bkcore.intervals import interval_start, interval_step_ms
 from bkcore.market import Market
 
@@ -50,7 +51,11 @@ class ExchangeClient:
         """All candles of an in-memory symbol, resampled where the interval asks for it."""
         frame = self._frames.get((symbol, interval))
         if frame is None:
-            frame = self._own_candles(symbol) if interval == "1m" else self.candles(symbol).resample(interval)
+            frame = (
+                self._own_candles(symbol)
+                if interval == "1m"
+                else self.candles(symbol).resample(interval, holes="drop")
+            )
             self._frames[symbol, interval] = frame
         return frame
 
@@ -105,7 +110,10 @@ class ExchangeClient:
                 hint="ask for a whole number of candles above 0.",
             )
         if self.in_memory:
-            rows = _between(self.candles(symbol, interval).frame, since, end)
+            try:
+                rows = _between(self.candles(symbol, interval).frame, since, end)
+            except CandleResampleError:
+                raise _incomplete(0, int(limit), since) from None
         else:
             rows = _between(self._fetch(symbol, interval, since, int(limit), backtest=backtest), since, end)
         return _complete(rows, since, int(limit))

@@ -88,7 +88,7 @@ def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS)
             records[name] = _numbers(frame, column)
             given |= np.where(frame[column].is_not_null().to_numpy(), int(bit), 0)
     if "symbol" in frame.columns:
-        foreign = (frame["symbol"] != symbol).fill_null(False)
+        foreign = (frame["symbol"].cast(pl.String) != symbol).fill_null(False)
         given |= np.where(foreign.to_numpy(), int(Given.FOREIGN_SYMBOL), 0)
     records["given"] = given
     ids: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, is_hypothesis_test, seed, settings
 
 _RICH = (HealthCheck.too_slow, HealthCheck.data_too_large)  # a whole market per example is meant to be so
 
-settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=_RICH)
+settings.register_profile("fast", max_examples=60, deadline=None, suppress_health_check=_RICH)
 settings.register_profile(
     "ci", max_examples=1000, deadline=None, suppress_health_check=_RICH, print_blob=True
 )
