@@ -137,7 +137,7 @@ def prove_parity(market: Any, settings: Any, frame: Any, table: Any) -> dict[str
     planned = {int(row["time"]): int(row["side"]) for row in table.records}
 
     def get_signal(_: Any, when: int, price: float) -> dict[str, Any] | None:
-        side = planned.get(when)
+        side = planned.get(when // (15 * MINUTE) * 15 * MINUTE)  # offered once in its 15 minutes
         if side is None:
             return None
         return {
@@ -170,10 +170,10 @@ def prove_parity(market: Any, settings: Any, frame: Any, table: Any) -> dict[str
 def measure(path: Path, runs: int) -> dict[str, Any]:
     """Everything inside one warm process."""
     import polars as pl
-    from bkcore.candles import CandleFrame
 
     from bkapi.context import MethodContext
     from bkapi.rows import Rows
+    from bkcore.candles import CandleFrame
     from bkcore.event_log import events_frame, trades_frame
     from bkcore.market import Market
     from bkcore.run import Frame, Run

@@ -155,6 +155,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "WalkerStopEvent",
     ),
     "bkapi.position": ("Position",),
+    "bkapi.moments": ("to_datetime",),
     "bkapi.registry": (
         "add_exchange",
         "add_exchange_schema",

@@ -309,6 +309,9 @@ from bkapi.exchange import (
 from bkapi.exchange import (
     get_close_price as get_close_price,
 )
+from bkapi.moments import (
+    to_datetime as to_datetime,
+)
 from bkapi.payloads import (
     BacktestProgressEvent as BacktestProgressEvent,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,6 @@ class _Private:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.companion: ThreadPoolExecutor | None = None
-
-    def __del__(self) -> None:
-        if self.loop is not None:
-            self.loop.close()
-        if self.companion is not None:
-            self.companion.shutdown(wait=False)
 
 
 _here = threading.local()
@@ -43,6 +38,7 @@ def _run(awaitable: Awaitable[Any]) -> Any:
     private = _private()
     if private.loop is None:
         private.loop = asyncio.new_event_loop()
+        weakref.finalize(private, private.loop.close)  # when the thread ends, or before the interpreter does
 
     async def task() -> Any:
         return await awaitable
@@ -67,4 +63,5 @@ def settle(result: Any) -> Any:
     private = _private()
     if private.companion is None:
         private.companion = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bk-coroutine")
+        weakref.finalize(private, private.companion.shutdown, wait=False)
     return private.companion.submit(copy_context().run, _run, result).result()

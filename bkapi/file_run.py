@@ -123,7 +123,7 @@ def _execute(path: Path) -> ModuleType:
         frame = error.__traceback__
         line = 0
         while frame is not None:
-            if frame.tb_frame.f_code.co_filename == str(path):
+            if frame.tb_frame.f_code.co_filename == spec.origin:
                 line = frame.tb_lineno
             frame = frame.tb_next
         raise StrategyFileError(

@@ -124,7 +124,9 @@ def next_asking_frame(state: Any, signals: Any) -> Any:
                 tick = state.frame_start + index * state.frame_step
             else:
                 index = state.frame_index
-            offered = time <= tick or state.has_holes  # the tick may lie in a hole, and a later one ask instead
+            offered = (
+                time <= tick or state.has_holes
+            )  # the tick may lie in a hole, and a later one ask instead
             if bucket != state.last_bucket and offered and tick < bucket + state.interval:
                 state.signal_cursor = k
                 return index

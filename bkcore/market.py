@@ -154,7 +154,9 @@ class Market:
     @cached_property
     def has_holes(self) -> bool:
         """Whether candles are missing between the first and the last."""
-        return len(self) > 0 and int(self.timestamps[-1] - self.timestamps[0]) != (len(self) - 1) * self.step_ms
+        return (
+            len(self) > 0 and int(self.timestamps[-1] - self.timestamps[0]) != (len(self) - 1) * self.step_ms
+        )
 
     @cached_property
     def digest(self) -> str:

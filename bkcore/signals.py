@@ -36,6 +36,12 @@ _LEVELS = (
     ("price_take_profit", "take_profit_percent", "take_profit"),
     ("price_stop_loss", "stop_loss_percent", "stop_loss"),
 )
+#: Columns that may be missing or null, the field each fills, and the bit that says it was given.
+_OPTIONAL = {
+    "price_open": ("price_open", Given.PRICE_OPEN),
+    "minute_estimated_time": ("lifetime", Given.LIFETIME),
+    "cost": ("cost", Given.COST),
+}
 
 
 class SignalFrameError(BkError, ValueError):
@@ -65,31 +71,36 @@ def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS)
     import polars as pl
 
     frame = _checked_columns(frame)
-    time = _timestamps(frame)
-    side = _sides(frame["position"])
-    keep = (side != 0) | _follows_signal(time, side, interval_ms)
-    if not keep.all():
-        frame, time, side = frame.filter(pl.Series(keep)), time[keep], side[keep]
+    in_percent = "take_profit_percent" in frame.columns
+    numbers = [percent if in_percent else price for price, percent, _ in _LEVELS]
+    optional = [name for name in _OPTIONAL if name in frame.columns]
+    checked = frame.select(
+        _time(frame),
+        _side(frame).alias("side"),
+        *(_number(frame, name) for name in (*numbers, *optional)),
+        *(pl.col(name).is_not_null().alias(f"has {name}") for name in optional),
+    )
+    time = _rising(checked["timestamp"])
+    side = checked["side"].to_numpy()
+    silent = side == 0
+    if silent.any():
+        keep = ~silent | _follows_signal(time, silent, interval_ms)
+        kept = pl.Series(keep)
+        frame, checked, time, side = frame.filter(kept), checked.filter(kept), time[keep], side[keep]
     records = np.zeros(time.size, SIGNAL)
     records["time"] = time
-    records["side"] = np.where(np.isnan(side), 0.0, side)
+    records["side"] = np.nan_to_num(side)
     given = np.where(side == 0, int(Given.NOTHING), 0)
-    for price, percent, name in _LEVELS:
-        in_percent = percent in frame.columns
-        records[name] = _numbers(frame, percent if in_percent else price)
-        if in_percent:
-            given |= int(Given.PERCENT_LEVELS)
-    for column, name, bit in (
-        ("price_open", "price_open", Given.PRICE_OPEN),
-        ("minute_estimated_time", "lifetime", Given.LIFETIME),
-        ("cost", "cost", Given.COST),
-    ):
-        if column in frame.columns:
-            records[name] = _numbers(frame, column)
-            given |= np.where(frame[column].is_not_null().to_numpy(), int(bit), 0)
+    given |= int(Given.PERCENT_LEVELS) if in_percent else 0
+    for (_, _, field), name in zip(_LEVELS, numbers, strict=True):
+        records[field] = checked[name].to_numpy()
+    for name in optional:
+        field, bit = _OPTIONAL[name]
+        records[field] = checked[name].to_numpy()
+        given |= checked[f"has {name}"].to_numpy() * int(bit)
     if "symbol" in frame.columns:
         foreign = (frame["symbol"].cast(pl.String) != symbol).fill_null(False)
-        given |= np.where(foreign.to_numpy(), int(Given.FOREIGN_SYMBOL), 0)
+        given |= foreign.to_numpy() * int(Given.FOREIGN_SYMBOL)
     records["given"] = given
     ids: tuple[str, ...] = ()
     records["id"] = -1
@@ -139,23 +150,28 @@ def _checked_columns(frame: Any) -> pl.DataFrame:
     return frame
 
 
-def _timestamps(frame: pl.DataFrame) -> NDArray[np.int64]:
+def _time(frame: pl.DataFrame) -> pl.Expr:
     import polars as pl
 
-    column = frame["timestamp"]
-    if isinstance(column.dtype, pl.Datetime):
-        column = column.dt.epoch("ms")
-    if not column.dtype.is_integer():
+    kind = frame.schema["timestamp"]
+    if isinstance(kind, pl.Datetime):
+        return pl.col("timestamp").dt.epoch("ms")
+    if not kind.is_integer():
         raise SignalFrameError(
-            f"column 'timestamp' of the signal frame is {column.dtype}.", hint=f"give {COLUMNS['timestamp']}."
+            f"column 'timestamp' of the signal frame is {kind}.", hint=f"give {COLUMNS['timestamp']}."
         )
+    return pl.col("timestamp").cast(pl.Int64)
+
+
+def _rising(column: pl.Series) -> NDArray[np.int64]:
+    """The moments, none missing and none before the one above."""
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
         raise SignalFrameError(
             f"column 'timestamp' of the signal frame is null in row {row:,}.",
             hint="every row needs its moment.",
         )
-    time = column.cast(pl.Int64).to_numpy()
+    time = column.to_numpy()
     falls = np.flatnonzero(time[1:] < time[:-1])
     if falls.size:
         row = int(falls[0]) + 1
@@ -166,41 +182,44 @@ def _timestamps(frame: pl.DataFrame) -> NDArray[np.int64]:
     return time
 
 
-def _sides(column: pl.Series) -> NDArray[np.float64]:
+def _side(frame: pl.DataFrame) -> pl.Expr:
     """+1, -1, 0 = no signal, NaN = not a position (the machine refuses it as an invalid signal)."""
     import polars as pl
 
-    if column.dtype == pl.String or column.dtype in (pl.Categorical, pl.Enum):
-        column = column.cast(pl.String)
-        sides = column.replace_strict(
-            {"long": 1.0, "short": -1.0}, default=float("nan"), return_dtype=pl.Float64
+    kind = frame.schema["position"]
+    column = pl.col("position")
+    if kind == pl.String or kind in (pl.Categorical, pl.Enum):
+        long, short, nothing = (
+            column.cast(pl.String) == "long",
+            column.cast(pl.String) == "short",
+            column.is_null(),
         )
-        return sides.set(column.is_null(), 0.0).to_numpy()
-    if column.dtype.is_numeric() or column.dtype == pl.Null:
-        numbers = column.cast(pl.Float64).fill_null(0.0).to_numpy()
-        return np.where(np.isin(numbers, (1.0, -1.0, 0.0)), numbers, np.nan)
-    raise SignalFrameError(
-        f"column 'position' of the signal frame is {column.dtype}.", hint=f"give {COLUMNS['position']}."
-    )
+    elif kind.is_numeric() or kind == pl.Null:
+        number = column.cast(pl.Float64).fill_null(0.0)
+        long, short, nothing = number == 1.0, number == -1.0, number == 0.0
+    else:
+        raise SignalFrameError(
+            f"column 'position' of the signal frame is {kind}.", hint=f"give {COLUMNS['position']}."
+        )
+    return pl.when(long).then(1.0).when(short).then(-1.0).when(nothing).then(0.0).otherwise(float("nan"))
 
 
 def _follows_signal(
-    time: NDArray[np.int64], side: NDArray[np.float64], interval_ms: int
+    time: NDArray[np.int64], silent: NDArray[np.bool_], interval_ms: int
 ) -> NDArray[np.bool_]:
     """Rows that take back the signal of the row before, in the same interval."""
     follows = np.zeros(time.size, np.bool_)
     bucket = time // interval_ms
-    follows[1:] = (side[1:] == 0) & (side[:-1] != 0) & (bucket[1:] == bucket[:-1])
+    follows[1:] = silent[1:] & ~silent[:-1] & (bucket[1:] == bucket[:-1])
     return follows
 
 
-def _numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
+def _number(frame: pl.DataFrame, name: str) -> pl.Expr:
     import polars as pl
 
-    column = frame[name]
-    if not (column.dtype.is_numeric() or column.dtype == pl.Null):
+    kind = frame.schema[name]
+    if not (kind.is_numeric() or kind == pl.Null):
         raise SignalFrameError(
-            f"column {name!r} of the signal frame is {column.dtype}, not a number.",
-            hint=f"give {COLUMNS[name]}.",
+            f"column {name!r} of the signal frame is {kind}, not a number.", hint=f"give {COLUMNS[name]}."
         )
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return pl.col(name).cast(pl.Float64).fill_null(float("nan"))

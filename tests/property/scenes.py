@@ -151,7 +151,9 @@ class Scene:
     def with_prices(self, change: Callable[[Column], Column], **changes: Any) -> Scene:
         """The scene with every price of the market replaced."""
         names = ("open", "high", "low", "close")
-        return replace(self, columns={**self.columns, **{n: change(self.columns[n]) for n in names}}, **changes)
+        return replace(
+            self, columns={**self.columns, **{n: change(self.columns[n]) for n in names}}, **changes
+        )
 
     def with_levels(self, change: Callable[[float], float]) -> tuple[Planned, ...]:
         """The plan with every price of a signal replaced."""
@@ -227,8 +229,8 @@ def columns_of(
 stretches = st.builds(
     Stretch,
     kind=st.sampled_from(KINDS),
-    minutes=st.integers(1, 60),
-    percent=st.sampled_from([0.05, 0.2, 0.5, 1.0, 3.0]),
+    minutes=st.integers(5, 60),
+    percent=st.sampled_from([0.5, 1.0, 3.0, 0.1]),
     wick=st.sampled_from([0.0, 0.0, 0.1, 1.0, 3.0]),
     volumes=st.sampled_from(["one", "some", "many", "none"]),
     seed=st.integers(0, 1000),
@@ -264,7 +266,7 @@ def configs(draw: st.DrawFn, *, infinite: bool = True) -> dict[str, Any]:
         "CC_AVG_PRICE_CANDLES_COUNT": window,
         "CC_SCHEDULE_AWAIT_MINUTES": draw(st.integers(1, 40)),
         "CC_MAX_SIGNAL_LIFETIME_MINUTES": draw(
-            st.sampled_from([15, 60, *([math.inf, math.inf] if infinite else [])])
+            st.sampled_from([60, 20, *([math.inf] * 3 if infinite else [])])
         ),
         "CC_MAX_CANDLES_PER_REQUEST": window + draw(st.integers(0, 30)),
         "CC_PERCENT_FEE": fee,
@@ -273,47 +275,51 @@ def configs(draw: st.DrawFn, *, infinite: bool = True) -> dict[str, Any]:
         "CC_MIN_TAKEPROFIT_DISTANCE_PERCENT": least,
         "CC_MIN_STOPLOSS_DISTANCE_PERCENT": least,
         "CC_MAX_STOPLOSS_DISTANCE_PERCENT": draw(st.sampled_from([20, 0, 5])),
-        "CC_ENABLE_SHORT_SIGNAL": draw(st.sampled_from([True, True, True, False])),
+        "CC_ENABLE_SHORT_SIGNAL": draw(st.integers(0, 7)) < 7,
     }
 
 
-@st.composite
-def plans(draw: st.DrawFn, closes: Column, prices: Column, minutes: int, *, faults: bool) -> list[Planned]:
-    """A plan over the closes of a frame; some levels are prices that the market really has.
+LEVELS = ("price_take_profit", "price_stop_loss")
 
-    closes   f8[minutes + 1], the last close known at each minute
-    prices   candidates for exact levels
+
+@st.composite
+def plans(draw: st.DrawFn, averages: Column, lows: Column, highs: Column, *, faults: bool) -> list[Planned]:
+    """A plan; some of its levels are prices that the market comes to, so that ties happen.
+
+    averages       f8[minutes], the average price known at each minute of the frame
+    lows, highs    f8[minutes], extremes of the candle that opens at it
     """
     planned: list[Planned] = []
-    for _ in range(draw(st.integers(1, 14))):
-        minute = draw(st.integers(0, minutes))
-        if draw(st.integers(0, 9)) == 0:
+    last = averages.size - 1
+    for _ in range(draw(st.integers(2, 20))):
+        minute = draw(st.integers(0, last))
+        if draw(st.integers(0, 9)) == 9:
             planned.append(Planned(minute, None))
             continue
         side = draw(st.sampled_from([1, -1]))
-        entry = float(closes[minute])
+        entry = float(averages[minute])
         signal: dict[str, Any] = {"position": "long" if side > 0 else "short"}
         if draw(st.booleans()):
-            entry *= 1.0 - side * draw(st.sampled_from([-1.0, 0.0, 0.1, 0.3, 1.0, 3.0])) / 100.0
+            entry *= 1.0 - side * draw(st.sampled_from([0.3, 0.1, 0.0, 1.0, 3.0, -1.0])) / 100.0
             signal["price_open"] = entry
-        signal["price_take_profit"] = entry * (1.0 + side * draw(st.sampled_from([0.5, 0.7, 1.5, 4.0])) / 100.0)
-        signal["price_stop_loss"] = entry * (1.0 - side * draw(st.sampled_from([0.4, 0.7, 1.5, 5.0])) / 100.0)
-        for name in draw(st.lists(st.sampled_from(["price_open", *LEVELS, *LEVELS]), max_size=2)):
-            signal[name] = float(prices[draw(st.integers(0, prices.size - 1))])
-        lifetime = draw(st.sampled_from([None, 1.0, 7.0, 15.0, math.inf]))
+        reach, risk = (draw(st.sampled_from([1.5, 0.8, 4.0, 0.5])) for _ in LEVELS)
+        signal["price_take_profit"] = entry * (1.0 + side * reach / 100.0)
+        signal["price_stop_loss"] = entry * (1.0 - side * risk / 100.0)
+        if draw(st.integers(0, 2)) == 2:
+            column = draw(st.sampled_from([averages, lows, highs]))
+            name = draw(st.sampled_from(["price_open", *LEVELS, *LEVELS]))
+            signal[name] = float(column[min(last, minute + draw(st.integers(1, 30)))])
+        lifetime = draw(st.sampled_from([None, 50.0, 14.0, 5.0, 1.0, math.inf]))
         if lifetime is not None:
             signal["minute_estimated_time"] = lifetime
-        if draw(st.integers(0, 3)) == 0:
+        if draw(st.integers(0, 3)) == 3:
             signal["cost"] = draw(st.sampled_from([50.0, 171.0, 1e-3]))
         if draw(st.booleans()):
             signal["id"] = draw(st.sampled_from(["a", "b", ""]))
-        if faults and draw(st.integers(0, 7)) == 0:
+        if faults and draw(st.integers(0, 7)) == 7:
             signal |= draw(st.sampled_from(FAULTS))
         planned.append(Planned(minute, signal))
     return sorted(planned, key=lambda one: one.minute)
-
-
-LEVELS = ("price_take_profit", "price_stop_loss")
 
 
 @st.composite
@@ -337,7 +343,7 @@ def scenes(
     """
     config = draw(configs(infinite=infinite))
     window = config["CC_AVG_PRICE_CANDLES_COUNT"]
-    parts = draw(st.lists(stretches, min_size=1, max_size=7))
+    parts = draw(st.lists(stretches, min_size=3, max_size=8))
     start_ms = MIDNIGHT + draw(st.integers(0, 90)) * MINUTE_MS
     before = window + draw(st.integers(0, 3))
     tail = draw(st.integers(2, 20) if tails is None else tails)
@@ -352,12 +358,12 @@ def scenes(
         scale=draw(st.sampled_from(scales)),
         noise=noise,
     )
-    series = market_of(columns).average_price(window).values[window - 1 :]
+    averages = market_of(columns).average_price(window).values
     planned = draw(
         plans(
-            columns["close"][before - 1 : before + minutes],
-            np.concatenate([series, columns["low"], columns["high"]]),
-            minutes,
+            averages[before - 1 : before + minutes],
+            columns["low"][before : before + minutes + 1],
+            columns["high"][before : before + minutes + 1],
             faults=faults,
         )
     )
@@ -373,7 +379,7 @@ def scenes(
         start_ms=start_ms,
         minutes=minutes,
         interval=draw(st.sampled_from(["1m", "1m", "3m", "5m", "15m"])),
-        strategy_interval=draw(st.sampled_from(["1m", "1m", "3m", "5m", "15m"])),
+        strategy_interval=draw(st.sampled_from(["1m", "1m", "1m", "3m", "5m", "15m"])),
         plan=tuple(planned),
         config=config,
     )

@@ -3,114 +3,99 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bkcore.market import Market
-from bkcore.records import EVENT, POSITION
-from bkcore.run import Frame, Run
-from tests.property.markets import MINUTE, Case, cases
+from bkcore.run import Frame
+from tests.property.comparing import ONLY_WITH_LOG, assert_same_records, assert_same_runs
+from tests.property.scenes import MINUTE_MS, Scene, market_of, scenes
 
-_LOGGED_ONLY = ("profit_level", "loss_level", "breakeven_reached")
-
-
-def finished(case: Case, **options: Any) -> Run:
-    """The case, run to its end."""
-    return Run(
-        case.market, case.settings, case.frame, case.signals, interval_ms=case.interval_ms, **options
-    ).finish()
+MANY = settings(max_examples=3 * settings().max_examples)
+#: Fields that carry a price.
+PRICES = (
+    *("price_open", "take_profit", "stop_loss", "active_take", "active_stop", "effective_open", "end_price"),
+    *(f"{side}_{name}" for side in ("peak", "fall") for name in ("price", "price_open", "price_close")),
+)
 
 
-def assert_same(one: np.ndarray, other: np.ndarray, dtype: np.dtype, leave_out: tuple[str, ...] = ()) -> None:
-    """Every field equal, bit for bit."""
-    assert one.size == other.size
-    for name in dtype.names or ():
-        if name not in leave_out:
-            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+@MANY
+@given(scenes())
+def test_skip_and_run_and_step_are_one(scene: Scene) -> None:
+    market = scene.market()
+    run = scene.run("run", market=market).finish()
+    assert_same_runs(run, scene.run("skip", market=market).finish())
+    assert_same_runs(run, scene.run("step", market=market).finish())
 
 
-@given(cases())
-def test_skip_equals_run_equals_step(case: Case) -> None:
-    skip, run, step = (finished(case, driver=driver) for driver in ("skip", "run", "step"))
-    for other in (run, step):
-        assert_same(skip.trades, other.trades, POSITION)
-        assert_same(skip.events, other.events, EVENT)
-        assert skip.state["rejected_count"] == other.state["rejected_count"]
-        np.testing.assert_array_equal(
-            skip.entries[: skip.state["entry_count"][0]], other.entries[: other.state["entry_count"][0]]
-        )
+@MANY
+@given(scenes(holes=True))
+def test_skip_and_run_and_step_are_one_where_candles_are_missing(scene: Scene) -> None:
+    market = scene.market()
+    run = scene.run("run", market=market).finish()
+    assert_same_runs(run, scene.run("skip", market=market).finish())
+    assert_same_runs(run, scene.run("step", market=market).finish())
 
 
-@given(cases())
-def test_the_log_changes_no_trade(case: Case) -> None:
-    logged = finished(case)
+@given(scenes(holes=True))
+def test_the_log_changes_no_trade(scene: Scene) -> None:
+    market = scene.market()
+    logged = scene.run(market=market).finish()
     for driver in ("skip", "run"):
-        assert_same(logged.trades, finished(case, driver=driver, logs=False).trades, POSITION, _LOGGED_ONLY)
+        silent = scene.run(driver, market=market, logs=False).finish()
+        assert_same_runs(logged, silent, without=ONLY_WITH_LOG)
 
 
-@given(cases(), st.data())
-def test_later_candles_change_no_earlier_trade(case: Case, data: st.DataObject) -> None:
-    """What ended by a moment is the same, whatever comes after it."""
-    cut = data.draw(st.integers(30, len(case.market) - 1))
-    moment = int(case.market.timestamps[cut - 1])
-    columns = {
-        name: getattr(case.market, name)[:cut] for name in ("open", "high", "low", "close", "volume")
-    }
-    known = Market(case.market.symbol, case.market.timestamps[:cut], **columns)
-    frame = Frame.between(case.frame.start_ms, moment - MINUTE, case.frame.step_ms)
+@given(scenes(holes=True), st.data())
+def test_later_candles_change_no_earlier_trade(scene: Scene, data: st.DataObject) -> None:
+    """What has ended by a moment, and what was told by then, is the same whatever comes after it."""
+    times = scene.columns["timestamp"]
+    cut = data.draw(st.integers(min(30, times.size - 1), times.size - 1))
+    moment = int(times[cut - 1])
+    frame = Frame.between(scene.start_ms, moment - MINUTE_MS, scene.frame.step_ms)
     if frame.count == 0:
         return
-    short = finished(replace(case, market=known, frame=frame))
-    whole = finished(case)
+    known = market_of({name: column[:cut] for name, column in scene.columns.items()})
+    short = replace(scene, minutes=(frame.end_ms - scene.start_ms) // MINUTE_MS)
+    early = short.run(market=known).finish()
+    late = scene.run().finish()
+    last = min(short.frame.end_ms, moment)  # the frame end itself is a reason to close
     for table, moments in (("trades", "ended_at"), ("events", "time")):
-        early = getattr(short, table)
-        late = getattr(whole, table)
-        last = min(frame.end_ms, moment)  # the frame end itself is a reason to close
-        early = early[(early[moments] > 0) & (early[moments] <= last)]
-        late = late[(late[moments] > 0) & (late[moments] <= last)]
-        assert_same(early, late, POSITION if table == "trades" else EVENT)
+        one, other = getattr(early, table), getattr(late, table)
+        one = one[(one[moments] > 0) & (one[moments] <= last)]
+        other = other[(other[moments] > 0) & (other[moments] <= last)]
+        assert_same_records(one, other)
 
 
-@given(cases(holes=False))
-def test_doubled_prices_give_the_same_percents(case: Case) -> None:
-    columns = {name: getattr(case.market, name) * 2 for name in ("open", "high", "low", "close")}
-    doubled = Market("BTCUSDT", case.market.timestamps, **columns, volume=case.market.volume)
-    signals = case.signals.copy()
-    signals["price_open"] *= 2
-    if not (signals["given"] & 8).any():
-        signals["take_profit"] *= 2
-        signals["stop_loss"] *= 2
-    one, other = finished(case), finished(replace(case, market=doubled, signals=signals))
-    prices = ("price_open", "take_profit", "stop_loss", "active_take", "active_stop", "effective_open", "end_price")
-    extremes = tuple(
-        f"{side}_{name}" for side in ("peak", "fall") for name in ("price", "price_open", "price_close")
-    )
-    assert_same(one.trades, other.trades, POSITION, (*prices, *extremes))
-    np.testing.assert_array_equal(one.trades["end_price"] * 2, other.trades["end_price"])
+@given(scenes(scales=(1.0,)))
+def test_doubled_prices_give_the_same_percents(scene: Scene) -> None:
+    doubled = scene.with_prices(lambda prices: prices * 2, plan=scene.with_levels(lambda price: price * 2))
+    one, other = scene.run().finish(), doubled.run().finish()
+    assert_same_records(one.trades, other.trades, without=PRICES)
+    for name in PRICES:
+        np.testing.assert_array_equal(one.trades[name] * 2, other.trades[name], err_msg=name)
 
 
-@given(cases())
-def test_nothing_happens_inside_a_quiet_stretch(case: Case) -> None:
-    """Between two events of a position, no candle is beyond the extremes, the levels or the exits."""
-    run = finished(case)
-    series = run.series.values
-    for trade in run.trades[run.trades["pending_at"] > 0]:
-        if trade["ended_at"] == 0:
-            continue
-        first, last = np.searchsorted(case.market.timestamps, (trade["pending_at"], trade["ended_at"]))
+@given(scenes())
+def test_no_state_changes_inside_a_quiet_band(scene: Scene) -> None:
+    """Between opening and end no candle is at a level, and the extremes are those of the candles between."""
+    run = scene.run().finish()
+    series, times = run.series.values, run.market.timestamps
+    for trade in run.trades[(run.trades["pending_at"] > 0) & (run.trades["ended_at"] > 0)]:
+        first, last = np.searchsorted(times, (trade["pending_at"], trade["ended_at"]))
         inside = series[first + bool(trade["was_scheduled"]) : last]
         if not inside.size:
             continue
-        side = float(trade["side"])
+        side, entry = float(trade["side"]), trade["effective_open"]
         assert (side * (inside - trade["take_profit"]) < 0).all()
         assert (side * (inside - trade["stop_loss"]) > 0).all()
-        reached = np.append(side * inside, side * trade["price_open"])
-        assert side * trade["peak_price"] == max(reached.max(), side * trade["price_open"]) or np.isclose(
-            trade["effective_open"], trade["peak_price"]
+        best, worst = side * max(side * inside), side * min(side * inside)
+        wanted_peak = (
+            best if side * best > side * max(entry, trade["price_open"], key=lambda p: side * p) else None
         )
-        assert side * trade["fall_price"] == min(reached.min(), side * trade["price_open"]) or np.isclose(
-            trade["effective_open"], trade["fall_price"]
+        wanted_fall = (
+            worst if side * worst < side * min(entry, trade["price_open"], key=lambda p: side * p) else None
         )
+        assert trade["peak_price"] == (trade["price_open"] if wanted_peak is None else wanted_peak)
+        assert trade["fall_price"] == (trade["price_open"] if wanted_fall is None else wanted_fall)

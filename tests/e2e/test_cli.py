@@ -1,0 +1,214 @@
+"""The command line as a new user meets it: every command, and every way to get it wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STRATEGY = """
+import polars as pl
+from bkapi import add_strategy_schema
+
+def signals(candles):
+    return candles.filter(pl.col("closed_at") % 3_600_000 == 0).select(
+        timestamp="closed_at", position=pl.lit("long"),
+        take_profit_percent=pl.lit(1.0), stop_loss_percent=pl.lit(1.0), minute_estimated_time=pl.lit(60),
+    )
+
+add_strategy_schema(strategy_name="hourly", interval="1h", signals=signals)
+"""
+
+
+def bk(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``bk`` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "bkapi.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two weeks of candles, a strategy file, a file with a hole."""
+    place = tmp_path_factory.mktemp("bk")
+    made = bk("data", "generate", "BTCUSDT-1m.parquet", "--days", "14", "--seed", "5", cwd=place)
+    assert made.returncode == 0, made.stderr
+    (place / "hourly.py").write_text(STRATEGY)
+    candles = pl.read_parquet(place / "BTCUSDT-1m.parquet")
+    pl.concat([candles.head(5000), candles.tail(5000)]).write_parquet(place / "HOLED-1m.parquet")
+    return place
+
+
+def test_a_strategy_file_runs_and_reports(folder: Path) -> None:
+    run = bk("backtest", "hourly.py", "--candles", "BTCUSDT-1m.parquet", "--report", "out", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert "total_signals" in run.stdout
+    assert "fee 0.1 % and slippage 0.1 % per side" in run.stdout
+    assert "report: out (report.md, trades.csv, trades.parquet" in run.stdout
+    trades = pl.read_parquet(folder / "out" / "trades.parquet")
+    assert len(trades) > 100
+    assert (folder / "out" / "report.md").read_text().startswith("# hourly on BTCUSDT")
+
+
+def test_json_is_one_object_and_the_configuration_counts(folder: Path) -> None:
+    dear, free = (
+        json.loads(
+            bk(
+                "backtest",
+                "hourly.py",
+                "--candles",
+                "BTCUSDT-1m.parquet",
+                "--json",
+                "--config",
+                f"CC_PERCENT_FEE={fee}",
+                cwd=folder,
+            ).stdout
+        )
+        for fee in (0.1, 0)
+    )
+    assert dear["total_signals"] == free["total_signals"] > 100
+    assert free["avg_pnl"] - dear["avg_pnl"] == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_sweep_ranks_and_writes_every_combination(folder: Path) -> None:
+    run = bk(
+        *("sweep", "hourly.py", "--candles", "BTCUSDT-1m.parquet", "--take-profit", "0.6:1.2:0.3"),
+        *(
+            "--stop-loss",
+            "0.6,1",
+            "--lifetime",
+            "30,60",
+            "--top",
+            "3",
+            "--by",
+            "total_pnl",
+            "--out",
+            "all.parquet",
+        ),
+        cwd=folder,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "The best 3 of 12 brackets by total_pnl" in run.stdout
+    assert len(pl.read_parquet(folder / "all.parquet")) == 12
+    assert run.stderr == ""  # no progress bar where nobody looks
+
+
+def test_candle_files_are_checked_converted_and_resampled(folder: Path) -> None:
+    checked = bk("data", "check", "HOLED-1m.parquet", cwd=folder)
+    assert "1 gaps" in checked.stdout
+    assert "10,160" in checked.stdout
+    for target in ("copy.csv", "copy.arrow"):
+        assert bk("data", "convert", "BTCUSDT-1m.parquet", target, cwd=folder).returncode == 0
+    back = bk(
+        "data", "convert", "copy.csv", "back.parquet", "--symbol", "BTCUSDT", "--interval", "1m", cwd=folder
+    )
+    assert back.returncode == 0, back.stderr
+    assert pl.read_parquet(folder / "back.parquet").equals(pl.read_parquet(folder / "BTCUSDT-1m.parquet"))
+    longer = bk(
+        "data", "resample", "BTCUSDT-1m.parquet", "BTCUSDT-1h.parquet", "--interval", "1h", cwd=folder
+    )
+    assert "336 candles of 1h" in longer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("backtest hourly.py --candles nowhere.parquet", "there is no such file"),
+        ("backtest hourli.py", "did you mean 'hourly.py'"),
+        ("backtest hourly.py --strategy daily", "daily"),
+        ("backtest hourly.py --candles HOLED-1m.parquet", "10,160 candles are missing"),
+        ("backtest hourly.py --candles HOLED-1m.parquet --gaps mend", "--gaps 'mend' is no policy"),
+        ("backtest hourly.py --config CC_PERCENT_FE=1", "did you mean 'CC_PERCENT_FEE'"),
+        ("backtest hourly.py --config CC_PERCENT_FEE=-1", "CC_PERCENT_FEE"),
+        ("backtest hourly.py --config CC_PERCENT_FEE=much", "has no value"),
+        ("backtest hourly.py --start 2031-01-01", "empty timeframe range"),
+        ("backtest hourly.py --end yesterday", "is not a moment"),
+        ("backtest hourly.py --frame-interval 7m", "unknown interval"),
+        ("sweep hourly.py --take-profit 3:1:1", "empty or endless range"),
+        ("sweep hourly.py --take-profit many", "neither a list nor a range"),
+        ("sweep hourly.py --stop-loss 50", "stop_loss_percent=50 is not between"),
+        ("sweep hourly.py --lifetime 1.5", "not a whole number"),
+        ("sweep hourly.py --by luck --lifetime 60", "luck"),
+        ("sweep hourly.py --out ranking.xlsx", "no known suffix"),
+        ("data convert BTCUSDT-1m.parquet copy.xyz", "copy.xyz"),
+        ("data resample BTCUSDT-1m.parquet x.parquet --interval 7m", "unknown interval"),
+        ("data check hourly.py", "hourly.py"),
+    ],
+)
+def test_a_mistake_gets_one_clear_error(folder: Path, arguments: str, words: str) -> None:
+    before = sorted(folder.iterdir())
+    run = bk(*arguments.split(), cwd=folder)
+    assert run.returncode == 1
+    assert words in run.stderr
+    assert "Hint:" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+    assert [path for path in sorted(folder.iterdir()) if path.name != "__pycache__"] == [
+        path for path in before if path.name != "__pycache__"
+    ]
+
+
+def test_an_error_in_the_users_file_names_its_line(folder: Path) -> None:
+    (folder / "broken.py").write_text("x = 1\ny = x / 0\n")
+    run = bk("backtest", "broken.py", cwd=folder)
+    assert run.returncode == 1
+    assert "broken.py, line 2: ZeroDivisionError" in run.stderr
+
+
+def test_help_names_every_command(folder: Path) -> None:
+    text = bk("--help", cwd=folder).stdout
+    for command in ("backtest", "sweep", "demo", "data", "warmup", "version"):
+        assert command in text
+    versions = json.loads(bk("version", "--json", cwd=folder).stdout)
+    assert {"bk", "python", "numba", "numpy", "polars"} <= set(versions)
+
+
+def test_the_demo_ends_with_a_report(folder: Path) -> None:
+    run = bk("demo", "--out", "demo", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert "The best 10 of 1,000 brackets" in run.stdout
+    assert f"report: {(folder / 'demo').resolve()}" in run.stdout
+    assert len(pl.read_parquet(folder / "demo" / "sweep.parquet")) == 1000
+    assert (folder / "demo" / "report.md").read_text().count("|") > 100
+
+
+def test_the_readme_example_runs(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    (tmp_path / "example.py").write_text(code)
+    run = subprocess.run(
+        [sys.executable, "example.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    shown = text.split("```text\n")[1].split("```")[0]
+    assert run.stdout.strip() == shown.strip()
+
+
+def test_no_committed_text_names_a_machine() -> None:
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in (".py", ".pyi", ".md", ".toml", ".yaml", ".txt", "") and path.is_file():
+            text = path.read_text(errors="ignore")
+            for place in ("/ho" + "me/", "/wo" + "rk/", "/ro" + "ot/", "/Us" + "ers/"):
+                assert place not in text, f"{name} names {place}"

@@ -1,0 +1,46 @@
+"""When two tables of records are the same: field by field, bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkcore.run import Run
+
+Records = NDArray[np.void]
+
+#: What a run without a log does not keep.
+ONLY_WITH_LOG = ("profit_level", "loss_level", "breakeven_reached", "revision")
+
+
+def bits(values: NDArray[Any]) -> NDArray[Any]:
+    """The values, floats as their 64 bits, so that NaN equals itself and 0.0 does not equal -0.0."""
+    values = np.ascontiguousarray(values)
+    return values.view(np.int64) if values.dtype == np.float64 else values
+
+
+def assert_same_records(one: Records, other: Records, *, without: Collection[str] = ()) -> None:
+    """Fail with the first field and row that differ."""
+    assert one.size == other.size, f"{one.size} rows, {other.size} rows"
+    for name in one.dtype.names or ():
+        if name in without:
+            continue
+        differs = np.flatnonzero(bits(one[name]) != bits(other[name]))
+        if differs.size:
+            row = int(differs[0])
+            raise AssertionError(f"row {row}, {name}: {one[name][row]!r} and {other[name][row]!r}")
+
+
+def assert_same_runs(one: Run, other: Run, *, without: Collection[str] = ()) -> None:
+    """Fail unless both runs came to the same end with the same trades, entries and events."""
+    assert one.out_of_candles == other.out_of_candles
+    assert one.state["rejected_count"] == other.state["rejected_count"]
+    assert_same_records(one.trades, other.trades, without=without)
+    count = int(one.state["entry_count"][0])
+    assert count == int(other.state["entry_count"][0])
+    assert_same_records(one.entries[:count], other.entries[:count])
+    if one.state["logs"][0] and other.state["logs"][0]:
+        assert_same_records(one.events, other.events)

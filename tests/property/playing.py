@@ -1,0 +1,176 @@
+"""A scene on the product and on the slow twin, with every event and callback heard, in the same words.
+
+What is heard becomes ``(name, record)`` pairs; a generated id becomes its number, since both make their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import bkapi
+from bkapi.context import get_timestamp
+from bkapi.moments import from_ms, to_ms
+from bkcore.run import Driver
+from tests.golden.hosts import LISTEN_FUNCTIONS
+from tests.naive.engine import Engine
+from tests.naive.events import CALLBACKS
+from tests.naive.market import Market as NaiveMarket
+from tests.naive.records import PNL_FIELDS, fields, optional, plain, read, result_record, row_record
+from tests.property.scenes import SYMBOL, Scene
+
+CONTEXT = {"strategy_name": "plan", "exchange_name": "memory", "frame_name": "scene"}
+#: Fields of an event or a result that say something; rows, PnL and exceptions are told apart below.
+SCALARS = (
+    "action",
+    "created_at",
+    "timestamp",
+    "current_price",
+    "level",
+    "close_reason",
+    "reason",
+    "close_timestamp",
+)
+ROWS = ("data", "signal")
+
+
+@dataclass
+class Heard:
+    """What a run told: results in order, and events and callbacks in one stream."""
+
+    results: list[Any] = field(default_factory=list)
+    stream: list[tuple[str, Any]] = field(default_factory=list)
+    _ids: dict[str, str] = field(default_factory=dict)
+
+    def keep(self, name: str, thing: Any) -> None:
+        """Add an event, or the arguments of a callback."""
+        self.stream.append((name, self._plain(thing)))
+
+    def finish(self, results: Iterator[Any] | list[Any]) -> Heard:
+        """Take the results, one by one."""
+        self.results.extend(self._named(result_record(result)) for result in results)
+        return self
+
+    def of(self, *names: str) -> list[tuple[str, Any]]:
+        """The stream without anything else."""
+        return [one for one in self.stream if one[0] in names]
+
+    def _plain(self, thing: Any) -> Any:
+        if isinstance(thing, tuple):
+            return [self._plain(item) for item in thing]
+        if isinstance(thing, Exception):
+            return "error"
+        if hasattr(thing, "original_price_open"):
+            return self._named(row_record(thing))
+        if hasattr(thing, "current_price"):
+            return {
+                **{name: plain(optional(thing, name)) for name in SCALARS},
+                **{name: self._plain(optional(thing, name)) for name in ROWS},
+                "pnl": fields(read(thing, "pnl"), PNL_FIELDS) if optional(thing, "pnl") is not None else None,
+            }
+        return plain(thing)
+
+    def _named(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The record with a generated id replaced by its number."""
+        row = record.get("signal", record)
+        if len(row["id"]) == 36:
+            row["id"] = self._ids.setdefault(row["id"], f"generated {len(self._ids)}")
+        return record
+
+
+# the product
+
+
+@contextmanager
+def registered(scene: Scene, **strategy: Any) -> Iterator[dict[str, str]]:
+    """The scene as schemas, from a clean start and leaving nothing behind; the strategy is as given."""
+    bkapi.reset()
+    try:
+        bkapi.set_config(scene.config, unsafe=True)
+        bkapi.add_exchange_schema(exchange_name="memory", candles={SYMBOL: scene.candles()})
+        bkapi.add_frame_schema(
+            frame_name="scene",
+            interval=scene.interval,  # type: ignore[arg-type]
+            start_date=from_ms(scene.start_ms),
+            end_date=from_ms(scene.end_ms),
+        )
+        bkapi.add_strategy_schema(
+            strategy_name="plan",
+            interval=scene.strategy_interval,  # type: ignore[arg-type]
+            **strategy,
+        )
+        yield CONTEXT
+    finally:
+        bkapi.reset()
+
+
+def get_signal_of(scene: Scene) -> dict[str, Any]:
+    """The plan as a function."""
+    return {"get_signal": lambda symbol, when, price: scene.answer(to_ms(when))}
+
+
+def signals_of(scene: Scene) -> dict[str, Any]:
+    """The plan as a signal frame."""
+    return {"signals": lambda candles: scene.signal_frame()}
+
+
+def play(
+    scene: Scene,
+    strategy: dict[str, Any],
+    *,
+    driver: Driver = "skip",
+    kinds: tuple[str, ...] | None = None,
+    callbacks: tuple[str, ...] = (),
+) -> Heard:
+    """Run on the product; listen to ``kinds`` (None = all), and give the strategy ``callbacks``."""
+    heard = Heard()
+
+    def listener(kind: str) -> Callable[[Any], None]:
+        def hear(event: Any) -> None:
+            heard.keep(kind, event)
+            if (
+                kind != "error"
+            ):  # an assertion that fails becomes an error event, which the twin does not have
+                assert get_timestamp() == (event.created_at if kind == "signal" else event.timestamp)
+
+        return hear
+
+    def callback(name: str) -> Callable[..., None]:
+        def call(symbol: str, *arguments: Any) -> None:
+            *told, when, backtest = arguments
+            assert (symbol, backtest, to_ms(when)) == (SYMBOL, True, get_timestamp())
+            heard.keep(name, (*told, to_ms(when)))
+
+        return call
+
+    with registered(scene, **strategy, callbacks={name: callback(name) for name in callbacks}) as context:
+        for kind in LISTEN_FUNCTIONS if kinds is None else kinds:
+            getattr(bkapi, LISTEN_FUNCTIONS[kind])(listener(kind))
+        return heard.finish(bkapi.Backtest.run(SYMBOL, context, driver=driver))
+
+
+# the slow twin
+
+
+def play_naive(scene: Scene, *, callbacks: tuple[str, ...] = CALLBACKS) -> Heard:
+    """Run on the slow twin, which hears everything."""
+    heard = Heard()
+
+    def listener(kind: str) -> Callable[[Engine, Any], None]:
+        return lambda engine, event: heard.keep(kind, event)
+
+    columns = [
+        scene.columns[name].tolist() for name in ("timestamp", "open", "high", "low", "close", "volume")
+    ]
+    engine = Engine(
+        NaiveMarket(zip(*columns, strict=True), scene.settings.average_candles),
+        frame=(scene.interval, scene.start_ms, scene.end_ms),
+        get_signal=lambda engine, when, price: scene.answer(when),
+        config=scene.config,
+        strategy_interval=scene.strategy_interval,
+        listeners={kind: listener(kind) for kind in (*LISTEN_FUNCTIONS, *callbacks)},
+        symbol=SYMBOL,
+    )
+    return heard.finish(engine.run())
