@@ -71,46 +71,36 @@ def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS)
     import polars as pl
 
     frame = _checked_columns(frame)
-    in_percent = "take_profit_percent" in frame.columns
-    numbers = [percent if in_percent else price for price, percent, _ in _LEVELS]
-    optional = [name for name in _OPTIONAL if name in frame.columns]
-    checked = frame.select(
-        _time(frame),
-        _side(frame).alias("side"),
-        *(_number(frame, name) for name in (*numbers, *optional)),
-        *(pl.col(name).is_not_null().alias(f"has {name}") for name in optional),
-    )
-    time = _rising(checked["timestamp"])
-    side = checked["side"].to_numpy()
+    time, side = _rising(_time(frame["timestamp"])), _side(frame["position"])
     silent = side == 0
     if silent.any():
         keep = ~silent | _follows_signal(time, silent, interval_ms)
-        kept = pl.Series(keep)
-        frame, checked, time, side = frame.filter(kept), checked.filter(kept), time[keep], side[keep]
+        frame, time, side = frame.filter(pl.Series(keep)), time[keep], side[keep]
     records = np.zeros(time.size, SIGNAL)
     records["time"] = time
-    records["side"] = np.nan_to_num(side)
+    records["side"] = np.where(np.isnan(side), 0.0, side)
+    in_percent = "take_profit_percent" in frame.columns
     given = np.where(side == 0, int(Given.NOTHING), 0)
     given |= int(Given.PERCENT_LEVELS) if in_percent else 0
-    for (_, _, field), name in zip(_LEVELS, numbers, strict=True):
-        records[field] = checked[name].to_numpy()
-    for name in optional:
-        field, bit = _OPTIONAL[name]
-        records[field] = checked[name].to_numpy()
-        given |= checked[f"has {name}"].to_numpy() * int(bit)
+    for price, percent, field in _LEVELS:
+        records[field] = _number(frame[percent if in_percent else price])
+    for name, (field, bit) in _OPTIONAL.items():
+        if name in frame.columns:
+            records[field] = _number(frame[name])
+            given |= frame[name].is_not_null().to_numpy() * int(bit)
     if "symbol" in frame.columns:
-        foreign = (frame["symbol"].cast(pl.String) != symbol).fill_null(False)
+        foreign = (_text(frame["symbol"]) != symbol).fill_null(False)
         given |= foreign.to_numpy() * int(Given.FOREIGN_SYMBOL)
     records["given"] = given
     ids: tuple[str, ...] = ()
     records["id"] = -1
     if "id" in frame.columns:
-        texts = frame["id"].cast(pl.String).replace("", None)
+        texts = _text(frame["id"]).replace("", None)
         distinct = texts.drop_nulls().unique(maintain_order=True)
         ids = tuple(distinct)
         codes = texts.cast(pl.Enum(distinct)).to_physical().cast(pl.Int64).fill_null(-1)
         records["id"] = codes.to_numpy()
-    notes = tuple(frame["note"].cast(pl.String)) if "note" in frame.columns else None
+    notes = tuple(_text(frame["note"])) if "note" in frame.columns else None
     return SignalTable(records, ids, notes)
 
 
@@ -150,17 +140,24 @@ def _checked_columns(frame: Any) -> pl.DataFrame:
     return frame
 
 
-def _time(frame: pl.DataFrame) -> pl.Expr:
+def _wrong_kind(column: pl.Series, wanted: str = "") -> SignalFrameError:
+    return SignalFrameError(
+        f"column {column.name!r} of the signal frame is {column.dtype}{wanted}.",
+        hint=f"give {COLUMNS[column.name]}.",
+    )
+
+
+# Columns are converted one by one, not in one query: a few thousand rows are done before its threads are awake.
+
+
+def _time(column: pl.Series) -> pl.Series:
     import polars as pl
 
-    kind = frame.schema["timestamp"]
-    if isinstance(kind, pl.Datetime):
-        return pl.col("timestamp").dt.epoch("ms")
-    if not kind.is_integer():
-        raise SignalFrameError(
-            f"column 'timestamp' of the signal frame is {kind}.", hint=f"give {COLUMNS['timestamp']}."
-        )
-    return pl.col("timestamp").cast(pl.Int64)
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dt.epoch("ms")
+    if not column.dtype.is_integer():
+        raise _wrong_kind(column)
+    return column.cast(pl.Int64, strict=False)
 
 
 def _rising(column: pl.Series) -> NDArray[np.int64]:
@@ -168,8 +165,8 @@ def _rising(column: pl.Series) -> NDArray[np.int64]:
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
         raise SignalFrameError(
-            f"column 'timestamp' of the signal frame is null in row {row:,}.",
-            hint="every row needs its moment.",
+            f"column 'timestamp' of the signal frame holds no moment in row {row:,}.",
+            hint=f"every row needs its {COLUMNS['timestamp']}.",
         )
     time = column.to_numpy()
     falls = np.flatnonzero(time[1:] < time[:-1])
@@ -182,26 +179,19 @@ def _rising(column: pl.Series) -> NDArray[np.int64]:
     return time
 
 
-def _side(frame: pl.DataFrame) -> pl.Expr:
+def _side(column: pl.Series) -> NDArray[np.float64]:
     """+1, -1, 0 = no signal, NaN = not a position (the machine refuses it as an invalid signal)."""
     import polars as pl
 
-    kind = frame.schema["position"]
-    column = pl.col("position")
-    if kind == pl.String or kind in (pl.Categorical, pl.Enum):
-        long, short, nothing = (
-            column.cast(pl.String) == "long",
-            column.cast(pl.String) == "short",
-            column.is_null(),
-        )
-    elif kind.is_numeric() or kind == pl.Null:
-        number = column.cast(pl.Float64).fill_null(0.0)
-        long, short, nothing = number == 1.0, number == -1.0, number == 0.0
-    else:
-        raise SignalFrameError(
-            f"column 'position' of the signal frame is {kind}.", hint=f"give {COLUMNS['position']}."
-        )
-    return pl.when(long).then(1.0).when(short).then(-1.0).when(nothing).then(0.0).otherwise(float("nan"))
+    if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
+        texts = column.cast(pl.String)
+        long, short = ((texts == word).cast(pl.Float64).to_numpy() for word in ("long", "short"))
+        side = long - short  # NaN where null, 0 where neither
+        return np.where(np.isnan(side), 0.0, np.where(side == 0.0, np.nan, side))
+    if not (column.dtype.is_numeric() or column.dtype == pl.Null):
+        raise _wrong_kind(column)
+    number = np.where(column.is_null().to_numpy(), 0.0, _number(column))
+    return np.where((number == 0.0) | (np.abs(number) == 1.0), number, np.nan)
 
 
 def _follows_signal(
@@ -214,12 +204,19 @@ def _follows_signal(
     return follows
 
 
-def _number(frame: pl.DataFrame, name: str) -> pl.Expr:
+def _number(column: pl.Series) -> NDArray[np.float64]:
+    """The numbers, NaN where one is null."""
     import polars as pl
 
-    kind = frame.schema[name]
-    if not (kind.is_numeric() or kind == pl.Null):
-        raise SignalFrameError(
-            f"column {name!r} of the signal frame is {kind}, not a number.", hint=f"give {COLUMNS[name]}."
-        )
-    return pl.col(name).cast(pl.Float64).fill_null(float("nan"))
+    if not (column.dtype.is_numeric() or column.dtype == pl.Null):
+        raise _wrong_kind(column, ", not a number")
+    return column.cast(pl.Float64).to_numpy()
+
+
+def _text(column: pl.Series) -> pl.Series:
+    import polars as pl
+
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        raise _wrong_kind(column, ", not text") from None
