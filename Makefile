@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench lint types format fault-soak clean
+.PHONY: help demo test bench lint types format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,9 +32,6 @@ types: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format bkcore bkapi tests benchmarks examples
 	$(BIN)/ruff check --fix bkcore bkapi tests benchmarks examples
-
-fault-soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -q tests/faults --hypothesis-profile=ci
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bk-demo
