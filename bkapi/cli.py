@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bkcore.errors import BkError
+from bkcore.errors import BkError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +40,10 @@ class ArgumentError(BkError):
 
 Candles = Annotated[
     str | None,
-    typer.Option(help="A candle file: CSV, Parquet, Arrow, a Binance dump. Default: the bundled sample."),
+    typer.Option(
+        help="A candle file: CSV, Parquet, Arrow, a Binance dump; or a quoted pattern such as 'dumps/*.zip'. "
+        "Default: the bundled sample."
+    ),
 ]
 Name = Annotated[
     str | None, typer.Option("--strategy", help="Which strategy, if the file registers several.")
@@ -85,9 +90,10 @@ def _configure(constants: list[str] | None) -> None:
     for constant in constants or []:
         name, _, text = constant.partition("=")
         if name not in known:
-            from bkapi.errors import UnknownNameError
-
-            raise UnknownNameError("configuration constant", name, "--config", known)
+            raise ArgumentError(
+                f"--config {constant!r}: there is no constant {name!r}.",
+                hint=did_you_mean(name, known) + "docs: get_config() lists them all.",
+            )
         try:
             chosen[name] = text == "true" if text in ("true", "false") else float(text)
         except ValueError:
@@ -98,37 +104,17 @@ def _configure(constants: list[str] | None) -> None:
     set_config(chosen)
 
 
-def _set_up(
-    strategy: str,
-    *,
-    candles: str | None,
-    name: str | None,
-    symbol: str | None,
-    start: str | None,
-    end: str | None,
-    frame_interval: str,
-    gaps: str,
-) -> FileRun:
-    if gaps not in ("raise", "keep", "fill"):
-        raise ArgumentError(f"--gaps {gaps!r} is no policy.", hint="choose raise, keep or fill.")
+def _set_up(strategy: str, **options: Any) -> FileRun:
     from bkapi.file_run import set_up
 
-    return set_up(
-        strategy,
-        candles=candles,
-        strategy_name=name,
-        symbol=symbol,
-        start=start,
-        end=end,
-        frame_interval=frame_interval,
-        gaps=gaps,  # type: ignore[arg-type]  # checked above
-    )
+    return set_up(strategy, **options)
 
 
 def _backtest(setup: FileRun) -> FinishedRun:
     from bkapi.backtest import Backtest
 
-    return Backtest.finish(setup.symbol, setup.context)
+    with setup.watched():
+        return Backtest.finish(setup.symbol, setup.context)
 
 
 def _print_statistics(run: FinishedRun) -> None:
@@ -147,23 +133,33 @@ def _print_statistics(run: FinishedRun) -> None:
     console.print(conditions(run), soft_wrap=True)
 
 
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "N/A" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def _print_best(result: SweepResult, count: int, by: str) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    best = result.top(count, by=by).select(result.shown)
+    from bkapi.sweep import PARAMETERS
+
+    usual = (name for name in result.shown if name not in ("avg_pnl", "sortino_ratio"))
+    columns = list(dict.fromkeys((*PARAMETERS, by, *usual)))[:9]  # so many fit into 80 columns
+    best = result.top(count, by=by).select(columns)
     table = Table(
-        title=f"The best {len(best)} of {len(result.frame):,} brackets by {by}", title_justify="left"
+        title=f"The best {len(best)} of {len(result.frame):,} brackets by {by}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,
     )
-    for column in best.columns:
-        table.add_column(column, justify="right")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right", vertical="bottom", overflow="fold")
     for row in best.iter_rows():
-        table.add_row(
-            *("N/A" if v is None else f"{v:.4g}" if isinstance(v, float) else f"{v:,}" for v in row)
-        )
-    console = _console()
-    if not console.is_terminal:
-        console.width = max(console.width, 160)
-    console.print(table)
+        table.add_row(*map(_cell, row))
+    _console().print(table)
 
 
 @contextmanager
@@ -207,13 +203,11 @@ def backtest(
     _configure(config)
     setup = _set_up(
         strategy,
-        candles=candles,
-        name=name,
-        symbol=symbol,
+        candles=None if candles is None else _read(candles, symbol=symbol, interval="1m", gaps=gaps),
+        strategy_name=name,
         start=start,
         end=end,
         frame_interval=frame_interval,
-        gaps=gaps,
     )
     run = _backtest(setup)
     if json:
@@ -246,7 +240,7 @@ def sweep(
     frame_interval: FrameInterval = "1m",
     gaps: Gaps = "raise",
     config: Config = None,
-    top: Annotated[int, typer.Option(help="How many of the best to print.")] = 10,
+    top: Annotated[int, typer.Option(help="How many of the best to print.", min=1)] = 10,
     by: Annotated[str, typer.Option(help="The metric to rank by.")] = "sharpe_ratio",
     threads: Annotated[int | None, typer.Option(help="Threads. Default: all cores.", min=1)] = None,
     out: Annotated[
@@ -256,6 +250,8 @@ def sweep(
     """Run a strategy with every combination of take-profit, stop-loss and lifetime, and rank them."""
     if out is not None and out.suffix not in (".parquet", ".csv"):
         raise ArgumentError(f"--out {out.name!r} has no known suffix.", hint="end it in .parquet or .csv.")
+    if out is not None and not out.parent.is_dir():
+        raise ArgumentError(f"--out {str(out)!r}: there is no such folder.", hint="make the folder first.")
     _configure(config)
     axes = {
         "take_profit_percent": _numbers(take_profit, "--take-profit"),
@@ -264,14 +260,15 @@ def sweep(
     }
     setup = _set_up(
         strategy,
-        candles=candles,
-        name=name,
-        symbol=symbol,
+        candles=None if candles is None else _read(candles, symbol=symbol, interval="1m", gaps=gaps),
+        strategy_name=name,
         start=start,
         end=end,
         frame_interval=frame_interval,
-        gaps=gaps,
     )
+    from bkapi.sweep import check_column
+
+    check_column(by)
     result = _sweep(setup, axes, threads)
     _print_best(result, top, by)
     if out is not None:
@@ -282,16 +279,8 @@ def sweep(
 def _sweep(setup: FileRun, axes: dict[str, list[float]], threads: int | None) -> SweepResult:
     from bkapi.sweep import sweep_brackets
 
-    with _progress("sweep") as progress:
-        return sweep_brackets(
-            setup.symbol,
-            setup.context,
-            take_profit_percent=axes["take_profit_percent"],
-            stop_loss_percent=axes["stop_loss_percent"],
-            lifetime_minutes=axes["lifetime_minutes"],
-            threads=threads,
-            progress=progress,
-        )
+    with setup.watched(), _progress("sweep") as progress:
+        return sweep_brackets(setup.symbol, setup.context, **axes, threads=threads, progress=progress)
 
 
 def _write_table(result: SweepResult, path: Path) -> None:
@@ -322,16 +311,7 @@ def demo(
     _print(
         "1. Backtest: moving averages cross on 15-minute candles, over two months of synthetic 1-minute candles."
     )
-    setup = _set_up(
-        "example",
-        candles=None,
-        name=None,
-        symbol=None,
-        start=None,
-        end=None,
-        frame_interval="1m",
-        gaps="raise",
-    )
+    setup = _set_up("example")
     run = _backtest(setup)
     _print_statistics(run)
     percents = [round(0.6 + 0.3 * k, 1) for k in range(10)]
@@ -354,12 +334,10 @@ def warmup() -> None:
     import time
 
     started = time.perf_counter()
-    import bkapi.backtest
-    import bkapi.sweep
+    for module in ("bkapi.backtest", "bkapi.sweep"):
+        import_module(module)
     from bkcore.jit import CACHE_FOLDER, COLD_START
 
-    for module in (bkapi.backtest, bkapi.sweep):
-        assert module.__name__ in sys.modules
     what = "compiled" if COLD_START else "loaded"
     _print(f"{what} the numeric core in {time.perf_counter() - started:.2f} s; it lies in {CACHE_FOLDER}")
 
@@ -383,16 +361,19 @@ def version(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")]
             _print(f"{package:10s} {number}")
 
 
-File = Annotated[str, typer.Argument(help="A candle file.")]
+File = Annotated[str, typer.Argument(help="A candle file, or a quoted pattern such as 'dumps/*.zip'.")]
 Interval = Annotated[str | None, typer.Option(help="The interval, where the file name does not tell it.")]
 
 
-def _read(file: str, *, symbol: str | None, interval: str | None, gaps: str) -> CandleFrame:
-    if gaps not in ("raise", "keep", "fill"):
-        raise ArgumentError(f"--gaps {gaps!r} is no policy.", hint="choose raise, keep or fill.")
+def _read(
+    file: str, *, symbol: str | None = None, interval: str | None = None, gaps: str = "raise"
+) -> CandleFrame:
+    """Candles of one file, or of all that a pattern such as ``dumps/*.zip`` finds."""
     from bkcore.candles import CandleFrame
 
-    return CandleFrame.read(file, symbol=symbol, interval=interval, gaps=gaps)  # type: ignore[arg-type]
+    several = any(sign in file for sign in "*?[") and not Path(file).exists()
+    read = CandleFrame.read_many if several else CandleFrame.read
+    return read(file, symbol=symbol, interval=interval, gaps=gaps)  # type: ignore[arg-type]  # the door judges it
 
 
 @data.command()
@@ -421,7 +402,7 @@ def check(file: File, symbol: Symbol = None, interval: Interval = None) -> None:
 
 @data.command()
 def convert(
-    source: Annotated[str, typer.Argument(help="A candle file of any known format.")],
+    source: File,
     target: Annotated[
         str, typer.Argument(help="The file to write: .csv, .csv.gz, .parquet, .arrow, .feather.")
     ],
@@ -437,14 +418,22 @@ def convert(
 
 @data.command()
 def resample(
-    source: Annotated[str, typer.Argument(help="A candle file.")],
+    source: File,
     target: Annotated[str, typer.Argument(help="The file to write.")],
     interval: Annotated[str, typer.Option(help="The longer interval: 5m, 15m, 1h ... 1d.")],
     symbol: Symbol = None,
     gaps: Gaps = "raise",
+    holes: Annotated[
+        str, typer.Option(help="Longer candles that miss a part (after --gaps keep): raise, drop or keep.")
+    ] = "raise",
+    edges: Annotated[str, typer.Option(help="Incomplete first and last candles: drop or keep.")] = "drop",
 ) -> None:
     """Join candles to longer ones, aligned to UTC; incomplete ones at the edges are left out."""
-    candles = _read(source, symbol=symbol, interval=None, gaps=gaps).resample(interval)
+    candles = _read(source, symbol=symbol, gaps=gaps).resample(
+        interval,
+        holes=holes,  # type: ignore[arg-type]  # judged there
+        edges=edges,  # type: ignore[arg-type]
+    )
     candles.write(target)
     _print(f"{len(candles):,} candles of {interval}: {target}")
 
@@ -469,6 +458,11 @@ def generate(
     _print(f"{len(candles):,} synthetic candles: {target}")
 
 
+def _spoken(error: BkError) -> str:
+    """An error of the library in the words of the command line: ``gaps="fill"`` is ``--gaps fill``."""
+    return re.sub(r"""\b(symbol|interval|gaps|holes|edges)=(['"])(.+?)\2""", r"--\1 \3", str(error))
+
+
 def main() -> None:
     """The ``bk`` command: errors are one message, Ctrl-C ends with 130."""
     try:
@@ -479,7 +473,7 @@ def main() -> None:
 
         title = type(error).__name__
         _console(stderr=True).print(
-            Panel(Text(str(error)), title=title, title_align="left", border_style="red")
+            Panel(Text(_spoken(error)), title=title, title_align="left", border_style="red")
         )
         sys.exit(1)
     except KeyboardInterrupt:

@@ -57,14 +57,16 @@ class AlreadyExistsError(BkError):
 class UnknownNameError(BkError, LookupError):
     """Raised by ``get_strategy_schema("dpi")``: no such name; ``known`` are the registered ones."""
 
-    def __init__(self, kind: str, name: object, source: str, known: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, name: object, source: str, known: Iterable[str], *, hint: str | None = None
+    ) -> None:
         self.kind = kind
         self.name = name
         self.known = tuple(known)
         listed = ", ".join(repr(other) for other in self.known) or "none"
         super().__init__(
             f"{kind} {name} not found source={source}; registered: {listed}.",
-            hint=f"{did_you_mean(str(name), self.known)}add_{kind}_schema(...) registers a new one.",
+            hint=hint or f"{did_you_mean(str(name), self.known)}add_{kind}_schema(...) registers a new one.",
         )
 
 

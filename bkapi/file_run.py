@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import cast
 
 from bkapi import config
 from bkapi.errors import BkError, UnknownNameError
@@ -17,11 +22,9 @@ from bkcore.candles import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.synthetic import sample
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
 #: The name of the built-in strategy.
 EXAMPLE = "example"
+_WARNINGS = 10  # different ones that are told
 
 
 class StrategyFileError(BkError):
@@ -34,29 +37,42 @@ class FileRun:
 
     symbol: str
     context: dict[str, str]
-    candles: CandleFrame
+    strategy: str
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Tell what the strategy file does wrong: what ends the run as one error, what it survives once, counted."""
+        survived = _Survived(self.strategy)
+        logger = logging.getLogger("bkapi")
+        logger.addHandler(survived)
+        try:
+            with _blaming(self.strategy):
+                yield
+        finally:
+            logger.removeHandler(survived)
+            for text, times in survived.counts.most_common(_WARNINGS):
+                sys.stderr.write(f"warning ({times:,} times): {text}\n")
+            others = len(survived.counts) - _WARNINGS
+            if others > 0:
+                sys.stderr.write(f"warning: {others:,} other warnings are not shown\n")
 
 
 def set_up(
     strategy: str,
     *,
-    candles: str | None = None,
+    candles: CandleFrame | None = None,
     strategy_name: str | None = None,
-    symbol: str | None = None,
     start: Moment | None = None,
     end: Moment | None = None,
     frame_interval: str = "1m",
-    gaps: Literal["raise", "keep", "fill"] = "raise",
 ) -> FileRun:
-    """Register a strategy file, a candle file and a frame; the bundled sample stands in for missing candles.
+    """Register a strategy file, candles and a frame; the bundled sample stands in for missing candles.
 
-    The frame defaults to the whole file: its first tick has enough candles before it, and its last tick is followed
+    The frame defaults to all candles: its first tick has enough of them before it, and its last tick is followed
     by one more candle, in which an open position ends.
     """
     name = load_strategy(strategy, strategy_name)
-    frame = (
-        sample() if candles is None else CandleFrame.read(candles, symbol=symbol, interval="1m", gaps=gaps)
-    )
+    frame = sample() if candles is None else candles
     add_exchange_schema(exchange_name="file", candles={frame.symbol: frame})
     first = min(int(config.value("CC_AVG_PRICE_CANDLES_COUNT")), len(frame) - 1)
     last = max(0, len(frame) - 2)
@@ -66,9 +82,8 @@ def set_up(
         start_date=from_ms(int(frame.timestamps[first]) if start is None else to_ms(start)),
         end_date=from_ms(int(frame.timestamps[last]) if end is None else to_ms(end)),
     )
-    return FileRun(
-        frame.symbol, {"strategy_name": name, "exchange_name": "file", "frame_name": "file"}, frame
-    )
+    context = {"strategy_name": name, "exchange_name": "file", "frame_name": "file"}
+    return FileRun(frame.symbol, context, strategy)
 
 
 def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
@@ -79,7 +94,7 @@ def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
 
         register()
     else:
-        _execute(Path(strategy))
+        _execute(strategy)
     registered = [name for name in strategies.names() if name not in before]
     if strategy_name is not None:
         if strategy_name not in registered:
@@ -98,36 +113,60 @@ def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
     return registered[0]
 
 
-def _execute(path: Path) -> ModuleType:
+def _execute(strategy: str) -> None:
+    path = Path(strategy)
     if not path.is_file():
-        known = (
-            [EXAMPLE, *(entry.name for entry in path.parent.glob("*.py"))]
-            if path.parent.is_dir()
-            else [EXAMPLE]
-        )
+        known = [EXAMPLE, *(entry.name for entry in path.parent.glob("*.py"))]
         raise StrategyFileError(
-            f"there is no strategy file {str(path)!r}.",
+            f"there is no strategy file {strategy!r}.",
             hint=did_you_mean(path.name, known)
             + f"give a Python file that registers a strategy, or {EXAMPLE!r}.",
         )
     spec = importlib.util.spec_from_file_location(f"strategy_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise StrategyFileError(f"{str(path)!r} is not a Python file.", hint="its name should end in .py.")
+        raise StrategyFileError(f"{strategy!r} is not a Python file.", hint="its name should end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    try:
+    with _blaming(strategy):
         spec.loader.exec_module(module)
+
+
+@contextmanager
+def _blaming(strategy: str) -> Iterator[None]:
+    """Whatever a line of the strategy file raises in here becomes one error that names the line."""
+    try:
+        yield
     except BkError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever the user's file raises becomes one clear error
-        frame = error.__traceback__
-        line = 0
-        while frame is not None:
-            if frame.tb_frame.f_code.co_filename == spec.origin:
-                line = frame.tb_lineno
-            frame = frame.tb_next
-        raise StrategyFileError(
-            f"{path.name}, line {line}: {type(error).__name__}: {error}",
-            hint="run the file with python to see more.",
-        ) from None
-    return module
+    except Exception as error:
+        told = _told(error, strategy)
+        if told is None:
+            raise
+        raise StrategyFileError(told, hint="run the file with python to see more.") from None
+
+
+def _told(error: BaseException, strategy: str) -> str | None:
+    """``"dip.py, line 2: ValueError: ..."``, or None when no line of the strategy file had a part in it."""
+    path = Path(strategy).absolute()
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path
+    ]
+    text = str(error)
+    if isinstance(error, SyntaxError) and not lines:
+        lines, text = [error.lineno or 1], error.msg
+    return f"{path.name}, line {lines[-1]}: {type(error).__name__}: {text}" if lines else None
+
+
+class _Survived(logging.Handler):
+    """Counts warnings by their text instead of printing each."""
+
+    def __init__(self, strategy: str) -> None:
+        super().__init__(logging.WARNING)
+        self.counts: Counter[str] = Counter()
+        self._strategy = strategy
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count one; an error of the strategy file is told by its line, not by its traceback."""
+        error = record.exc_info[1] if record.exc_info else None
+        told = _told(error, self._strategy) if error else None
+        self.counts[told or record.getMessage()] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from bkapi.backtest import Context, prepare
 from bkapi.errors import BkError, UnknownNameError
 from bkcore.codes import Given
+from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
 from bkcore.metrics import COUNTS, METRIC_NAMES
 from bkcore.price_profile import Trend
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 #: The columns that name a combination, in order.
 PARAMETERS = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
+_MOST_BRACKETS = 5_000_000  # two gigabytes of metrics
 #: Metrics of which less is better.
 _LESS_IS_BETTER = ("max_drawdown", "std_dev", "loss_count", "max_loss_streak")
 _SHOWN = (
@@ -41,6 +44,14 @@ _SHOWN = (
 
 class SweepError(BkError, ValueError):
     """Raised by ``sweep_brackets(..., take_profit_percent=[0])``: an axis is empty or holds an impossible value."""
+
+
+def check_column(name: str, known: Sequence[str] = (*METRIC_NAMES, "refused_signals", *PARAMETERS)) -> None:
+    """Raise :class:`UnknownNameError` for a name that no column of a sweep has."""
+    if name not in known:
+        raise UnknownNameError(
+            "metric", name, "sweep", known, hint=did_you_mean(name, known) + "choose a listed one."
+        )
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,7 @@ class SweepResult:
         More is better, except for ``max_drawdown``, ``std_dev`` and the counts of losses. Raises
         :class:`UnknownNameError` for an unknown metric.
         """
-        if by not in self.frame.columns:
-            raise UnknownNameError("metric", by, "SweepResult.top", self.frame.columns)
+        check_column(by)
         ranked = self.frame.sort(
             by, descending=by not in _LESS_IS_BETTER, nulls_last=True, maintain_order=True
         )
@@ -73,9 +83,15 @@ class SweepResult:
     def heatmap(
         self, x: str = "take_profit_percent", y: str = "stop_loss_percent", metric: str = "sharpe_ratio"
     ) -> pl.DataFrame:
-        """Best value of ``metric`` per pair of ``x`` and ``y``: a row per ``y``, a column per ``x``."""
+        """Best value of ``metric`` per pair of ``x`` and ``y``: a row per ``y``, a column per ``x``.
+
+        Raises :class:`UnknownNameError` for an unknown parameter or metric.
+        """
         import polars as pl
 
+        check_column(metric)
+        for name in (x, y):
+            check_column(name, PARAMETERS)
         best = pl.col(metric).min() if metric in _LESS_IS_BETTER else pl.col(metric).max()
         table = self.frame.group_by(y, x, maintain_order=True).agg(best)
         return table.pivot(on=x, index=y, values=metric, maintain_order=True)
@@ -148,6 +164,15 @@ def sweep_brackets(
         ),
         _axis("lifetime_minutes", lifetime_minutes, 1, settings.max_lifetime_minutes),
     )
+    threads = _cores() if threads is None else threads
+    if threads < 1:
+        raise SweepError(f"threads={threads} is below 1.", hint="leave threads out to use every core.")
+    count = math.prod(map(len, axes))
+    if count > _MOST_BRACKETS:
+        raise SweepError(
+            f"{' x '.join(f'{len(axis):,}' for axis in axes)} values make {count:,} brackets.",
+            hint=f"at most {_MOST_BRACKETS:,} are measured at once; take wider steps.",
+        )
     brackets: list[Bracket] = list(product(*axes))
     metrics = np.empty((len(brackets), len(METRIC_NAMES)))
     refused = np.empty(len(brackets), np.int64)
@@ -159,7 +184,7 @@ def sweep_brackets(
         signals,
         brackets,
         interval_ms=interval_step_ms(strategy_run.interval),
-        threads=threads or _cores(),
+        threads=threads,
     ):
         metrics[first : first + len(rows)] = rows
         refused[first : first + len(rows)] = refusals
@@ -175,7 +200,12 @@ def _cores() -> int:
 
 
 def _axis(name: str, values: Sequence[float], least: float, most: float) -> list[float]:
-    axis = [float(value) for value in values]
+    try:
+        axis = [float(value) for value in values]
+    except (TypeError, ValueError, OverflowError):
+        raise SweepError(
+            f"{name}={values!r} is no list of numbers.", hint=f"give {name}=[1.0, 2.0]."
+        ) from None
     if not axis:
         raise SweepError(f"the axis {name} is empty.", hint=f"give at least one value, {name}=[1.0].")
     for value in axis:

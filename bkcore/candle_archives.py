@@ -37,7 +37,7 @@ def _only_member(archive: zipfile.ZipFile, about: str) -> zipfile.ZipInfo:
         names = ", ".join(shown(member.filename) for member in members[:3]) or "nothing"
         raise CandleFileError(
             f"{about}: the archive holds {len(members)} files ({names}), not one.",
-            hint="unpack it and use CandleFrame.read_many.",
+            hint="unpack it and read the files by a pattern such as 'folder/*.csv' (CandleFrame.read_many).",
         )
     member = members[0]
     name = member.filename

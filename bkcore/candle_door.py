@@ -80,7 +80,7 @@ def measured_interval(timestamps: IntColumn, about: str) -> str:
         told = least or "no candle follows another"
         raise CandleError(
             f"{about}: neither the file name nor its candles tell a documented interval: {told}.",
-            hint="pass interval, e.g. read(path, interval='1m').",
+            hint="pass interval='1m', or name the file like BTCUSDT-1m.parquet.",
             column="timestamp",
         )
     return found

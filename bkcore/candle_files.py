@@ -125,7 +125,7 @@ def _unfit(path: Path, status: os.stat_result, suffix: str | None, about: str) -
     if stat.S_ISDIR(status.st_mode):
         return CandleFileError(
             f"{about}: {str(path)!r} is a directory.",
-            hint="pass a file, or several to CandleFrame.read_many, e.g. read_many('folder/*.zip').",
+            hint="pass a file, or several by a pattern such as 'folder/*.zip' (CandleFrame.read_many).",
         )
     if not stat.S_ISREG(status.st_mode):
         return CandleFileError(f"{about}: this is no regular file.", hint="copy the data into a file first.")
@@ -137,7 +137,7 @@ def _unfit(path: Path, status: os.stat_result, suffix: str | None, about: str) -
     if status.st_size > MAX_BYTES:
         return CandleFileError(
             f"{about}: the file has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read.",
-            hint="split it by time and use CandleFrame.read_many.",
+            hint="split it by time and read the parts by a pattern such as 'folder/*.csv' (CandleFrame.read_many).",
         )
     return None
 

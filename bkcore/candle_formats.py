@@ -142,7 +142,7 @@ def _check_rows(rows: int, about: str) -> None:
     if rows > MAX_ROWS:
         raise CandleFileError(
             f"{about}: the file announces {rows:,} rows; at most {MAX_ROWS:,} are read.",
-            hint="split it by time and use CandleFrame.read_many.",
+            hint="split it by time and read the parts by a pattern such as 'folder/*.csv' (CandleFrame.read_many).",
         )
 
 

@@ -138,7 +138,7 @@ class CandleFrame:
         if symbol is None:
             raise CandleFileError(
                 f"{about}: the file name tells no symbol.",
-                hint="pass symbol, e.g. read(path, symbol='BTCUSDT').",
+                hint="pass symbol='BTCUSDT', or name the file like BTCUSDT-1m.parquet.",
             )
         frame = settle(source, about, options.get("timestamp_unit"))
         if interval is None:

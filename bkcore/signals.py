@@ -30,7 +30,7 @@ COLUMNS = {
     "cost": "cost of the first entry in quote currency; null = CC_POSITION_ENTRY_COST",
     "id": "identity; a repeated id of the last opened signal is skipped",
     "note": "free text",
-    "symbol": "must equal the symbol of the run",
+    "symbol": "the symbol of the run; a signal for another one is refused",
 }
 _LEVELS = (
     ("price_take_profit", "take_profit_percent", "take_profit"),
@@ -108,7 +108,13 @@ def _checked_columns(frame: Any) -> pl.DataFrame:
     import polars as pl
 
     if isinstance(frame, pl.LazyFrame):
-        frame = frame.collect()
+        try:
+            frame = frame.collect()
+        except Exception:  # noqa: BLE001 - whatever the query does wrong, collect() shows it to its author best
+            raise SignalFrameError(
+                "the lazy signal frame cannot be collected.",
+                hint="call .collect() in the signals function to see why.",
+            ) from None
     if not isinstance(frame, pl.DataFrame):
         raise SignalFrameError(
             f"a signal frame is a polars DataFrame or LazyFrame, got {type(frame).__name__}.",

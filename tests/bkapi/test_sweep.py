@@ -105,6 +105,11 @@ def test_the_best_come_first_and_nulls_last() -> None:
     assert "<table" in result._repr_html_()
     with pytest.raises(UnknownNameError, match="sharp_ratio"):
         result.top(by="sharp_ratio")
+    with pytest.raises(UnknownNameError, match="did you mean 'win_rate'"):
+        result.heatmap(metric="winrate")
+    with pytest.raises(UnknownNameError, match="take_profit") as caught:
+        result.heatmap(x="take_profit")
+    assert "_schema" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +121,28 @@ def test_the_best_come_first_and_nulls_last() -> None:
         ("stop_loss_percent", [float("nan")], "stop_loss_percent=nan"),
         ("lifetime_minutes", [0], "lifetime_minutes=0 is not a whole number between 1 and 1440"),
         ("lifetime_minutes", [1.5], "lifetime_minutes=1.5 is not a whole number"),
+        ("lifetime_minutes", ["long"], r"lifetime_minutes=\['long'\] is no list of numbers"),
+        ("lifetime_minutes", [None], r"lifetime_minutes=\[None\] is no list of numbers"),
+        ("lifetime_minutes", 60, "lifetime_minutes=60 is no list of numbers"),
     ],
 )
 def test_an_impossible_axis_is_refused(axis: str, values: list[float], words: str) -> None:
     with pytest.raises(SweepError, match=words):
         bk.sweep_brackets("BTCUSDT", CONTEXT, **{**AXES, axis: values})
+
+
+def test_more_brackets_than_memory_holds_and_no_threads_are_refused() -> None:
+    fine = [1 + step / 1000 for step in range(3000)]
+    with pytest.raises(SweepError, match="3,000 x 3,000 x 2 values make 18,000,000 brackets"):
+        bk.sweep_brackets(
+            "BTCUSDT",
+            CONTEXT,
+            take_profit_percent=fine,
+            stop_loss_percent=fine,
+            lifetime_minutes=[60, 120],
+        )
+    with pytest.raises(SweepError, match="threads=0"):
+        bk.sweep_brackets("BTCUSDT", CONTEXT, threads=0, **AXES)
 
 
 def test_levels_given_as_prices_cannot_be_swept() -> None:

@@ -160,6 +160,11 @@ def test_one_level_in_percent_and_one_as_a_price_is_refused() -> None:
         bind_signals(mixed, "BTCUSDT")
 
 
+def test_a_query_that_fails_is_not_shown() -> None:
+    with pytest.raises(SignalFrameError, match="cannot be collected"):
+        bind_signals(pl.LazyFrame(GOOD).select("rsi"), "BTCUSDT")
+
+
 @pytest.mark.parametrize("thing", [None, [], {"position": [1]}, "frame"])
 def test_what_is_no_frame_is_refused(thing: Any) -> None:
     with pytest.raises(SignalFrameError, match="polars DataFrame or LazyFrame"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,16 +25,32 @@ def signals(candles):
 
 add_strategy_schema(strategy_name="hourly", interval="1h", signals=signals)
 """
+_REGISTER = "from bkapi import add_strategy_schema as add\n"
+STRATEGIES = {
+    "notes.txt": "buy low",
+    "silent.py": "",
+    "typo.py": "x = 1\ndef (:\n",
+    "two.py": f"{_REGISTER}for name in ('first', 'second'):\n    add(strategy_name=name, interval='1h')\n",
+    "wrong.py": f"{_REGISTER}def signals(candles):\n    return 1 / 0\n"
+    "add(strategy_name='a', interval='1h', signals=signals)\n",
+    "query.py": f"{_REGISTER}import polars as pl\ndef signals(candles):\n    return candles.select(pl.col('rsi'))\n"
+    "add(strategy_name='a', interval='1h', signals=signals)\n",
+    "lazy.py": f"{_REGISTER}import polars as pl\n"
+    "add(strategy_name='a', interval='1h', signals=lambda c: c.lazy().select(pl.col('rsi')))\n",
+    "helpers.py": f"{_REGISTER}add(strategy_name='a', interval='1h', signals=lambda c: c)\n",
+    "asked.py": f"{_REGISTER}def ask(symbol, when, price):\n    raise ValueError('no idea')\n"
+    "add(strategy_name='a', interval='1h', get_signal=ask)\n",
+}
 
 
-def bk(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def bk(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``bk`` in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "bkapi.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"} | environment,
         timeout=120,
         check=False,
     )
@@ -48,6 +65,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "hourly.py").write_text(STRATEGY)
     candles = pl.read_parquet(place / "BTCUSDT-1m.parquet")
     pl.concat([candles.head(5000), candles.tail(5000)]).write_parquet(place / "HOLED-1m.parquet")
+    candles.write_csv(place / "nameless.csv")
+    for name, text in STRATEGIES.items():
+        (place / name).write_text(text)
     return place
 
 
@@ -129,7 +149,10 @@ def test_candle_files_are_checked_converted_and_resampled(folder: Path) -> None:
         ("backtest hourli.py", "did you mean 'hourly.py'"),
         ("backtest hourly.py --strategy daily", "daily"),
         ("backtest hourly.py --candles HOLED-1m.parquet", "10,160 candles are missing"),
-        ("backtest hourly.py --candles HOLED-1m.parquet --gaps mend", "--gaps 'mend' is no policy"),
+        ("backtest hourly.py --candles HOLED-1m.parquet", "pass --gaps fill to repeat the last close"),
+        ("backtest hourly.py --candles HOLED-1m.parquet --gaps mend", "--gaps mend is no gap policy"),
+        ("backtest hourly.py --candles days/*.csv", "no file matches"),
+        ("backtest hourly.py --candles nameless.csv", "pass --symbol BTCUSDT"),
         ("backtest hourly.py --config CC_PERCENT_FE=1", "did you mean 'CC_PERCENT_FEE'"),
         ("backtest hourly.py --config CC_PERCENT_FEE=-1", "CC_PERCENT_FEE"),
         ("backtest hourly.py --config CC_PERCENT_FEE=much", "has no value"),
@@ -141,10 +164,26 @@ def test_candle_files_are_checked_converted_and_resampled(folder: Path) -> None:
         ("sweep hourly.py --stop-loss 50", "stop_loss_percent=50 is not between"),
         ("sweep hourly.py --lifetime 1.5", "not a whole number"),
         ("sweep hourly.py --by luck --lifetime 60", "luck"),
+        ("sweep hourly.py --by sharp_ratio --lifetime 60", "did you mean 'sharpe_ratio'"),
+        ("sweep hourly.py --out nowhere/all.csv", "there is no such folder"),
+        ("sweep hourly.py --take-profit 1:90:0.1 --stop-loss 1:20:0.1 --lifetime 1:1440:1", "brackets"),
         ("sweep hourly.py --out ranking.xlsx", "no known suffix"),
         ("data convert BTCUSDT-1m.parquet copy.xyz", "copy.xyz"),
-        ("data resample BTCUSDT-1m.parquet x.parquet --interval 7m", "unknown interval"),
+        ("data resample BTCUSDT-1m.parquet x.parquet --interval 7m", "unknown --interval 7m"),
+        ("data resample HOLED-1m.parquet x.parquet --interval 1h --gaps keep", "pass --holes drop"),
+        ("data resample HOLED-1m.parquet x.parquet --interval 1h --gaps keep --holes mend", "--holes mend"),
         ("data check hourly.py", "hourly.py"),
+        ("data check .", "is a directory"),
+        ("data generate x.parquet --gaps 99999", "gaps=99999"),
+        ("backtest --candles BTCUSDT-1m.parquet notes.txt", "is not a Python file"),
+        ("backtest lazy.py", "the lazy signal frame cannot be collected"),
+        ("backtest helpers.py", "unknown column 'open'"),
+        ("backtest typo.py", "typo.py, line 2: SyntaxError"),
+        ("backtest wrong.py", "wrong.py, line 3: ZeroDivisionError: division by zero"),
+        ("sweep wrong.py", "wrong.py, line 3: ZeroDivisionError: division by zero"),
+        ("backtest query.py", "query.py, line 4: ColumnNotFoundError"),
+        ("backtest silent.py", "registers no strategy"),
+        ("backtest two.py", "registers 2 strategies: first, second"),
     ],
 )
 def test_a_mistake_gets_one_clear_error(folder: Path, arguments: str, words: str) -> None:
@@ -165,6 +204,51 @@ def test_an_error_in_the_users_file_names_its_line(folder: Path) -> None:
     run = bk("backtest", "broken.py", cwd=folder)
     assert run.returncode == 1
     assert "broken.py, line 2: ZeroDivisionError" in run.stderr
+
+
+def test_what_a_run_survives_is_told_once(folder: Path) -> None:
+    run = bk("backtest", "asked.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
+    assert run.returncode == 0
+    assert run.stderr == "warning (336 times): asked.py, line 3: ValueError: no idea\n"
+
+
+def test_a_pattern_joins_dumps(folder: Path) -> None:
+    candles = pl.read_parquet(folder / "BTCUSDT-1m.parquet")
+    (folder / "dumps").mkdir()
+    for day in range(2):
+        part = candles[day * 1440 : (day + 1) * 1440]
+        part.write_csv(folder / "dumps" / f"BTCUSDT-1m-2024-01-0{day + 1}.csv", include_header=False)
+    checked = bk("data", "check", "dumps/*.csv", cwd=folder)
+    assert "BTCUSDT 1m: 2,880 candles, all checks passed" in checked.stdout
+    joined = bk("data", "convert", "dumps/BTC*.csv", "joined-BTCUSDT-1m.arrow", cwd=folder)
+    assert "2,880 candles" in joined.stdout
+    direct, through = (
+        bk("backtest", "hourly.py", "--candles", source, "--json", cwd=folder).stdout
+        for source in ("dumps/*.csv", "joined-BTCUSDT-1m.arrow")
+    )
+    assert json.loads(direct) == json.loads(through)
+
+
+def test_holes_are_kept_or_dropped_on_request(folder: Path) -> None:
+    for holes, count in (("drop", 166), ("keep", 168)):
+        run = bk(
+            *("data", "resample", "HOLED-1m.parquet", f"BTCUSDT-1h-{holes}.csv", "--interval", "1h"),
+            *("--gaps", "keep", "--holes", holes),
+            cwd=folder,
+        )
+        assert f"{count} candles of 1h" in run.stdout, run.stderr
+
+
+@pytest.mark.parametrize("by", ["trend", "certainty_ratio", "take_profit_percent", "avg_pnl"])
+def test_the_ranking_shows_what_it_ranks_by_and_fits_a_terminal(folder: Path, by: str) -> None:
+    command = ("sweep", "hourly.py", "--lifetime", "60", "--take-profit", "0.6,1,2", "--stop-loss", "1")
+    run = bk(*command, "--by", by, cwd=folder, COLUMNS="80")
+    assert run.returncode == 0, run.stderr
+    head, body = re.split("─+", run.stdout)
+    for word in by.split("_"):
+        assert word in head
+    assert "…" not in run.stdout
+    assert len(body.strip().splitlines()) == 3
 
 
 def test_help_names_every_command(folder: Path) -> None:
