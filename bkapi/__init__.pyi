@@ -2,518 +2,296 @@ __version__: str
 
 from bkapi.backtest import (
     BackgroundRun as BackgroundRun,
-)
-from bkapi.backtest import (
     Backtest as Backtest,
-)
-from bkapi.backtest import (
     BacktestUtils as BacktestUtils,
-)
-from bkapi.backtest import (
     FinishedRun as FinishedRun,
+)
+from bkapi.commands import (
+    CommandPayload as CommandPayload,
+    NotifyPayload as NotifyPayload,
+    commit_activate_scheduled as commit_activate_scheduled,
+    commit_average_buy as commit_average_buy,
+    commit_breakeven as commit_breakeven,
+    commit_cancel_scheduled as commit_cancel_scheduled,
+    commit_close_pending as commit_close_pending,
+    commit_create_signal as commit_create_signal,
+    commit_create_stop_loss as commit_create_stop_loss,
+    commit_create_take_profit as commit_create_take_profit,
+    commit_partial_loss as commit_partial_loss,
+    commit_partial_loss_cost as commit_partial_loss_cost,
+    commit_partial_profit as commit_partial_profit,
+    commit_partial_profit_cost as commit_partial_profit_cost,
+    commit_signal_notify as commit_signal_notify,
+    commit_trailing_stop as commit_trailing_stop,
+    commit_trailing_stop_cost as commit_trailing_stop_cost,
+    commit_trailing_take as commit_trailing_take,
+    commit_trailing_take_cost as commit_trailing_take_cost,
+    set_strategy_paused as set_strategy_paused,
+    stop_strategy as stop_strategy,
 )
 from bkapi.config import (
     get_config as get_config,
-)
-from bkapi.config import (
     get_default_config as get_default_config,
-)
-from bkapi.config import (
     set_config as set_config,
 )
 from bkapi.context import (
     begin_context as begin_context,
-)
-from bkapi.context import (
     begin_time as begin_time,
-)
-from bkapi.context import (
     get_context as get_context,
-)
-from bkapi.context import (
     get_date as get_date,
-)
-from bkapi.context import (
     get_mode as get_mode,
-)
-from bkapi.context import (
     get_symbol as get_symbol,
-)
-from bkapi.context import (
     get_timestamp as get_timestamp,
-)
-from bkapi.context import (
     has_trade_context as has_trade_context,
-)
-from bkapi.context import (
     run_in_mock_context as run_in_mock_context,
+)
+from bkapi.conversions import (
+    Constant as Constant,
+    breakeven_stop_price as breakeven_stop_price,
+    invested_cost_to_percent as invested_cost_to_percent,
+    percent_diff as percent_diff,
+    percent_to_close_cost as percent_to_close_cost,
+    percent_value as percent_value,
+    sl_percent_shift_to_price as sl_percent_shift_to_price,
+    sl_price_to_percent_shift as sl_price_to_percent_shift,
+    tp_percent_shift_to_price as tp_percent_shift_to_price,
+    tp_price_to_percent_shift as tp_price_to_percent_shift,
 )
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
-)
-from bkapi.errors import (
     BkError as BkError,
-)
-from bkapi.errors import (
     ConfigError as ConfigError,
-)
-from bkapi.errors import (
     ContextError as ContextError,
-)
-from bkapi.errors import (
     FatalError as FatalError,
-)
-from bkapi.errors import (
     MomentError as MomentError,
-)
-from bkapi.errors import (
+    NoPositionError as NoPositionError,
+    NoRunError as NoRunError,
     NotRegisteredError as NotRegisteredError,
-)
-from bkapi.errors import (
     SchemaError as SchemaError,
-)
-from bkapi.errors import (
     SignalError as SignalError,
-)
-from bkapi.errors import (
     UnknownNameError as UnknownNameError,
 )
 from bkapi.events import (
     emitters as emitters,
-)
-from bkapi.events import (
     listen_active_ping as listen_active_ping,
-)
-from bkapi.events import (
     listen_active_ping_once as listen_active_ping_once,
-)
-from bkapi.events import (
     listen_active_ping_per_signal as listen_active_ping_per_signal,
-)
-from bkapi.events import (
     listen_after_end as listen_after_end,
-)
-from bkapi.events import (
     listen_after_end_once as listen_after_end_once,
-)
-from bkapi.events import (
     listen_backtest_progress as listen_backtest_progress,
-)
-from bkapi.events import (
     listen_before_start as listen_before_start,
-)
-from bkapi.events import (
     listen_before_start_once as listen_before_start_once,
-)
-from bkapi.events import (
     listen_breakeven_available as listen_breakeven_available,
-)
-from bkapi.events import (
     listen_breakeven_available_once as listen_breakeven_available_once,
-)
-from bkapi.events import (
     listen_breakeven_available_per_signal as listen_breakeven_available_per_signal,
-)
-from bkapi.events import (
     listen_check as listen_check,
-)
-from bkapi.events import (
     listen_done_backtest as listen_done_backtest,
-)
-from bkapi.events import (
     listen_done_backtest_once as listen_done_backtest_once,
-)
-from bkapi.events import (
     listen_done_live as listen_done_live,
-)
-from bkapi.events import (
     listen_done_live_once as listen_done_live_once,
-)
-from bkapi.events import (
     listen_done_walker as listen_done_walker,
-)
-from bkapi.events import (
     listen_done_walker_once as listen_done_walker_once,
-)
-from bkapi.events import (
     listen_error as listen_error,
-)
-from bkapi.events import (
     listen_exit as listen_exit,
-)
-from bkapi.events import (
     listen_highest_profit as listen_highest_profit,
-)
-from bkapi.events import (
     listen_highest_profit_once as listen_highest_profit_once,
-)
-from bkapi.events import (
     listen_highest_profit_per_signal as listen_highest_profit_per_signal,
-)
-from bkapi.events import (
     listen_idle_ping as listen_idle_ping,
-)
-from bkapi.events import (
     listen_idle_ping_once as listen_idle_ping_once,
-)
-from bkapi.events import (
     listen_max_drawdown as listen_max_drawdown,
-)
-from bkapi.events import (
     listen_max_drawdown_once as listen_max_drawdown_once,
-)
-from bkapi.events import (
     listen_max_drawdown_per_signal as listen_max_drawdown_per_signal,
-)
-from bkapi.events import (
     listen_order_continue as listen_order_continue,
-)
-from bkapi.events import (
     listen_order_fill as listen_order_fill,
-)
-from bkapi.events import (
     listen_order_reject as listen_order_reject,
-)
-from bkapi.events import (
     listen_order_schedule as listen_order_schedule,
-)
-from bkapi.events import (
     listen_order_schedule_per_signal as listen_order_schedule_per_signal,
-)
-from bkapi.events import (
     listen_order_stop as listen_order_stop,
-)
-from bkapi.events import (
     listen_partial_loss_available as listen_partial_loss_available,
-)
-from bkapi.events import (
     listen_partial_loss_available_once as listen_partial_loss_available_once,
-)
-from bkapi.events import (
     listen_partial_loss_available_per_signal as listen_partial_loss_available_per_signal,
-)
-from bkapi.events import (
     listen_partial_profit_available as listen_partial_profit_available,
-)
-from bkapi.events import (
     listen_partial_profit_available_once as listen_partial_profit_available_once,
-)
-from bkapi.events import (
     listen_partial_profit_available_per_signal as listen_partial_profit_available_per_signal,
-)
-from bkapi.events import (
     listen_pause as listen_pause,
-)
-from bkapi.events import (
     listen_pause_once as listen_pause_once,
-)
-from bkapi.events import (
     listen_performance as listen_performance,
-)
-from bkapi.events import (
     listen_risk as listen_risk,
-)
-from bkapi.events import (
     listen_risk_once as listen_risk_once,
-)
-from bkapi.events import (
     listen_schedule_ping as listen_schedule_ping,
-)
-from bkapi.events import (
     listen_schedule_ping_once as listen_schedule_ping_once,
-)
-from bkapi.events import (
     listen_schedule_ping_per_signal as listen_schedule_ping_per_signal,
-)
-from bkapi.events import (
     listen_signal as listen_signal,
-)
-from bkapi.events import (
     listen_signal_backtest as listen_signal_backtest,
-)
-from bkapi.events import (
     listen_signal_backtest_once as listen_signal_backtest_once,
-)
-from bkapi.events import (
     listen_signal_backtest_per_signal as listen_signal_backtest_per_signal,
-)
-from bkapi.events import (
     listen_signal_event as listen_signal_event,
-)
-from bkapi.events import (
     listen_signal_event_once as listen_signal_event_once,
-)
-from bkapi.events import (
     listen_signal_event_per_signal as listen_signal_event_per_signal,
-)
-from bkapi.events import (
     listen_signal_live as listen_signal_live,
-)
-from bkapi.events import (
     listen_signal_live_once as listen_signal_live_once,
-)
-from bkapi.events import (
     listen_signal_live_per_signal as listen_signal_live_per_signal,
-)
-from bkapi.events import (
     listen_signal_notify as listen_signal_notify,
-)
-from bkapi.events import (
     listen_signal_notify_once as listen_signal_notify_once,
-)
-from bkapi.events import (
     listen_signal_notify_per_signal as listen_signal_notify_per_signal,
-)
-from bkapi.events import (
     listen_signal_once as listen_signal_once,
-)
-from bkapi.events import (
     listen_signal_per_signal as listen_signal_per_signal,
-)
-from bkapi.events import (
     listen_strategy_commit as listen_strategy_commit,
-)
-from bkapi.events import (
     listen_strategy_commit_once as listen_strategy_commit_once,
-)
-from bkapi.events import (
     listen_strategy_commit_per_signal as listen_strategy_commit_per_signal,
-)
-from bkapi.events import (
     listen_sync as listen_sync,
-)
-from bkapi.events import (
     listen_validation as listen_validation,
-)
-from bkapi.events import (
+    listen_wake as listen_wake,
+    listen_wake_once as listen_wake_once,
+    listen_wake_per_signal as listen_wake_per_signal,
     listen_walker as listen_walker,
-)
-from bkapi.events import (
     listen_walker_complete as listen_walker_complete,
-)
-from bkapi.events import (
     listen_walker_once as listen_walker_once,
-)
-from bkapi.events import (
     listen_walker_progress as listen_walker_progress,
 )
 from bkapi.exchange import (
     CandleRequestError as CandleRequestError,
-)
-from bkapi.exchange import (
     get_average_price as get_average_price,
-)
-from bkapi.exchange import (
     get_candles as get_candles,
-)
-from bkapi.exchange import (
     get_close_price as get_close_price,
 )
+from bkapi.getters import (
+    DEFAULT_LADDER as DEFAULT_LADDER,
+    Ladder as Ladder,
+    get_breakeven as get_breakeven,
+    get_max_drawdown_distance_pnl_cost as get_max_drawdown_distance_pnl_cost,
+    get_max_drawdown_distance_pnl_percentage as get_max_drawdown_distance_pnl_percentage,
+    get_pending_signal as get_pending_signal,
+    get_position_active_minutes as get_position_active_minutes,
+    get_position_countdown_minutes as get_position_countdown_minutes,
+    get_position_drawdown_minutes as get_position_drawdown_minutes,
+    get_position_effective_price as get_position_effective_price,
+    get_position_entries as get_position_entries,
+    get_position_entry_overlap as get_position_entry_overlap,
+    get_position_estimate_minutes as get_position_estimate_minutes,
+    get_position_highest_max_drawdown_pnl_cost as get_position_highest_max_drawdown_pnl_cost,
+    get_position_highest_max_drawdown_pnl_percentage as get_position_highest_max_drawdown_pnl_percentage,
+    get_position_highest_pnl_cost as get_position_highest_pnl_cost,
+    get_position_highest_pnl_percentage as get_position_highest_pnl_percentage,
+    get_position_highest_profit_breakeven as get_position_highest_profit_breakeven,
+    get_position_highest_profit_distance_pnl_cost as get_position_highest_profit_distance_pnl_cost,
+    get_position_highest_profit_distance_pnl_percentage as get_position_highest_profit_distance_pnl_percentage,
+    get_position_highest_profit_minutes as get_position_highest_profit_minutes,
+    get_position_highest_profit_price as get_position_highest_profit_price,
+    get_position_highest_profit_timestamp as get_position_highest_profit_timestamp,
+    get_position_invested_cost as get_position_invested_cost,
+    get_position_invested_count as get_position_invested_count,
+    get_position_levels as get_position_levels,
+    get_position_max_drawdown_minutes as get_position_max_drawdown_minutes,
+    get_position_max_drawdown_pnl_cost as get_position_max_drawdown_pnl_cost,
+    get_position_max_drawdown_pnl_percentage as get_position_max_drawdown_pnl_percentage,
+    get_position_max_drawdown_price as get_position_max_drawdown_price,
+    get_position_max_drawdown_timestamp as get_position_max_drawdown_timestamp,
+    get_position_partial_overlap as get_position_partial_overlap,
+    get_position_partials as get_position_partials,
+    get_position_pnl_cost as get_position_pnl_cost,
+    get_position_pnl_percent as get_position_pnl_percent,
+    get_position_waiting_minutes as get_position_waiting_minutes,
+    get_remaining_cost_basis as get_remaining_cost_basis,
+    get_scheduled_signal as get_scheduled_signal,
+    get_strategy_paused as get_strategy_paused,
+    get_strategy_status as get_strategy_status,
+    get_total_cost_closed as get_total_cost_closed,
+    get_total_percent_closed as get_total_percent_closed,
+    get_total_percent_held as get_total_percent_held,
+    has_no_pending_signal as has_no_pending_signal,
+    has_no_scheduled_signal as has_no_scheduled_signal,
+)
 from bkapi.moments import (
+    align_to_interval as align_to_interval,
     to_datetime as to_datetime,
 )
 from bkapi.payloads import (
     BacktestProgressEvent as BacktestProgressEvent,
-)
-from bkapi.payloads import (
     DoneEvent as DoneEvent,
-)
-from bkapi.payloads import (
     ExtremeEvent as ExtremeEvent,
-)
-from bkapi.payloads import (
     IdlePingEvent as IdlePingEvent,
-)
-from bkapi.payloads import (
     LevelEvent as LevelEvent,
-)
-from bkapi.payloads import (
     LifecycleEvent as LifecycleEvent,
-)
-from bkapi.payloads import (
     OrderCheckEvent as OrderCheckEvent,
-)
-from bkapi.payloads import (
     OrderContinueEvent as OrderContinueEvent,
-)
-from bkapi.payloads import (
     OrderEvent as OrderEvent,
-)
-from bkapi.payloads import (
     OrderFillEvent as OrderFillEvent,
-)
-from bkapi.payloads import (
     OrderRejectEvent as OrderRejectEvent,
-)
-from bkapi.payloads import (
     OrderStopEvent as OrderStopEvent,
-)
-from bkapi.payloads import (
     OrderSyncEvent as OrderSyncEvent,
-)
-from bkapi.payloads import (
     PauseEvent as PauseEvent,
-)
-from bkapi.payloads import (
     PerformanceEvent as PerformanceEvent,
-)
-from bkapi.payloads import (
     PingEvent as PingEvent,
-)
-from bkapi.payloads import (
     RiskEvent as RiskEvent,
-)
-from bkapi.payloads import (
     ScheduleEvent as ScheduleEvent,
-)
-from bkapi.payloads import (
     SignalEvent as SignalEvent,
-)
-from bkapi.payloads import (
     SignalInfoEvent as SignalInfoEvent,
-)
-from bkapi.payloads import (
     StrategyCommitEvent as StrategyCommitEvent,
-)
-from bkapi.payloads import (
     WalkerCompleteEvent as WalkerCompleteEvent,
-)
-from bkapi.payloads import (
     WalkerEvent as WalkerEvent,
-)
-from bkapi.payloads import (
     WalkerProgressEvent as WalkerProgressEvent,
-)
-from bkapi.payloads import (
     WalkerStopEvent as WalkerStopEvent,
+)
+from bkapi.policy import (
+    Policy as Policy,
 )
 from bkapi.position import (
     Position as Position,
 )
+from bkapi.price_text import (
+    TickSizeError as TickSizeError,
+    price_scale as price_scale,
+    round_ticks as round_ticks,
+)
 from bkapi.registry import (
     add_exchange as add_exchange,
-)
-from bkapi.registry import (
     add_exchange_schema as add_exchange_schema,
-)
-from bkapi.registry import (
     add_frame as add_frame,
-)
-from bkapi.registry import (
     add_frame_schema as add_frame_schema,
-)
-from bkapi.registry import (
     add_strategy as add_strategy,
-)
-from bkapi.registry import (
     add_strategy_schema as add_strategy_schema,
-)
-from bkapi.registry import (
     get_exchange_schema as get_exchange_schema,
-)
-from bkapi.registry import (
     get_frame_schema as get_frame_schema,
-)
-from bkapi.registry import (
     get_strategy_schema as get_strategy_schema,
-)
-from bkapi.registry import (
     list_exchange_schema as list_exchange_schema,
-)
-from bkapi.registry import (
     list_frame_schema as list_frame_schema,
-)
-from bkapi.registry import (
     list_strategy_schema as list_strategy_schema,
-)
-from bkapi.registry import (
     override_exchange_schema as override_exchange_schema,
-)
-from bkapi.registry import (
     override_frame_schema as override_frame_schema,
-)
-from bkapi.registry import (
     override_strategy_schema as override_strategy_schema,
-)
-from bkapi.registry import (
     validate as validate,
 )
 from bkapi.reports import (
     Breakeven as Breakeven,
-)
-from bkapi.reports import (
     Heat as Heat,
-)
-from bkapi.reports import (
     HighestProfit as HighestProfit,
-)
-from bkapi.reports import (
     MaxDrawdown as MaxDrawdown,
-)
-from bkapi.reports import (
     Partial as Partial,
-)
-from bkapi.reports import (
     Schedule as Schedule,
-)
-from bkapi.reports import (
     Strategy as Strategy,
 )
 from bkapi.schemas import (
     ExchangeCallbacks as ExchangeCallbacks,
-)
-from bkapi.schemas import (
     ExchangeSchema as ExchangeSchema,
-)
-from bkapi.schemas import (
     FrameCallbacks as FrameCallbacks,
-)
-from bkapi.schemas import (
     FrameSchema as FrameSchema,
-)
-from bkapi.schemas import (
     StrategyCallbacks as StrategyCallbacks,
-)
-from bkapi.schemas import (
     StrategySchema as StrategySchema,
 )
 from bkapi.signals import (
     ActiveResult as ActiveResult,
-)
-from bkapi.signals import (
     CancelledResult as CancelledResult,
-)
-from bkapi.signals import (
     ClosedResult as ClosedResult,
-)
-from bkapi.signals import (
     EntryRecord as EntryRecord,
-)
-from bkapi.signals import (
     IdleResult as IdleResult,
-)
-from bkapi.signals import (
     OpenedResult as OpenedResult,
-)
-from bkapi.signals import (
     PartialRecord as PartialRecord,
-)
-from bkapi.signals import (
     PeakRecord as PeakRecord,
-)
-from bkapi.signals import (
     PnlRecord as PnlRecord,
-)
-from bkapi.signals import (
     PublicSignal as PublicSignal,
-)
-from bkapi.signals import (
     ScheduledResult as ScheduledResult,
-)
-from bkapi.signals import (
     TickResult as TickResult,
-)
-from bkapi.signals import (
     WaitingResult as WaitingResult,
 )
 from bkapi.start import (
@@ -521,13 +299,29 @@ from bkapi.start import (
 )
 from bkapi.sweep import (
     SweepResult as SweepResult,
-)
-from bkapi.sweep import (
     sweep_brackets as sweep_brackets,
+)
+from bkapi.validation import (
+    validate_signal as validate_signal,
+)
+from bkapi.wakes import (
+    wake_on as wake_on,
 )
 from bkcore.candles import (
     CandleFrame as CandleFrame,
 )
+from bkcore.codes import (
+    Command as Command,
+)
+from bkcore.hooks import (
+    KernelError as KernelError,
+)
+from bkcore.intervals import (
+    UnknownIntervalError as UnknownIntervalError,
+    interval_start as interval_start,
+    interval_step_ms as interval_step_ms,
+)
 from bkcore.synthetic import (
     generate as generate,
+    sample as sample,
 )

@@ -7,6 +7,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from bkapi import config
 from bkapi.context import ExecutionContext, MethodContext, iterate_in_context
 from bkapi.coroutines import settle
@@ -15,12 +17,13 @@ from bkapi.events import emitters, report_error
 from bkapi.exchange import check_covers, client_of
 from bkapi.moments import from_ms, this_minute_ms
 from bkapi.payloads import DoneEvent, LifecycleEvent
+from bkapi.position_methods import PositionMethods
 from bkapi.registry import frames, strategies
-from bkapi.schemas import FrameSchema, StrategySchema
+from bkapi.schemas import ExchangeSchema, FrameSchema, StrategySchema
 from bkapi.strategy import BacktestResult, StrategyRun
-from bkcore.intervals import INTERVAL_MINUTES, STRATEGY_INTERVALS, interval_step_ms
+from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
 from bkcore.market import Market
-from bkcore.run import Driver, Frame, Run
+from bkcore.run import Driver, Frame, Hooks, Run
 from bkcore.settings import EngineSettings
 from bkcore.signals import SignalTable, bind_signals
 
@@ -83,7 +86,7 @@ def prepare(symbol: str, context: Context, *, source: str, driver: Driver = "ski
     names = _names(context)
     strategy = strategies.get(names.strategy_name, source)
     client = client_of(names.exchange_name, source)
-    frame = timeframe(frames.get(names.frame_name, source))
+    frame = timeframe(frames.get(names.frame_name, source), client.step_ms)
     if strategy.interval not in STRATEGY_INTERVALS:
         raise SchemaError(
             "strategy",
@@ -91,22 +94,78 @@ def prepare(symbol: str, context: Context, *, source: str, driver: Driver = "ski
             field="interval",
             hint=f"known intervals: {', '.join(STRATEGY_INTERVALS)}.",
         )
-    settings = EngineSettings.from_config(config.get_config())
+    settings = EngineSettings.from_config(config.get_config(), step_ms=client.step_ms, fill=strategy.fill)
+    _check_steps(settings, frame, client.schema)
     first = frame.start_ms - settings.average_candles * settings.step_ms
     market = client.market(symbol, first, frame.end_ms + 2 * settings.step_ms)
     check_covers(market, symbol, first, frame.end_ms - settings.step_ms)
-    table = signal_table(strategy, market, symbol)
-    return StrategyRun(symbol, names, strategy, market, frame, settings, table=table, driver=driver)
+    return StrategyRun(
+        symbol,
+        names,
+        strategy,
+        market,
+        frame,
+        settings,
+        table=signal_table(strategy, market, symbol),
+        policy=None if strategy.policy is None else strategy.policy.record(),
+        hooks=hooks_of(strategy),
+        driver=driver,
+    )
 
 
-def timeframe(schema: FrameSchema) -> Frame:
-    """Ticks of a frame up to now; raises :class:`FatalError` for an unknown interval or an empty range."""
+def hooks_of(strategy: StrategySchema) -> Hooks:
+    """The jitted functions of a strategy, compiled once per function, and its ``params`` as they get them."""
+    if strategy.kernel is None and strategy.manage is None:
+        return Hooks()
+    from bkcore.hooks import KERNEL, MANAGE, compile_hook
+
+    try:
+        parameters = np.array([float(value) for value in strategy.params.values()])
+    except (TypeError, ValueError):
+        raise SchemaError(
+            "strategy",
+            f"params={dict(strategy.params)!r} of strategy_name={strategy.strategy_name!r} are not all numbers.",
+            field="params",
+            hint="a jitted function reads its params as numbers, in the order in which they are given.",
+        ) from None
+    return Hooks(
+        None if strategy.kernel is None else compile_hook(strategy.kernel, KERNEL),
+        None if strategy.manage is None else compile_hook(strategy.manage, MANAGE),
+        parameters,
+    )
+
+
+def _check_steps(settings: EngineSettings, frame: Frame, exchange: ExchangeSchema) -> None:
+    """Everything that is counted in minutes has to be a multiple of the exchange's own step."""
+    step = settings.step_ms
+    counted = {
+        "the interval of the frame": frame.step_ms,
+        "CC_SCHEDULE_AWAIT_MINUTES": settings.await_minutes * MINUTE_MS,
+    }
+    if settings.max_lifetime_minutes != float("inf"):
+        counted["CC_MAX_SIGNAL_LIFETIME_MINUTES"] = int(settings.max_lifetime_minutes) * MINUTE_MS
+    for what, span in counted.items():
+        if span % step:
+            raise SchemaError(
+                "exchange",
+                f"{what} ({span // MINUTE_MS} minutes) is not a multiple of base_interval={exchange.base_interval!r} "
+                f"of exchange_name={exchange.exchange_name!r}.",
+                field="base_interval",
+                hint="choose multiples of it, or candles of a shorter interval.",
+            )
+
+
+def timeframe(schema: FrameSchema, base_ms: int = MINUTE_MS) -> Frame:
+    """Ticks of a frame up to now, the first at a multiple of ``base_ms``.
+
+    Raises :class:`FatalError` for an unknown interval or an empty range.
+    """
     if schema.interval not in INTERVAL_MINUTES:
         raise FatalError(
             f"ClientFrame unknown interval: {schema.interval}", hint=f"known: {', '.join(INTERVAL_MINUTES)}."
         )
     end = min(schema.end_ms, this_minute_ms())
-    frame = Frame.between(schema.start_ms, end, interval_step_ms(schema.interval))
+    frame = Frame.between(schema.start_ms, end, interval_step_ms(schema.interval), base_ms=base_ms)
     if frame.count == 0:
         raise FatalError(
             f"ClientFrame {schema.frame_name}: empty timeframe range. startDate={schema.start_date.isoformat()} "
@@ -198,7 +257,7 @@ class BackgroundRun:
         return f"BackgroundRun({self.symbol}, {self.names.strategy_name!r}, {self.status})"
 
 
-class BacktestUtils:
+class BacktestUtils(PositionMethods, mode="backtest"):
     """Run strategies over history; the singleton is ``Backtest``."""
 
     def __init__(self) -> None:
@@ -243,7 +302,7 @@ class BacktestUtils:
         channel = emitters.before_start_subject if start else emitters.after_end_subject
         if emitters.progress_backtest_emitter.listeners and not start:
             emitters.progress_backtest_emitter.emit(
-                strategy_run.progress(strategy_run.frame.count, strategy_run.frame.count)
+                strategy_run.teller.progress(strategy_run.frame.count, strategy_run.frame.count)
             )
         if not channel.listeners:
             return
@@ -253,7 +312,7 @@ class BacktestUtils:
         state = strategy_run.run.state[0]
         when = strategy_run.frame.start_ms if start else int(state["tick_time"])
         try:
-            strategy_run._now(when)
+            strategy_run.teller.now(when)
             channel.emit(
                 LifecycleEvent(
                     symbol=strategy_run.symbol,

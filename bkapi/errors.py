@@ -13,6 +13,8 @@ __all__ = [
     "ContextError",
     "FatalError",
     "MomentError",
+    "NoPositionError",
+    "NoRunError",
     "NotRegisteredError",
     "SchemaError",
     "SignalError",
@@ -94,6 +96,24 @@ class ContextError(BkError, RuntimeError):
             hint="call it from get_signal, a callback or a listener of a run, "
             f"or try it with run_in_mock_context(lambda: {function}(...)).",
         )
+
+
+class NoRunError(BkError, LookupError):
+    """Raised by ``Backtest.get_position_levels("BTCUSDT", context)`` while no such run is in progress."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            hint="ask while the run goes on: in get_signal, in a callback or listener, or between two results "
+            "of Backtest.run(symbol, context).",
+        )
+
+
+class NoPositionError(BkError, LookupError):
+    """Raised by ``get_position_levels("BTCUSDT")`` while no position is open; ``get_pending_signal`` answers None."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="ask has_no_pending_signal(symbol) first.")
 
 
 class MomentError(BkError):

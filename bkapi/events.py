@@ -1,7 +1,7 @@
 """Which events there are, and how to listen to them (spec adapters-and-events.md 1.3 to 1.7).
 
-``emitters`` holds the 40 documented channels; one row of :class:`Emitters` says everything about a channel.
-The ``listen_*`` functions are made from these rows.
+``emitters`` holds the 40 documented channels and that of ``wake_on``; one row of :class:`Emitters` says everything
+about a channel. The ``listen_*`` functions are made from these rows.
 """
 
 from __future__ import annotations
@@ -187,6 +187,12 @@ class Emitters:
     shutdown_emitter: Final = EventChannel(type(None), "the shutdown of the process", on_error=log_error)
     backtest_schedule_open_subject: Final = EventChannel(
         OpenedResult, "scheduled signals that open in a backtest"
+    )
+    wake_subject: Final = EventChannel(
+        payloads.PingEvent,
+        "a candle at which a condition of ``wake_on`` holds",
+        requires="position",
+        identify=_by_data,
     )
     entry_subject: Final = BehaviourChannel[str]()
 
@@ -378,6 +384,7 @@ listen_schedule_ping, listen_schedule_ping_once, listen_schedule_ping_per_signal
 listen_active_ping, listen_active_ping_once, listen_active_ping_per_signal = _with_all(
     emitters.active_ping_subject, "listen_active_ping"
 )
+listen_wake, listen_wake_once, listen_wake_per_signal = _with_all(emitters.wake_subject, "listen_wake")
 listen_idle_ping, listen_idle_ping_once = _with_once(emitters.idle_ping_subject, "listen_idle_ping")
 listen_strategy_commit, listen_strategy_commit_once, listen_strategy_commit_per_signal = _with_all(
     emitters.strategy_commit_subject, "listen_strategy_commit"

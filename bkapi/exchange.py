@@ -47,13 +47,24 @@ class ExchangeClient:
         """Whether the candles lie here, instead of behind a function."""
         return self.schema.candles is not None
 
-    def candles(self, symbol: str, interval: str = "1m") -> CandleFrame:
+    @property
+    def base(self) -> str:
+        """The interval of its own candles."""
+        return self.schema.base_interval
+
+    @property
+    def step_ms(self) -> int:
+        """The same in ms."""
+        return interval_step_ms(self.base)
+
+    def candles(self, symbol: str, interval: str | None = None) -> CandleFrame:
         """All candles of an in-memory symbol, resampled where the interval asks for it."""
+        interval = interval or self.base
         frame = self._frames.get((symbol, interval))
         if frame is None:
             frame = (
                 self._own_candles(symbol)
-                if interval == "1m"
+                if interval == self.base
                 else self.candles(symbol).resample(interval, holes="drop")
             )
             self._frames[symbol, interval] = frame
@@ -73,13 +84,19 @@ class ExchangeClient:
                 )
             found = source[symbol]
         if isinstance(found, CandleFrame):
+            if found.interval != self.base:
+                raise CandleRequestError(
+                    f"candles of {symbol!r} are {found.interval} candles, exchange "
+                    f"{self.schema.exchange_name!r} runs on {self.base}.",
+                    hint=f'give base_interval="{found.interval}" to add_exchange_schema, or resample the candles.',
+                )
             return found
         if isinstance(found, str) or hasattr(found, "__fspath__"):
-            return CandleFrame.read(found, symbol=symbol, interval="1m")
-        return CandleFrame.from_any(found, symbol=symbol, interval="1m")
+            return CandleFrame.read(found, symbol=symbol, interval=self.base)
+        return CandleFrame.from_any(found, symbol=symbol, interval=self.base)
 
     def market(self, symbol: str, start_ms: int, end_ms: int) -> Market:
-        """Columns of 1m candles that cover ``[start_ms, end_ms)``; a market in memory is lent as a whole.
+        """Columns of candles that cover ``[start_ms, end_ms)``; a market in memory is lent as a whole.
 
         Raises :class:`CandleRequestError` when candles before ``end_ms`` are missing at either end.
         """
@@ -87,11 +104,11 @@ class ExchangeClient:
             frame = self.candles(symbol)
         else:
             frame = CandleFrame.from_any(
-                self._fetch(symbol, "1m", start_ms, (end_ms - start_ms) // 60_000, backtest=True),
+                self._fetch(symbol, self.base, start_ms, (end_ms - start_ms) // self.step_ms, backtest=True),
                 symbol=symbol,
-                interval="1m",
+                interval=self.base,
             )
-            self._frames[symbol, "1m"] = frame
+            self._frames[symbol, self.base] = frame
         known = self._markets.get(symbol)
         if known is None or known[0] is not frame:
             known = self._markets[symbol] = (frame, Market.from_candles(frame))
@@ -155,18 +172,18 @@ class ExchangeClient:
         raise failure
 
     def average_price(self, symbol: str, when_ms: int, *, backtest: bool) -> float:
-        """VWAP of the last ``CC_AVG_PRICE_CANDLES_COUNT`` closed 1m candles (spec market-data.md 5.4)."""
+        """VWAP of the last ``CC_AVG_PRICE_CANDLES_COUNT`` closed candles (spec market-data.md 5.4)."""
         window = int(config.value("CC_AVG_PRICE_CANDLES_COUNT"))
         if self.in_memory:
             frame = self.candles(symbol)
             market = self.market(symbol, int(frame.timestamps[0]), when_ms)
-            end = interval_start(when_ms, "1m")
+            end = interval_start(when_ms, self.base)
             row = int(np.searchsorted(market.timestamps, end))
             if row < window or market.timestamps[row - 1] != end - market.step_ms:
                 raise _incomplete(row, window, end - window * market.step_ms)
             return float(market.average_price(window).values[row - 1])
-        rows = self.get_candles(symbol, "1m", window, when_ms, backtest=backtest)
-        frame = CandleFrame.from_any(rows, symbol=symbol, interval="1m")
+        rows = self.get_candles(symbol, self.base, window, when_ms, backtest=backtest)
+        frame = CandleFrame.from_any(rows, symbol=symbol, interval=self.base)
         return float(Market.from_candles(frame).average_price(window).values[-1])
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TypeAlias
 
 from bkapi.errors import MomentError
+from bkcore.intervals import interval_start
 
 #: Everything a user may name a moment with: a datetime (naive = UTC), a date (its midnight UTC), milliseconds
 #: since the epoch, or ISO 8601 text.
@@ -49,3 +50,12 @@ def from_ms(timestamp: int) -> datetime:
 def this_minute_ms() -> int:
     """Wall clock in ms UTC, floored to the minute."""
     return time.time_ns() // 1_000_000 // _MINUTE_MS * _MINUTE_MS
+
+
+def align_to_interval(moment: Moment, interval: str) -> datetime:
+    """Start of the ``interval`` that ``moment`` lies in, an aware UTC datetime (spec engine.md 14).
+
+    Intervals are counted from the Unix epoch. Raises :class:`UnknownIntervalError` for an unknown one and
+    :class:`MomentError` for what is no moment.
+    """
+    return from_ms(interval_start(to_ms(moment), interval))

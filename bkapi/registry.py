@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeVar, Unpack
 
 from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
+from bkapi.schema_base import Schema
 from bkapi.schemas import (
     ExchangeFields,
     ExchangeSchema,
     FrameFields,
     FrameSchema,
-    Schema,
     StrategyFields,
     StrategySchema,
 )

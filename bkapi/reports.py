@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=EventStatistics)
 Context = Mapping[str, str]
 
-#: Statistics record, kinds of events it holds (and the action each counts as), and the constant that limits its rows.
+#: Statistics record, kinds of events it holds (and the action each counts as; a commit as its own), and the constant
+#: that limits its rows.
 _EVENT_KINDS: dict[type[EventStatistics], tuple[dict[str, str], str]] = {
     PartialStatistics: (
         {"partial_profit": "profit", "partial_loss": "loss"},
@@ -35,7 +36,7 @@ _EVENT_KINDS: dict[type[EventStatistics], tuple[dict[str, str], str]] = {
     BreakevenStatistics: ({"breakeven": ""}, "CC_MAX_BREAKEVEN_MARKDOWN_ROWS"),
     HighestProfitStatistics: ({"highest_profit": ""}, "CC_MAX_HIGHEST_PROFIT_MARKDOWN_ROWS"),
     MaxDrawdownStatistics: ({"max_drawdown": ""}, "CC_MAX_MAX_DRAWDOWN_MARKDOWN_ROWS"),
-    StrategyStatistics: ({"commit": ""}, "CC_MAX_STRATEGY_MARKDOWN_ROWS"),
+    StrategyStatistics: ({"commit": "action"}, "CC_MAX_STRATEGY_MARKDOWN_ROWS"),
 }
 
 
@@ -103,14 +104,16 @@ def _of_events(kind: type[E]) -> Callable[[FinishedRun | None], E]:
         from bkapi.statistics import event_statistics
 
         if run is None:
-            events = pl.DataFrame(schema={"kind": pl.String})
+            events = pl.DataFrame(schema={"kind": pl.String, "action": pl.String})
         else:
             known = [name for name in actions if name in run.events["kind"].dtype.categories]  # type: ignore[attr-defined]
             events = run.events.filter(pl.col("kind").is_in(known))
         events = events.with_columns(
-            action=pl.col("kind")
-            .cast(pl.String)
-            .replace_strict(actions, default=None, return_dtype=pl.String)
+            action=pl.when(pl.col("kind").cast(pl.String) == "commit")
+            .then(pl.col("action").cast(pl.String))
+            .otherwise(
+                pl.col("kind").cast(pl.String).replace_strict(actions, default=None, return_dtype=pl.String)
+            )
         )
         return event_statistics(kind, events, row_limit=config.value(limit))
 

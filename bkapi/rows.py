@@ -28,7 +28,7 @@ from bkapi.signals import (
 )
 from bkcore import codes
 from bkcore.event_log import as_opened, pnl_at
-from bkcore.records import POSITION
+from bkcore.records import FROM_SLOT, POSITION
 from bkcore.run import Run
 
 _Row: Any = namedtuple("_Row", POSITION.names or ())  # type: ignore[misc]
@@ -53,8 +53,8 @@ class Details(NamedTuple):
 class Rows:
     """Public rows and results of one run.
 
-    ``details`` has one entry per trade: runs that ask a callback append to it; runs of a signal table leave it
-    empty and read ``ids`` and ``notes`` of the table.
+    ``details`` holds what a signal that was asked for or queued carries besides numbers, by trade; rows of a signal
+    table have their ``ids`` and ``notes``.
     """
 
     def __init__(
@@ -69,19 +69,24 @@ class Rows:
         self.run = run
         self.symbol = symbol
         self.names = names
-        self.details: list[Details] = []
+        self.details: dict[int, Details] = {}
         self._ids = ids
         self._notes = notes
         self._scratch = np.zeros(1, POSITION)
 
     def details_of(self, row: Any) -> Details:
         """Id, note and further keys of a row; a signal without an id gets the same one in every run."""
-        if self.details:
-            return self.details[self.index_of(row)]
+        if row.signal == FROM_SLOT:
+            known = self.details.get(self.index_of(row))
+            return Details(self.generated_id(row.scheduled_at)) if known is None else known
         note = None if self._notes is None else self._notes[row.signal]
         if row.id >= 0:
             return Details(self._ids[row.id], note or "")
         return Details(self.generated_id(row.scheduled_at), note or "")
+
+    def identity(self, trade: int) -> str:
+        """Id of the signal of a trade."""
+        return self.details_of(self.row(trade)).id
 
     def index_of(self, row: Any) -> int:
         """Number of the trade that ``row`` shows."""
@@ -179,13 +184,14 @@ class Rows:
     def scheduled(self, trade: int, price: float) -> ScheduledResult:
         """The result of a resting order just created at tick price ``price``."""
         row = self.row(trade)
-        signal = self._public(row._replace(pending_at=0, partial_count=0), NO_PNL, resting=True)
+        resting = row._replace(pending_at=0, entry_count=1, partial_count=0, closed_percent=0.0)
+        signal = self._public(resting, NO_PNL, resting=True)
         return ScheduledResult(signal=signal, **self._common(price, row.scheduled_at))
 
     def opened(self, trade: int) -> OpenedResult:
         """The result of the opening, as it was then."""
         signal = self.as_opened(trade)
-        return OpenedResult(signal=signal, **self._common(signal.original_price_open, signal.pending_at))
+        return OpenedResult(signal=signal, **self._common(signal.entries[0].price, signal.pending_at))
 
     def ended(self, trade: int, note_id: str | None = None) -> ClosedResult | CancelledResult:
         """The result of a closed or cancelled trade; ``note_id`` is the id that a user command gave."""

@@ -10,20 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
 from bkapi.errors import MomentError, SchemaError
 from bkapi.moments import to_datetime, to_ms
+from bkapi.policy import Policy
+from bkapi.schema_base import Schema, not_usable, or_default, owner
 from bkapi.signals import SignalInput
-from bkcore.errors import did_you_mean
+from bkcore.settings import FillModel
 
 #: ``get_signal(symbol, when, current_price)``: a signal or None; may be a coroutine function.
 GetSignal: TypeAlias = Callable[[str, datetime, float], Any]
@@ -46,54 +40,9 @@ def _moment(value: object) -> datetime:
     raise ValueError("is not a date")
 
 
-def _or(default: Any) -> BeforeValidator:
-    """Everything falsy counts as left out, as documented."""
-    return BeforeValidator(lambda value: value or default)
-
-
 Date: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
-Names: TypeAlias = Annotated[tuple[str, ...], _or(())]
-OptionalText: TypeAlias = Annotated[str | None, _or(None)]
-
-
-class Schema(BaseModel):
-    """Base of the schemas: one clear error instead of pydantic's list."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    kind: ClassVar[str]
-    #: Fields of which an override that names one drops the others.
-    alternatives: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _speak(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(values)
-        except ValidationError as error:
-            raise _first_problem(cls, values, error) from None
-
-    @classmethod
-    def unchecked(cls, values: Mapping[str, Any]) -> Self:
-        """A schema of ``values`` as they are, for overrides; only an unknown field is refused."""
-        for name in values:
-            if name not in cls.model_fields:
-                raise _unknown_field(cls, name)
-        return cls.model_construct(**dict(values))
-
-    def given(self) -> dict[str, Any]:
-        """The fields that were given, without those left to their defaults."""
-        return {
-            name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
-        }
-
-    def overridden(self, partial: Mapping[str, Any]) -> Self:
-        """A copy with the fields of ``partial`` in place of its own, not validated (spec 19)."""
-        values = self.given()
-        if any(name in partial for name in self.alternatives):
-            for name in self.alternatives:
-                values.pop(name, None)
-        return type(self).unchecked({**values, **partial})
+Names: TypeAlias = Annotated[tuple[str, ...], or_default(())]
+OptionalText: TypeAlias = Annotated[str | None, or_default(None)]
 
 
 class StrategyCallbacks(Schema):
@@ -138,6 +87,9 @@ class StrategyCallbacks(Schema):
     on_active_ping: Callable[..., Any] | None = Field(
         default=None, description="(symbol, signal, price, when, backtest)"
     )
+    on_wake: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
 
 
 class StrategySchema(Schema):
@@ -151,7 +103,7 @@ class StrategySchema(Schema):
     alternatives: ClassVar[tuple[str, ...]] = ("get_signal", "signals", "kernel")
 
     strategy_name: str = Field(description="the name to register under, a text")
-    interval: Annotated[str, _or("1m")] = Field(
+    interval: Annotated[str, or_default("1m")] = Field(
         default="1m", description="how often a signal is asked for: 1m, 3m, 5m, 15m, 30m or 1h"
     )
     get_signal: GetSignal | None = Field(
@@ -163,11 +115,19 @@ class StrategySchema(Schema):
     kernel: Callable[..., Any] | None = Field(
         default=None, description="a jitted function of the documented signature"
     )
-    params: Annotated[Mapping[str, Any], _or({})] = Field(
+    params: Annotated[Mapping[str, Any], or_default({})] = Field(
         default_factory=dict,
         description="values of the parameters of signals or kernel by name, for sweeps to vary",
     )
-    policy: Any = Field(default=None, description="declarative management of the position")
+    policy: Policy | None = Field(
+        default=None, description="declarative management of the position, a Policy or its fields"
+    )
+    manage: Callable[..., Any] | None = Field(
+        default=None, description="a jitted function that manages what a Policy cannot say"
+    )
+    fill: Annotated[FillModel, or_default("vwap")] = Field(
+        default="vwap", description='how candles fill: "vwap" (documented) or "touch" (high and low)'
+    )
     risk_name: OptionalText = Field(default=None, description="the name of a risk profile")
     risk_list: Names = Field(default=(), description="names of risk profiles, without repeats")
     actions: Names = Field(default=(), description="names of actions, without repeats")
@@ -187,6 +147,12 @@ class StrategySchema(Schema):
         for field in ("risk_list", "actions"):
             _refuse_repeats(self, field, getattr(self, field))
         _refuse_several(self, self.alternatives)
+        if self.kernel is not None or self.manage is not None:
+            from bkcore.hooks import KERNEL, MANAGE, compile_hook
+
+            for form in (KERNEL, MANAGE):
+                if getattr(self, form.name) is not None:
+                    compile_hook(getattr(self, form.name), form)  # so that a mistake shows at once
         return self
 
 
@@ -219,6 +185,9 @@ class ExchangeSchema(Schema):
     candles: Mapping[str, Any] | Callable[[str], Any] | None = Field(
         default=None,
         description="candles in memory: a mapping of symbol to frame or path, or a function of the symbol",
+    )
+    base_interval: Annotated[FrameInterval, or_default("1m")] = Field(
+        default="1m", description="the interval of its own candles, on which everything runs: 1m ... 1d"
     )
     format_price: Format | None = Field(
         default=None, description="a function (symbol, price, backtest) that returns text"
@@ -273,7 +242,7 @@ class FrameSchema(Schema):
     end_date: Date = Field(
         description="a datetime (naive = UTC), a date, or ms UTC as int, the last tick at most"
     )
-    interval: Annotated[str, _or("1m")] = Field(
+    interval: Annotated[str, or_default("1m")] = Field(
         default="1m", description="time between ticks: 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d"
     )
     callbacks: FrameCallbacks | None = Field(
@@ -300,7 +269,7 @@ class FrameSchema(Schema):
                 try:
                     computed[field] = _moment(values[field])
                 except ValueError:
-                    raise _not_usable(cls, field, values) from None
+                    raise not_usable(cls, field, values) from None
         return super().unchecked(computed)
 
 
@@ -313,7 +282,9 @@ class StrategyFields(TypedDict, total=False):
     signals: Callable[..., Any] | None
     kernel: Callable[..., Any] | None
     params: Mapping[str, Any] | None
-    policy: Any
+    policy: Policy | Mapping[str, Any] | None
+    manage: Callable[..., Any] | None
+    fill: FillModel | None
     risk_name: str | None
     risk_list: Iterable[str] | None
     actions: Iterable[str] | None
@@ -328,6 +299,7 @@ class ExchangeFields(TypedDict, total=False):
     exchange_name: str
     get_candles: GetCandles | None
     candles: Mapping[str, Any] | Callable[[str], Any] | None
+    base_interval: FrameInterval | None
     format_price: Format | None
     format_quantity: Format | None
     get_order_book: Callable[[str, int, datetime, datetime, bool], Any] | None
@@ -347,48 +319,11 @@ class FrameFields(TypedDict, total=False):
     note: str | None
 
 
-def _owner(schema: type[Schema], values: object) -> str:
-    """``" for strategy_name='dip'"`` where the values say so."""
-    field = f"{schema.kind}_name"
-    name = values.get(field) if isinstance(values, Mapping) else getattr(values, field, None)
-    return "" if name is None else f" for {field}={name!r}"
-
-
-def _unknown_field(schema: type[Schema], name: str) -> SchemaError:
-    fields = tuple(schema.model_fields)
-    return SchemaError(
-        schema.kind,
-        f"unknown field {name!r}.",
-        field=name,
-        hint=f"{did_you_mean(name, fields)}known fields: {', '.join(fields)}.",
-    )
-
-
-def _first_problem(schema: type[Schema], values: object, error: ValidationError) -> SchemaError:
-    """The first of pydantic's complaints in our words."""
-    problem = error.errors(include_url=False)[0]
-    if not problem["loc"]:
-        fields = ", ".join(schema.model_fields)
-        return SchemaError(schema.kind, f"{values!r} is not a mapping.", hint=f"known fields: {fields}.")
-    field = str(problem["loc"][0])
-    if problem["type"] == "extra_forbidden":
-        return _unknown_field(schema, field)
-    return _not_usable(schema, field, values if isinstance(values, Mapping) else {})
-
-
-def _not_usable(schema: type[Schema], field: str, values: Mapping[str, Any]) -> SchemaError:
-    what = f"{field}={values[field]!r} is not usable" if field in values else f"missing {field}"
-    about = schema.model_fields[field].description
-    return SchemaError(
-        schema.kind, f"{what}{_owner(schema, values)}.", field=field, hint=f"{field}: {about}."
-    )
-
-
 def _refuse_repeats(schema: Schema, field: str, names: tuple[str, ...]) -> None:
     if len(set(names)) != len(names):
         raise SchemaError(
             schema.kind,
-            f"found duplicate {field}{_owner(type(schema), schema)} {field}={list(names)!r}.",
+            f"found duplicate {field}{owner(type(schema), schema)} {field}={list(names)!r}.",
             field=field,
             hint="name each one once.",
         )
@@ -399,7 +334,7 @@ def _refuse_several(schema: Schema, alternatives: tuple[str, ...]) -> None:
     if len(given) > 1:
         raise SchemaError(
             schema.kind,
-            f"{' and '.join(given)} exclude each other{_owner(type(schema), schema)}.",
+            f"{' and '.join(given)} exclude each other{owner(type(schema), schema)}.",
             field=given[-1],
             hint=f"give one of {', '.join(alternatives)}.",
         )

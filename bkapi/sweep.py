@@ -144,7 +144,7 @@ def sweep_brackets(
     strategy_run = prepare(symbol, context, source="sweep_brackets")
     settings = strategy_run.settings
     signals = strategy_run.run.signals
-    if not strategy_run.vectorized:
+    if not strategy_run.table:
         raise SweepError(
             f"strategy {strategy_run.names.strategy_name!r} has no signals function.",
             hint="register it with signals=<function from candles to a signal frame>.",
@@ -185,6 +185,8 @@ def sweep_brackets(
         brackets,
         interval_ms=interval_step_ms(strategy_run.interval),
         threads=threads,
+        policy=strategy_run.policy,
+        manage=strategy_run.hooks,
     ):
         metrics[first : first + len(rows)] = rows
         refused[first : first + len(rows)] = refusals

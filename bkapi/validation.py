@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
+from bkapi import config
 from bkapi.signals import SignalInput
-from bkcore.codes import Violation
+from bkcore.codes import Given, Side, Violation
+from bkcore.commands import signal_violations
 from bkcore.settings import EngineSettings
+
+logger = logging.getLogger(__name__)
 
 _Sentence = Callable[[SignalInput, float, EngineSettings], str]
 
@@ -83,3 +90,52 @@ def violation_message(
     """``Invalid signal for <position> position (<symbol>):`` and a line per violation (spec engine.md 6.1)."""
     title = f"Invalid signal for {dto.get('position')} position ({symbol}):"
     return "\n".join([title, *violation_lines(found, dto, price, settings)])
+
+
+def as_number(value: object) -> float:
+    """A number as it is; everything else is NaN, which no rule accepts."""
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        return float(value)
+    return float("nan")
+
+
+_SIDES: Mapping[str, Side] = {"long": Side.LONG, "short": Side.SHORT}
+
+
+def violations_of(dto: SignalInput, price: float, settings: EngineSettings) -> int:
+    """Bits of ``Violation`` that the machine finds in a signal at market ``price`` (spec engine.md 6.4).
+
+    ``price_open`` and ``minute_estimated_time`` are not filled in: without them a signal is invalid.
+    """
+    position = dto.get("position")
+    cost = dto.get("cost")
+    found: int = signal_violations(
+        settings.record(),
+        int(_SIDES.get(position, Side.UNKNOWN) if isinstance(position, str) else Side.UNKNOWN),
+        as_number(dto.get("price_open")),
+        as_number(dto.get("price_take_profit")),
+        as_number(dto.get("price_stop_loss")),
+        as_number(dto.get("minute_estimated_time")),
+        settings.entry_cost if cost is None else as_number(cost),
+        as_number(price),
+        int(Given.PRICE_OPEN),
+    )
+    return found
+
+
+def validate_signal(dto: SignalInput | None, current_price: float) -> bool:
+    """Whether the engine would take this signal at market ``current_price`` (spec engine.md 6.4).
+
+    Judged by the configuration in force; ``price_open`` and ``minute_estimated_time`` have to be given. What is wrong
+    is logged as a warning, a line per violation.
+    """
+    if not isinstance(dto, Mapping):
+        logger.warning("validate_signal: %s is not a mapping of signal fields", type(dto).__name__)
+        return False
+    settings = EngineSettings.from_config(config.get_config())
+    found = violations_of(dto, current_price, settings)
+    if found:
+        symbol = str(dto.get("symbol") or "any symbol")
+        text = violation_message(found, dto, symbol, price=current_price, settings=settings)
+        logger.warning("validate_signal: %s", text)
+    return not found

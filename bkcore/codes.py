@@ -69,6 +69,36 @@ class Deferred(IntEnum):
     ACTIVATE = 5
 
 
+class Command(IntEnum):
+    """A change of the open position that is asked for by a user or a policy (spec engine.md 10.3 - 10.7)."""
+
+    AVERAGE_BUY = 1
+    PARTIAL_PROFIT = 2
+    PARTIAL_LOSS = 3
+    TRAILING_STOP = 4
+    TRAILING_TAKE = 5
+    BREAKEVEN = 6
+    PARTIAL_PROFIT_COST = 7
+    PARTIAL_LOSS_COST = 8
+    TRAILING_STOP_COST = 9
+    TRAILING_TAKE_COST = 10
+    CLOSE = 11
+
+
+class Commit(IntEnum):
+    """What a commit event tells: a command that took effect, or the execution of a deferred one (spec 13.1)."""
+
+    AVERAGE_BUY = 1
+    PARTIAL_PROFIT = 2
+    PARTIAL_LOSS = 3
+    TRAILING_STOP = 4
+    TRAILING_TAKE = 5
+    BREAKEVEN = 6
+    CLOSE_PENDING = 7
+    CANCEL_SCHEDULED = 8
+    ACTIVATE_SCHEDULED = 9
+
+
 class Phase(IntEnum):
     """Where a suspended run continues (see ``drivers.advance``)."""
 
@@ -81,13 +111,16 @@ class Phase(IntEnum):
     RESTING = 6
     AFTER_RESTING = 7
     EXIT = 8
-    PING = 9
-    AFTER_PING = 10
-    LEVELS = 11
-    MONITORED = 12
-    NEXT = 13
-    AFTER_TRADE = 14
-    DONE = 15
+    WAKE = 9
+    PING = 10
+    AFTER_PING = 11
+    BREAKEVEN = 12
+    LEVELS = 13
+    MONITORED = 14
+    SETTLED = 15
+    COMMITS = 16
+    NEXT = 17
+    AFTER_TRADE = 18
 
 
 class Wake(IntEnum):
@@ -103,6 +136,8 @@ class Wake(IntEnum):
     GROW = 7
     OUT_OF_CANDLES = 8
     TICK = 9
+    WOKEN = 10
+    RAISED = 11
 
 
 class Listen(IntEnum):
@@ -150,3 +185,4 @@ class Violation(IntEnum):
     WOULD_CLOSE_AT_TAKE_PROFIT = 1 << 17
     WOULD_CLOSE_AT_STOP_LOSS = 1 << 18
     SYMBOL = 1 << 19
+    LIFETIME_STEP = 1 << 20

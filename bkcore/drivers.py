@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int64
+from numba import int64, types
 
 from bkcore.codes import (
     CancelReason,
     CloseReason,
+    Command,
+    Commit,
     Deferred,
     EventKind,
     Given,
@@ -24,15 +26,15 @@ from bkcore.codes import (
     Violation,
     Wake,
 )
-from bkcore.jit import f8, i8, kernel, rule
+from bkcore.commands import execute, queue_commit, write_revision
+from bkcore.hooks import MOST_ORDERS, RAISED, call_kernel, call_manage
+from bkcore.jit import f8, i8, kernel, routine, rule
 from bkcore.machine import (
-    MINUTE,
     branch_at,
     cancel_row,
     close_position,
     due_band,
-    exit_price,
-    exit_reason,
+    exit_of_candle,
     extreme_band,
     mark_fall,
     mark_peak,
@@ -46,12 +48,30 @@ from bkcore.machine import (
     write_row,
 )
 from bkcore.market import row_at
+from bkcore.pnl import renew
+from bkcore.policy import POLICY, apply_policy, is_woken, policy_band, wake_band
 from bkcore.price_index import leaves_band
-from bkcore.records import ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
+from bkcore.records import (
+    COMMIT,
+    ENTRY,
+    EVENT,
+    FROM_SLOT,
+    NEW_WAKE,
+    NO_BUCKET,
+    PARTIAL,
+    POSITION,
+    REVISION,
+    SIGNAL,
+    STATE,
+    array_of,
+)
 from bkcore.settings import SETTINGS
 
 _NO_BUCKET = int(NO_BUCKET)
+_f8_out = types.Array(types.float64, 1, "C")
+_f8_table = types.Array(types.float64, 2, "C")
 _EVENTS_PER_CANDLE = 32
+_ROWS_PER_CANDLE = 32  # what policy and hook may add to a table at one candle
 
 
 @rule
@@ -89,20 +109,12 @@ def write_rejection(state: Any, events: Any, found: Any) -> Any:
 
 
 @rule
-def write_revision(state: Any, revisions: Any, position: Any) -> None:
-    """Append how the position looks from now on; a row remembers its first revision."""
-    if position.status == Status.RESTING:
-        position.revision = state.revision_count
-    revision = revisions[state.revision_count]
-    revision.effective_open = position.effective_open
-    revision.take_profit = position.active_take
-    revision.stop_loss = position.active_stop
-    revision.invested = position.invested
-    revision.closed_percent = position.closed_percent
-    revision.trade = state.current
-    revision.entry_count = position.entry_count
-    revision.partial_count = position.partial_count
-    state.revision_count += 1
+def write_commit(state: Any, commits: Any, events: Any, time: Any, code: Any, price: Any) -> Any:
+    """Announce the execution of a deferred command; commits that were still waiting are lost (spec engine.md 8.5)."""
+    state.commit_count = state.commit_told
+    queue_commit(state, commits, int64(code), price, np.nan)
+    state.commit_told = state.commit_count
+    return write_event(state, events, time, int64(EventKind.COMMIT), int64(code), price)
 
 
 @rule
@@ -124,15 +136,23 @@ def next_asking_frame(state: Any, signals: Any) -> Any:
                 tick = state.frame_start + index * state.frame_step
             else:
                 index = state.frame_index
-            offered = (
-                time <= tick or state.has_holes
-            )  # the tick may lie in a hole, and a later one ask instead
+            # In a market with holes the tick may lie in one, and a later tick ask instead.
+            offered = time <= tick or state.has_holes
             if bucket != state.last_bucket and offered and tick < bucket + state.interval:
                 state.signal_cursor = k
                 return index
         k += 1
     state.signal_cursor = k
     return state.frame_count
+
+
+@rule
+def next_bucket_frame(state: Any) -> Any:
+    """Index of the next tick that lies in another interval bucket than the last one asked."""
+    if state.last_bucket == _NO_BUCKET:
+        return state.frame_index
+    after = state.last_bucket + state.interval - state.frame_start
+    return max(state.frame_index, (after + state.frame_step - 1) // state.frame_step)
 
 
 @rule
@@ -156,46 +176,66 @@ def first_frame_after(state: Any, time: Any) -> Any:
 
 
 @rule
-def deferred_reason(deferred: Any) -> Any:
-    """Close reason of a command that waited for this candle (spec engine.md 8.1 steps 2 - 4)."""
+def deferred_exit(position: Any, deferred: Any, price: Any) -> Any:
+    """Reason and price of a command that waited for this candle (spec engine.md 8.1 steps 2 - 4)."""
     if deferred == Deferred.TAKE_PROFIT_FILL:
-        return int64(CloseReason.TAKE_PROFIT)
+        return int64(CloseReason.TAKE_PROFIT), position.active_take
     if deferred == Deferred.STOP_LOSS_FILL:
-        return int64(CloseReason.STOP_LOSS)
-    return int64(CloseReason.CLOSED)
+        return int64(CloseReason.STOP_LOSS), position.active_stop
+    return int64(CloseReason.CLOSED), price
 
 
 @rule
 def end_position(
-    state: Any,
-    settings: Any,
-    trades: Any,
-    entries: Any,
-    partials: Any,
-    events: Any,
-    reason: Any,
-    time: Any,
-    price: Any,
+    state: Any, settings: Any, tables: Any, events: Any, reason: Any, time: Any, price: Any
 ) -> Any:
     """Close the current position and say so; returns whether the caller wants to hear it."""
+    trades, entries, partials, _, commits = tables
     position = trades[state.current]
-    price = exit_price(position, reason, price)
+    heard = False
     position.by_command = state.deferred != Deferred.NONE and time <= state.frame_end
+    if position.by_command:
+        heard = write_commit(state, commits, events, time, int64(Commit.CLOSE_PENDING), price)
     close_position(position, entries, partials, settings, reason, time, price)
     state.deferred = int64(Deferred.NONE)
     state.pending = 0
-    return write_event(state, events, time, int64(EventKind.CLOSED), reason, price)
+    state.has_wake = 0
+    return write_event(state, events, time, int64(EventKind.CLOSED), reason, price) or heard
 
 
 @rule
-def end_resting(state: Any, trades: Any, events: Any, reason: Any, time: Any, price: Any) -> Any:
-    """Cancel the current resting order and say so; returns whether the caller wants to hear it."""
+def end_resting(state: Any, tables: Any, events: Any, reason: Any, time: Any, price: Any) -> Any:
+    """Cancel the current resting order and say so; returns whether the caller wants to hear it.
+
+    A cancel by command is committed after it is told, and before that when no candle has passed (spec 8.8, 13.2).
+    """
+    trades, _, _, _, commits = tables
     position = trades[state.current]
+    heard = False
     position.by_command = state.deferred != Deferred.NONE
+    code = int64(Commit.CANCEL_SCHEDULED)
+    first = reason == CancelReason.USER and state.phase == Phase.ENTRY
+    if first:
+        heard = write_commit(state, commits, events, time, code, price)
     cancel_row(position, reason, time, price)
     state.deferred = int64(Deferred.NONE)
     state.scheduled = 0
-    return write_event(state, events, time, int64(EventKind.CANCELLED), reason, price)
+    if write_event(state, events, time, int64(EventKind.CANCELLED), reason, price):
+        heard = True
+    if reason == CancelReason.USER and not first and write_commit(state, commits, events, time, code, price):
+        heard = True
+    return heard
+
+
+@rule
+def fill_at_open(state: Any, tables: Any, opened: Any) -> None:
+    """Where candles touch levels, a candle that opens beyond the limit fills the order at its open."""
+    trades, entries, partials, revisions, _ = tables
+    position = trades[state.current]
+    if position.side * (opened - position.price_open) < 0.0:
+        entries[position.entry_first].price = opened
+        renew(position, entries, partials)
+        write_revision(state, revisions, position)
 
 
 @rule
@@ -204,19 +244,22 @@ def set_until_row(state: Any, settings: Any, position: Any, timestamps: Any) -> 
     until = min(state.frame_end + 1, time_of_expiry(position))
     if position.lifetime == np.inf:
         until = min(until, state.chunk_end)
+    if state.has_wake:
+        until = min(until, state.wake_at)
     state.until_row = row_at(timestamps, settings.step_ms, until)
 
 
 @rule
-def start_position(state: Any, settings: Any, trades: Any, events: Any, timestamps: Any, time: Any) -> Any:
+def start_position(state: Any, settings: Any, tables: Any, events: Any, timestamps: Any, time: Any) -> Any:
     """Open the current row at ``time`` and say so; returns whether the caller wants to hear it."""
+    trades, entries, _, _, _ = tables
     position = trades[state.current]
     state.pending = 1
     state.scheduled = 0
     state.last_opened_id = position.id
-    open_position(position, time)
+    open_position(position, entries, time)
     set_until_row(state, settings, position, timestamps)
-    return write_event(state, events, time, int64(EventKind.OPENED), 0, position.price_open)
+    return write_event(state, events, time, int64(EventKind.OPENED), 0, entries[position.entry_first].price)
 
 
 @rule
@@ -257,22 +300,24 @@ def tell_levels(state: Any, position: Any, events: Any, time: Any, price: Any) -
 
 
 @rule
-def lacks_room(state: Any, trades: Any, entries: Any, revisions: Any, events: Any) -> Any:
+def lacks_room(state: Any, tables: Any, events: Any) -> Any:
     """Whether a table could overflow before the next candle or tick asks again."""
+    trades, entries, partials, revisions, commits = tables
     return (
         state.event_count + _EVENTS_PER_CANDLE > events.size
         or state.trade_count >= trades.size
-        or state.entry_count >= entries.size
-        or state.revision_count >= revisions.size
+        or state.entry_count + _ROWS_PER_CANDLE > entries.size
+        or state.partial_count + _ROWS_PER_CANDLE > partials.size
+        or state.revision_count + _ROWS_PER_CANDLE > revisions.size
+        or state.commit_count + _ROWS_PER_CANDLE > commits.size
     )
 
 
 @rule
-def is_candidate(state: Any, signals: Any) -> Any:
+def is_candidate(state: Any, signal: Any) -> Any:
     """Whether there is a candidate that is not the last opened signal again (spec engine.md 5, steps 8 to 11)."""
-    if state.candidate < 0 or state.is_stopped:
+    if state.candidate == -1 or state.is_stopped:
         return False
-    signal = signals[state.candidate]
     if signal.given & int64(Given.NOTHING):
         return False
     foreign = signal.given & int64(Given.FOREIGN_SYMBOL) != 0
@@ -296,42 +341,57 @@ def resting_end(state: Any, settings: Any, position: Any, time: Any, worst: Any)
 
 
 @rule
-def glide(
-    state: Any,
-    settings: Any,
-    trades: Any,
-    events: Any,
-    timestamps: Any,
-    series: Any,
-    lows: Any,
-    highs: Any,
-    stops: Any,
-) -> None:
+def quiet_band(
+    state: Any, settings: Any, policy: Any, position: Any, entries: Any, partials: Any, last: Any
+) -> Any:
+    """Prices ``(low, high)`` strictly between which a candle neither ends the position nor makes anybody act."""
+    low, high = due_band(position, settings, state.logs)
+    if state.has_policy:
+        acts_low, acts_high = policy_band(settings, policy, position, entries, partials, last)
+        low, high = max(low, acts_low), min(high, acts_high)
+    if state.has_wake:
+        acts_low, acts_high = wake_band(state, settings, position, entries, partials)
+        low, high = max(low, acts_low), min(high, acts_high)
+    return low, high
+
+
+@rule
+def glide(state: Any, settings: Any, policy: Any, tables: Any, events: Any, columns: Any, stops: Any) -> None:
     """Move ``state.row`` to the next candle that needs the ordinary step: one that may close the position.
 
     Quiet candles are jumped over; candles that only write events are told on the way, unless the caller
     ``stops`` there to listen.
     """
+    timestamps, opened, high, low, series, floors, ceilings, lows, highs = columns
+    trades, entries, partials, _, _ = tables
     position = trades[state.current]
     rises = position.side > 0
     end = min(state.until_row, timestamps.size)
     first = state.row
     row = first
-    due_low, due_high = due_band(position, settings, state.logs)
+    if row >= end:
+        return
+    due_low, due_high = quiet_band(state, settings, policy, position, entries, partials, series[row - 1])
     worst, best = due_low, due_high
     if state.logs:
         worst, best = extreme_band(position)
     count = state.event_count  # kept at hand: a store to the log could alias the state
     revision = state.revision_count - 1
     room = events.size - 2 * _EVENTS_PER_CANDLE
+    acts = state.has_policy or state.has_wake
     while True:
-        row = leaves_band(series, lows, highs, row, end, max(due_low, worst), min(due_high, best))
+        row = leaves_band(floors, ceilings, lows, highs, row, end, max(due_low, worst), min(due_high, best))
         if row >= end or stops or count > room:
             break
         price = series[row]
         time = timestamps[row]
-        if not due_low < price < due_high:
-            if exit_reason(position, state.frame_end, time, price):
+        if floors[row] <= due_low or ceilings[row] >= due_high:
+            if acts:
+                break
+            reason, _ = exit_of_candle(
+                position, settings, state.frame_end, time, price, opened[row], low[row], high[row]
+            )
+            if reason:
                 break
             state.event_count = count
             tell_extreme(state, position, events, time, price)
@@ -357,6 +417,99 @@ def glide(
         settle_extremes(position, timestamps, series, lows, highs, first, row)
 
 
+@routine
+def obey_hook(
+    state: Any,
+    settings: Any,
+    tables: Any,
+    columns: Any,
+    market: Any,
+    parameters: Any,
+    memory: Any,
+    orders: Any,
+    scratch: Any,
+) -> Any:
+    """Let the ``manage`` hook see the candle and carry out its orders; returns whether it raised.
+
+    It sees a copy of the position and the candles before this one, as a listener of its ping does.
+    """
+    timestamps, series = columns[0], columns[4]
+    trades = tables[0]
+    row = state.row
+    time = timestamps[row]
+    scratch[0] = trades[state.current]
+    opened, high, low, close, volume = market
+    count = call_manage(
+        state.manage_address,
+        (
+            time,
+            series[row],
+            series[row - 1],
+            opened[:row],
+            high[:row],
+            low[:row],
+            close[:row],
+            volume[:row],
+            scratch[0],
+            parameters,
+            memory,
+            orders,
+        ),
+    )
+    if count == RAISED:
+        return True
+    for k in range(min(count, MOST_ORDERS)):
+        command = int64(orders[k, 0])
+        trails = command == Command.TRAILING_STOP or command == Command.TRAILING_TAKE
+        price = series[row] if trails else series[row - 1]
+        execute(state, settings, tables, command, price, orders[k, 1], time)
+    return False
+
+
+@routine
+def ask_kernel(state: Any, slot: Any, market: Any, parameters: Any, memory: Any) -> Any:
+    """Ask the jitted strategy for a signal at this tick; returns whether it raised."""
+    known = state.row
+    signal = slot[0]
+    signal.time = state.tick_time
+    signal.id = -1
+    signal.side = 0
+    signal.price_open = np.nan
+    signal.take_profit = np.nan
+    signal.stop_loss = np.nan
+    signal.lifetime = np.nan
+    signal.cost = np.nan
+    opened, high, low, close, volume = market
+    answer = call_kernel(
+        state.kernel_address,
+        (
+            state.tick_time,
+            state.tick_price,
+            opened[:known],
+            high[:known],
+            low[:known],
+            close[:known],
+            volume[:known],
+            parameters,
+            memory,
+            signal,
+        ),
+    )
+    if answer == RAISED:
+        return True
+    if answer != 0:
+        given = int64(0)
+        if not np.isnan(signal.price_open):
+            given |= int64(Given.PRICE_OPEN)
+        if not np.isnan(signal.lifetime):
+            given |= int64(Given.LIFETIME)
+        if not np.isnan(signal.cost):
+            given |= int64(Given.COST)
+        signal.given = given
+        state.candidate = FROM_SLOT
+    return False
+
+
 @kernel(
     int64(
         i8,
@@ -365,64 +518,104 @@ def glide(
         f8,
         f8,
         f8,
+        f8,
+        f8,
+        f8,
+        f8,
+        f8,
         array_of(SETTINGS),
+        array_of(POLICY),
+        f8,
+        _f8_out,
+        _f8_table,
         array_of(SIGNAL),
+        array_of(SIGNAL),
+        array_of(POSITION),
         array_of(STATE),
         array_of(POSITION),
         array_of(ENTRY),
         array_of(PARTIAL),
         array_of(REVISION),
+        array_of(COMMIT),
         array_of(EVENT),
     )
 )
 def advance(
     timestamps: Any,
+    opened: Any,
     high: Any,
     low: Any,
+    close: Any,
+    volume: Any,
     series: Any,
+    floors: Any,
+    ceilings: Any,
     lows: Any,
     highs: Any,
     setting: Any,
+    policies: Any,
+    parameters: Any,
+    memory: Any,
+    orders: Any,
     signals: Any,
+    slot: Any,
+    scratch: Any,
     states: Any,
     trades: Any,
     entries: Any,
     partials: Any,
     revisions: Any,
+    commits: Any,
     events: Any,
 ) -> Any:
     """Move a run on until its caller has something to do; returns a ``Wake`` code.
 
     timestamps : i8[n]        candle OPEN times, UTC ms
-    high, low, series : f8[n] candle extremes and average price (spec engine.md 3)
-    lows, highs               block index of ``series``
-    setting, states           one record each (``SETTINGS``, ``STATE``)
-    signals                   candidates by time; one slot when the caller answers ``Wake.GET_SIGNAL``
-    trades, entries, partials, revisions, events   tables that fill up; ``Wake.GROW`` asks for room
+    opened, high, low, close, volume : f8[n]
+    series : f8[n]            price of each candle (spec engine.md 3; its close where candles touch levels)
+    floors, ceilings : f8[n]  what levels are held against; ``lows``, ``highs`` their block index
+    setting, policies, states one record each (``SETTINGS``, ``POLICY``, ``STATE``)
+    parameters, memory, orders   what hooks get: f8[p], f8[64] scratch, f8[8, 2]
+    signals                   candidates by time
+    slot                      one signal: the answer to ``Wake.GET_SIGNAL``, with ``candidate = FROM_SLOT``
+    scratch                   one position, for hooks to look at
+    trades, entries, partials, revisions, commits, events   tables that fill up; ``Wake.GROW`` asks for room
 
     Call it again to continue; nothing is lost or repeated between calls.
     """
     settings = setting[0]
+    policy = policies[0]
     state = states[0]
+    tables = (trades, entries, partials, revisions, commits)
+    market = (opened, high, low, close, volume)
+    columns = (timestamps, opened, high, low, series, floors, ceilings, lows, highs)
     step = settings.step_ms
     size = timestamps.size
     phase = state.phase
     listen = state.listen
     jumps = state.skips != 0 and listen & (int64(Listen.IDLE) | int64(Listen.TICK)) == 0
     glides = state.skips != 0 and listen & (int64(Listen.ACTIVE_PING) | int64(Listen.MONITORED)) == 0
+    glides = glides and state.manage_address == 0
     stops = listen >= int64(Listen.EVENTS)
     wake = int64(Wake.EVENTS)
+    if state.has_wake == NEW_WAKE:
+        state.has_wake = 1
+        if state.pending:
+            set_until_row(state, settings, trades[state.current], timestamps)
     while True:
         if phase == Phase.TICK:
             # ------------------------------------------------------------------ a tick (spec engine.md 4.2, 5)
             if state.is_stopped or state.frame_index >= state.frame_count:
                 wake = int64(Wake.DONE)
                 break
-            if lacks_room(state, trades, entries, revisions, events):
+            if lacks_room(state, tables, events):
                 wake = int64(Wake.GROW)
                 break
-            if jumps and state.has_callback == 0 and state.has_queued == 0:
-                state.frame_index = next_asking_frame(state, signals)
+            if jumps and state.has_queued == 0:
+                if state.has_callback or state.kernel_address:
+                    state.frame_index = next_bucket_frame(state)
+                else:
+                    state.frame_index = next_asking_frame(state, signals)
                 if state.frame_index >= state.frame_count:
                     continue
             state.tick_time = state.frame_start + state.frame_index * state.frame_step
@@ -447,36 +640,48 @@ def advance(
                 elif state.has_callback or state.has_queued:
                     wake = int64(Wake.GET_SIGNAL)
                     break
+                elif state.kernel_address:
+                    if ask_kernel(state, slot, market, parameters, memory):
+                        wake = int64(Wake.RAISED)
+                        break
                 else:
                     state.candidate = offered_signal(state, signals, bucket)
         if phase == Phase.ROUTE:
             phase = int64(Phase.IDLE)
-            if is_candidate(state, signals):
-                signal = signals[state.candidate]
-                found = int64(Violation.SYMBOL)
-                if signal.given & int64(Given.FOREIGN_SYMBOL) == 0:
-                    found = write_row(state, settings, signal, trades, entries, partials)
-                if found:
-                    if write_rejection(state, events, found):
-                        break
-                else:
-                    phase = int64(Phase.ENTRY)
-                    state.current = state.trade_count
-                    state.trade_count += 1
-                    state.entry_count += 1
-                    write_revision(state, revisions, trades[state.current])
-                    chunk = settings.chunk_candles
-                    if trades[state.current].was_scheduled:
-                        state.scheduled = 1
-                        state.chunk_end = state.tick_time + settings.await_ms + chunk * MINUTE
-                        heard = write_event(
-                            state, events, state.tick_time, int64(EventKind.SCHEDULED), 0, state.tick_price
-                        )
+            if state.candidate != -1:
+                signal = slot[0] if state.candidate == FROM_SLOT else signals[state.candidate]
+                if is_candidate(state, signal):
+                    found = int64(Violation.SYMBOL)
+                    if signal.given & int64(Given.FOREIGN_SYMBOL) == 0:
+                        found = write_row(state, settings, signal, trades, entries, partials)
+                    if found:
+                        if write_rejection(state, events, found):
+                            break
                     else:
-                        state.chunk_end = state.tick_time + (chunk - settings.window) * MINUTE
-                        heard = start_position(state, settings, trades, events, timestamps, state.tick_time)
-                    if heard:
-                        break
+                        phase = int64(Phase.ENTRY)
+                        state.current = state.trade_count
+                        state.trade_count += 1
+                        state.entry_count += 1
+                        write_revision(state, revisions, trades[state.current])
+                        chunk = settings.chunk_candles
+                        if trades[state.current].was_scheduled:
+                            state.scheduled = 1
+                            state.chunk_end = state.tick_time + settings.await_ms + chunk * step
+                            heard = write_event(
+                                state,
+                                events,
+                                state.tick_time,
+                                int64(EventKind.SCHEDULED),
+                                0,
+                                state.tick_price,
+                            )
+                        else:
+                            state.chunk_end = state.tick_time + (chunk - settings.window) * step
+                            heard = start_position(
+                                state, settings, tables, events, timestamps, state.tick_time
+                            )
+                        if heard:
+                            break
         if phase == Phase.IDLE:
             phase = int64(Phase.AFTER_IDLE)
             if listen & int64(Listen.IDLE):
@@ -488,22 +693,23 @@ def advance(
             continue
         if phase == Phase.ENTRY:
             # ------------------------------ commands given while the signal was announced (spec engine.md 8.8)
-            phase = int64(Phase.EXIT)
-            if trades[state.current].status == Status.RESTING:
-                phase = int64(Phase.RESTING)
+            position = trades[state.current]
             if state.deferred != Deferred.NONE and state.deferred != Deferred.ACTIVATE:
+                state.phase = phase
                 phase = int64(Phase.AFTER_TRADE)
                 time = state.tick_time
                 price = state.tick_price
                 if state.deferred == Deferred.CANCEL:
-                    heard = end_resting(state, trades, events, int64(CancelReason.USER), time, price)
+                    heard = end_resting(state, tables, events, int64(CancelReason.USER), time, price)
                 else:
-                    reason = deferred_reason(state.deferred)
-                    heard = end_position(
-                        state, settings, trades, entries, partials, events, reason, time, price
-                    )
+                    reason, price = deferred_exit(position, state.deferred, price)
+                    heard = end_position(state, settings, tables, events, reason, time, price)
                 if heard:
                     break
+            else:
+                phase = int64(Phase.EXIT)
+                if position.status == Status.RESTING:
+                    phase = int64(Phase.RESTING)
         if phase == Phase.RESTING:
             # -------------------------------------------------------- a resting order (spec engine.md 7.1, 7.2)
             if state.row >= size:
@@ -520,14 +726,21 @@ def advance(
             if activates and state.is_stopped:
                 reason = int64(CancelReason.USER)
             if reason:
+                state.phase = phase
                 phase = int64(Phase.AFTER_TRADE)
-                if end_resting(state, trades, events, reason, time, price):
+                if end_resting(state, tables, events, reason, time, price):
                     break
             elif activates:
                 phase = int64(Phase.NEXT)
+                heard = False
                 position.by_command = state.deferred == Deferred.ACTIVATE
+                if position.by_command:
+                    code = int64(Commit.ACTIVATE_SCHEDULED)
+                    heard = write_commit(state, commits, events, time, code, price)
+                elif settings.touches:
+                    fill_at_open(state, tables, opened[state.row])
                 state.deferred = int64(Deferred.NONE)
-                if start_position(state, settings, trades, events, timestamps, time):
+                if start_position(state, settings, tables, events, timestamps, time) or heard:
                     break
             else:
                 phase = int64(Phase.AFTER_RESTING)
@@ -540,39 +753,65 @@ def advance(
             continue
         if phase == Phase.EXIT:
             # ------------------------------------------------------------- an open position (spec engine.md 8.1)
-            if lacks_room(state, trades, entries, revisions, events):
+            if lacks_room(state, tables, events):
                 wake = int64(Wake.GROW)
                 break
             if glides and state.deferred == Deferred.NONE:
-                glide(state, settings, trades, events, timestamps, series, lows, highs, stops)
+                glide(state, settings, policy, tables, events, columns, stops)
             position = trades[state.current]
             ended = state.row >= size
             if ended and (position.lifetime != np.inf or state.deferred != Deferred.NONE):
                 wake = int64(Wake.OUT_OF_CANDLES)
                 break
-            time = timestamps[state.row - ended]
-            price = series[state.row - ended]
+            row = state.row - ended
+            time = timestamps[row]
+            price = series[row]
+            exit_price = price
             if ended:
                 reason = int64(CloseReason.TIME_EXPIRED)  # deviation 1: the data end at the present
             elif state.deferred != Deferred.NONE and time <= state.frame_end:
-                reason = deferred_reason(state.deferred)
+                exit_price = opened[row] if settings.touches else price
+                reason, exit_price = deferred_exit(position, state.deferred, exit_price)
             else:
-                reason = exit_reason(position, state.frame_end, time, price)
+                reason, exit_price = exit_of_candle(
+                    position, settings, state.frame_end, time, price, opened[row], low[row], high[row]
+                )
             if reason:
                 phase = int64(Phase.AFTER_TRADE)
-                if end_position(state, settings, trades, entries, partials, events, reason, time, price):
+                if end_position(state, settings, tables, events, reason, time, exit_price):
                     break
             else:
-                phase = int64(Phase.PING)
+                phase = int64(Phase.WAKE)
                 if tell_extreme(state, position, events, time, price):
                     break
-        if phase == Phase.PING:
+        if phase == Phase.WAKE:
             # ------------------------------------------------------------ a monitored candle (spec engine.md 8.2)
+            phase = int64(Phase.PING)
+            if state.has_wake:
+                position = trades[state.current]
+                if is_woken(
+                    state, settings, position, entries, partials, series[state.row], timestamps[state.row]
+                ):
+                    state.has_wake = 0
+                    set_until_row(state, settings, position, timestamps)
+                    wake = int64(Wake.WOKEN)
+                    break
+        if phase == Phase.PING:
             phase = int64(Phase.AFTER_PING)
             if listen & int64(Listen.ACTIVE_PING):
                 wake = int64(Wake.ACTIVE_PING)
                 break
         if phase == Phase.AFTER_PING:
+            phase = int64(Phase.BREAKEVEN)
+            row = state.row
+            if state.has_policy:
+                apply_policy(state, settings, policy, tables, series[row], series[row - 1], timestamps[row])
+            if state.manage_address and obey_hook(
+                state, settings, tables, columns, market, parameters, memory, orders, scratch
+            ):
+                wake = int64(Wake.RAISED)
+                break
+        if phase == Phase.BREAKEVEN:
             phase = int64(Phase.LEVELS)
             if tell_breakeven(
                 state, settings, trades[state.current], events, timestamps[state.row], series[state.row]
@@ -583,23 +822,43 @@ def advance(
             if tell_levels(state, trades[state.current], events, timestamps[state.row], series[state.row]):
                 break
         if phase == Phase.MONITORED:
-            phase = int64(Phase.NEXT)
+            phase = int64(Phase.SETTLED)
             if listen & int64(Listen.MONITORED):
                 wake = int64(Wake.MONITORED)
                 break
+        if phase == Phase.SETTLED:
+            phase = int64(Phase.COMMITS)
+            if state.pending == 0 and state.deferred != Deferred.CLOSE:
+                state.commit_count = state.commit_told  # a fill took the position: its commits are lost
+            state.commit_due = state.commit_count
+        if phase == Phase.COMMITS:
+            # -------------------------------------------------- what was commanded is announced (spec engine.md 8.5)
+            if state.commit_told < state.commit_due:
+                if state.event_count >= events.size:
+                    wake = int64(Wake.GROW)
+                    break
+                commit = commits[state.commit_told]
+                state.commit_told += 1
+                if write_event(
+                    state, events, timestamps[state.row], int64(EventKind.COMMIT), commit.code, commit.price
+                ):
+                    break
+                continue
+            phase = int64(Phase.NEXT)
         if phase == Phase.NEXT:
-            phase = int64(Phase.EXIT)
             position = trades[state.current]
             time = timestamps[state.row]
-            state.row += 1
             if position.lifetime == np.inf and time >= state.chunk_end:
-                chunk = max(1, settings.chunk_candles - settings.window + 1) * MINUTE
+                chunk = max(1, settings.chunk_candles - settings.window + 1) * step
                 state.chunk_end += ((time - state.chunk_end) // chunk + 1) * chunk
                 set_until_row(state, settings, position, timestamps)
-                if write_event(state, events, time, int64(EventKind.ACTIVE), 0, series[state.row - 1]):
+                if write_event(state, events, time, int64(EventKind.ACTIVE), 0, series[state.row]):
                     break
+            state.row += 1
+            phase = int64(Phase.EXIT)
             continue
         if phase == Phase.AFTER_TRADE:
+            state.commit_count = state.commit_told
             state.frame_index = first_frame_after(state, trades[state.current].ended_at)
             phase = int64(Phase.TICK)
             continue

@@ -8,7 +8,7 @@ import numpy as np
 from numba import float64, int64, types
 from numpy.typing import NDArray
 
-from bkcore.codes import CancelReason, CloseReason, EventKind, Side, Status
+from bkcore.codes import CancelReason, CloseReason, Commit, EventKind, Side, Status
 from bkcore.jit import direct, kernel, rule
 from bkcore.machine import open_position, price_extremes
 from bkcore.pnl import pnl_percent
@@ -60,7 +60,7 @@ def _as_opened(
     take_back(position, revisions[position.revision])
     position.trails_take = 0
     position.trails_stop = 0
-    open_position(position, position.pending_at)
+    open_position(position, entries, position.pending_at)
     price_extremes(position, entries, partials, setting[0])
 
 
@@ -110,8 +110,8 @@ pnl_at = direct(_pnl_at)
 as_opened = direct(_as_opened)
 
 _NAMES: dict[type, list[str]] = {
-    kind: [member.name.lower() for member in sorted(kind)]
-    for kind in (CloseReason, CancelReason, EventKind, Side, Status)
+    kind: [member.name.lower().replace("_", "-" if kind is Commit else "_") for member in sorted(kind)]
+    for kind in (CloseReason, CancelReason, Commit, EventKind, Side, Status)
 }
 
 
@@ -133,8 +133,9 @@ def events_frame(run: Run) -> pl.DataFrame:
     """The event log (spec engine.md 13.1), a row per event in order.
 
     Columns: ``time``, ``kind``, ``trade`` (row of the trades frame, null for a rejected signal), ``level``
-    (10 .. 100), ``price``, ``pnl_percent`` and the position as it was: ``effective_open``, ``take_profit``,
-    ``stop_loss``, ``entries``, ``partials``, ``closed_percent``.
+    (10 .. 100), ``action`` and ``value`` of a commit (cost, percent or shift), ``price``, ``pnl_percent`` and the
+    position as it was: ``effective_open``, ``take_profit``, ``stop_loss``, ``entries``, ``partials``,
+    ``closed_percent``.
     """
     import polars as pl
 
@@ -147,12 +148,17 @@ def events_frame(run: Run) -> pl.DataFrame:
         events, run.revisions, run.trades, run.entries, run.partials, run.settings, np.zeros(1, POSITION), pnl
     )
     levelled = (kinds == EventKind.PARTIAL_PROFIT) | (kinds == EventKind.PARTIAL_LOSS)
+    committed = kinds == EventKind.COMMIT
+    value = np.full(events.size, np.nan)
+    value[committed] = run.commits["value"][: np.count_nonzero(committed)]
     frame = pl.DataFrame(
         {
             "time": _times(events["time"]),
             "kind": _names(EventKind, kinds),
             "trade": revision["trade"].astype(np.int64),
             "level": np.where(levelled, events["code"], 0).astype(np.int64),
+            "action": _names(Commit, np.where(committed, events["code"] - 1, 0)),
+            "value": value,
             "price": events["price"],
             "pnl_percent": pnl,
             "effective_open": revision["effective_open"],
@@ -163,10 +169,12 @@ def events_frame(run: Run) -> pl.DataFrame:
             "closed_percent": revision["closed_percent"],
         }
     )
-    described = [name for name in frame.columns[2:] if name not in ("price", "level")]
+    described = [name for name in frame.columns[2:] if name not in ("price", "level", "action", "value")]
     return frame.with_columns(
         pl.when(pl.Series(rejected)).then(None).otherwise(pl.col(described)).name.keep(),
         pl.when(pl.col("level") > 0).then(pl.col("level")).alias("level"),
+        pl.when(pl.Series(committed)).then(pl.col("action")).alias("action"),
+        pl.when(pl.col("value").is_not_nan()).then(pl.col("value")).alias("value"),
     )
 
 

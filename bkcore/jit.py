@@ -98,6 +98,12 @@ def rule(function: Function) -> Function:
     return compiled
 
 
+def routine(function: Function) -> Function:
+    """Mark a function that several kernels share and that is large enough to be called instead of inlined."""
+    compiled: Function = _compile(**_OPTIONS)(function)
+    return compiled
+
+
 def direct(compiled: Callable[..., Any]) -> Callable[..., Any]:
     """The compiled entry point of a kernel, without the dispatcher that looks up types on every call.
 

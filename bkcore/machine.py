@@ -82,6 +82,8 @@ def violations(
             found |= int64(Violation.LIFETIME_FRACTION)
         if lifetime > settings.max_lifetime:
             found |= int64(Violation.LIFETIME_TOO_LONG)
+        if settings.step_ms != MINUTE and np.fmod(lifetime * MINUTE, settings.step_ms) != 0.0:
+            found |= int64(Violation.LIFETIME_STEP)
     if not is_price(cost):
         found |= int64(Violation.COST)
     if not resting and side != Side.UNKNOWN:
@@ -156,6 +158,9 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
     position.breakeven_reached = 0
     position.trails_take = 0
     position.trails_stop = 0
+    position.profit_rules_done = 0
+    position.loss_rules_done = 0
+    position.breakeven_rule_done = 0
     entry = entries[state.entry_count]
     entry.price = price_open
     entry.cost = cost
@@ -165,11 +170,11 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
 
 
 @rule
-def open_position(position: Any, time: Any) -> None:
-    """Make a row a position from ``time`` on, with fresh extremes (spec engine.md 1.2, 7.2)."""
+def open_position(position: Any, entries: Any, time: Any) -> None:
+    """Make a row a position from ``time`` on, with fresh extremes at its entry (spec engine.md 1.2, 7.2)."""
     position.status = int64(Status.OPEN)
     position.pending_at = time
-    price = position.price_open
+    price = entries[position.entry_first].price
     position.peak_price = price
     position.peak_time = time
     position.peak_pnl_percent = 0.0
@@ -227,25 +232,35 @@ def time_of_expiry(position: Any) -> Any:
 
 
 @rule
-def exit_reason(position: Any, frame_end: Any, time: Any, price: Any) -> Any:
-    """Why the position closes at this candle on its own, or 0 (spec engine.md 8.1 steps 1, 5 and 6)."""
+def exit_of_candle(
+    position: Any, settings: Any, frame_end: Any, time: Any, price: Any, opened: Any, low: Any, high: Any
+) -> Any:
+    """Why and at which price the position closes at this candle on its own; reason 0 when it does not.
+
+    By average price: spec engine.md 8.1 steps 1, 5 and 6; a level fills exactly. By touch: a level fills where the
+    candle's extreme reaches it, at the open when the candle opens beyond it; when both levels lie inside one candle
+    the stop counts; what the clock ends is closed at the open.
+    """
+    side = position.side
     if time > frame_end or time >= time_of_expiry(position):
-        return int64(CloseReason.TIME_EXPIRED)
-    if position.side * (price - position.active_take) >= 0.0:
-        return int64(CloseReason.TAKE_PROFIT)
-    if position.side * (price - position.active_stop) <= 0.0:
-        return int64(CloseReason.STOP_LOSS)
-    return int64(CloseReason.NONE)
-
-
-@rule
-def exit_price(position: Any, reason: Any, price: Any) -> Any:
-    """Price of a close: the exact level for take-profit and stop-loss, else the candle's average price."""
-    if reason == CloseReason.TAKE_PROFIT:
-        return position.active_take
-    if reason == CloseReason.STOP_LOSS:
-        return position.active_stop
-    return price
+        return int64(CloseReason.TIME_EXPIRED), opened if settings.touches else price
+    take = position.active_take
+    stop = position.active_stop
+    if settings.touches:
+        if side * (opened - stop) <= 0.0:
+            return int64(CloseReason.STOP_LOSS), opened
+        if side * (opened - take) >= 0.0:
+            return int64(CloseReason.TAKE_PROFIT), opened
+        if (low if side > 0 else high) * side <= side * stop:
+            return int64(CloseReason.STOP_LOSS), stop
+        if (high if side > 0 else low) * side >= side * take:
+            return int64(CloseReason.TAKE_PROFIT), take
+        return int64(CloseReason.NONE), price
+    if side * (price - take) >= 0.0:
+        return int64(CloseReason.TAKE_PROFIT), take
+    if side * (price - stop) <= 0.0:
+        return int64(CloseReason.STOP_LOSS), stop
+    return int64(CloseReason.NONE), price
 
 
 @rule

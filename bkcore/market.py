@@ -24,6 +24,7 @@ from bkcore.price_index import build_index
 
 if TYPE_CHECKING:
     from bkcore.candles import CandleFrame
+    from bkcore.settings import EngineSettings
 
 Column = NDArray[np.float64]
 _COLUMNS = ("open", "high", "low", "close", "volume")
@@ -31,6 +32,7 @@ _f8_out = types.Array(types.float64, 1, "C")
 _TILE = 512
 _PAGE = 4096
 _PAGE_LIMIT = 64 * _PAGE
+_STORED = ("values", "lows", "highs")  # what a shared market keeps of an average price
 
 
 @kernel(types.void(f8, f8, f8, f8, int64, _f8_out, _f8_out, _f8_out, _f8_out))
@@ -97,9 +99,15 @@ def row_at(timestamps: Any, step: Any, time: Any) -> Any:
 
 
 class PriceSeries(NamedTuple):
-    """The average price of each candle's window (f8[n], NaN before the first) and its block index."""
+    """A price per candle (f8[n], NaN before the first), what a level is held against, and the block index of that.
+
+    ``floors`` and ``ceilings`` are ``values`` itself for average prices, and the candles' lows and highs where
+    candles touch levels.
+    """
 
     values: Column
+    floors: Column
+    ceilings: Column
     lows: Column
     highs: Column
 
@@ -181,7 +189,18 @@ class Market:
         scratch = np.empty(_TILE + window), np.empty(_TILE), np.empty(_TILE)
         _fill_vwap(self.high, self.low, self.close, self.volume, window, *scratch, values)
         values.flags.writeable = False
-        return PriceSeries(values, *build_index(values))
+        return PriceSeries(values, values, values, *build_index(values, values))
+
+    @cached_property
+    def touch_price(self) -> PriceSeries:
+        """The close of each candle, with lows and highs as floors and ceilings."""
+        return PriceSeries(self.close, self.low, self.high, *build_index(self.low, self.high))
+
+    def prices(self, settings: EngineSettings) -> PriceSeries:
+        """The series that a run with these settings decides by."""
+        if settings.fill == "touch":
+            return self.touch_price
+        return self.average_price(settings.average_candles)
 
     @contextmanager
     def shared(self) -> Iterator[Market]:
@@ -209,7 +228,7 @@ def _write_columns(file: BinaryIO, market: Market) -> None:
     arrays: list[tuple[str, NDArray[Any]]] = [("timestamps", market.timestamps)]
     arrays += [(name, getattr(market, name)) for name in _COLUMNS]
     for window, series in market._series.items():
-        arrays += [(f"{window}:{name}", getattr(series, name)) for name in PriceSeries._fields]
+        arrays += [(f"{window}:{name}", getattr(series, name)) for name in _STORED]
     contents = {"symbol": market.symbol, "step_ms": market.step_ms, "sizes": {n: a.size for n, a in arrays}}
     header = json.dumps(contents).encode()
     file.write(header.ljust(-(-(len(header) + 1) // _PAGE) * _PAGE))
@@ -242,7 +261,6 @@ def _open_shared(path: str) -> Market:
         _path=path,
     )
     for window in {name.partition(":")[0] for name in arrays if ":" in name}:
-        market._series[int(window)] = PriceSeries(
-            *(arrays[f"{window}:{name}"] for name in PriceSeries._fields)
-        )
+        values, lows, highs = (arrays[f"{window}:{name}"] for name in _STORED)
+        market._series[int(window)] = PriceSeries(values, values, values, lows, highs)
     return market

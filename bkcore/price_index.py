@@ -30,17 +30,18 @@ def third_offset(size: Any) -> Any:
     return second_offset(size) + ((size + 255) >> 8)
 
 
-@kernel(types.void(f8, _f8_out, _f8_out))
-def _fill_blocks(series: Any, lows: Any, highs: Any) -> None:
-    size = series.size
+@kernel(types.void(f8, f8, _f8_out, _f8_out))
+def _fill_blocks(floors: Any, ceilings: Any, lows: Any, highs: Any) -> None:
+    size = floors.size
     blocks = (size + 15) >> 4
     for block in range(blocks):
         low = np.inf
         high = -np.inf
         for k in range(block << 4, min(size, (block + 1) << 4)):
-            value = series[k]
-            low = value if value < low else low
-            high = value if value > high else high
+            floor = floors[k]
+            ceiling = ceilings[k]
+            low = floor if floor < low else low
+            high = ceiling if ceiling > high else high
         lows[block] = low
         highs[block] = high
     source = 0
@@ -60,21 +61,29 @@ def _fill_blocks(series: Any, lows: Any, highs: Any) -> None:
         blocks = count
 
 
-def build_index(series: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Block minima and block maxima of ``series`` (f8[n]): two read-only f8 arrays of about n / 15 values."""
-    size = series.size
+def build_index(
+    floors: NDArray[np.float64], ceilings: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Block minima of ``floors`` and block maxima of ``ceilings`` (f8[n]): two read-only f8 arrays of about n / 15."""
+    size = floors.size
     count = sum(-(-size // width) for width in (16, 256, 4096))
     lows, highs = np.empty(count), np.empty(count)
-    _fill_blocks(series, lows, highs)
+    _fill_blocks(floors, ceilings, lows, highs)
     lows.flags.writeable = highs.flags.writeable = False
     return lows, highs
 
 
 @rule
-def leaves_band(series: Any, lows: Any, highs: Any, first: Any, end: Any, low: Any, high: Any) -> Any:
-    """First index in ``[first, end)`` whose value is at or below ``low`` or at or above ``high``; else ``end``."""
-    second = second_offset(series.size)
-    third = third_offset(series.size)
+def leaves_band(
+    floors: Any, ceilings: Any, lows: Any, highs: Any, first: Any, end: Any, low: Any, high: Any
+) -> Any:
+    """First index in ``[first, end)`` whose floor is at or below ``low`` or whose ceiling is at or above ``high``.
+
+    ``end`` when there is none. For a price series floors and ceilings are the series itself, for candles their lows
+    and highs; ``lows`` and ``highs`` are the block index of the two.
+    """
+    second = second_offset(floors.size)
+    third = third_offset(floors.size)
     k = first
     while k < end:
         if k & 15 == 0:
@@ -94,7 +103,7 @@ def leaves_band(series: Any, lows: Any, highs: Any, first: Any, end: Any, low: A
                 continue
         stop = min(end, (k | 15) + 1)
         while k < stop:
-            if series[k] <= low or series[k] >= high:
+            if floors[k] <= low or ceilings[k] >= high:
                 return k
             k += 1
     return end

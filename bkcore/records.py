@@ -94,6 +94,9 @@ POSITION = np.dtype(
         ("trails_stop", _b),
         ("peak_unpriced", _b),
         ("fall_unpriced", _b),
+        ("profit_rules_done", _b),
+        ("loss_rules_done", _b),
+        ("breakeven_rule_done", _b),
     ],
     align=True,
 )
@@ -112,6 +115,10 @@ REVISION = np.dtype(
     ],
     align=True,
 )
+
+#: A commit (``codes.Commit``): announced in the order of this table, so that the k-th commit event of the log tells
+#: of row k. ``value`` is the cost, percent or shift of a command.
+COMMIT = np.dtype([("price", _f), ("value", _f), ("code", _b)], align=True)
 
 #: A row of the event log: what happened when, at which price, to which revision of which trade. ``code`` is the
 #: level or the reason. A rejected candidate has its signal row in ``revision``.
@@ -144,7 +151,13 @@ STATE = np.dtype(
         ("partial_count", _i),
         ("event_count", _i),
         ("revision_count", _i),
+        ("commit_count", _i),
+        ("commit_told", _i),
+        ("commit_due", _i),
         ("listen", _i),
+        ("kernel_address", _i),
+        ("manage_address", _i),
+        ("wake_at", _i),
         ("rejected_count", _i),
         ("violations", _i),
         ("tick_price", _f),
@@ -152,6 +165,10 @@ STATE = np.dtype(
         ("take_profit_percent", _f),
         ("stop_loss_percent", _f),
         ("lifetime", _f),
+        ("wake_above", _f),
+        ("wake_below", _f),
+        ("wake_pnl_above", _f),
+        ("wake_pnl_below", _f),
         ("pending", _b),
         ("scheduled", _b),
         ("deferred", _b),
@@ -160,12 +177,20 @@ STATE = np.dtype(
         ("is_paused", _b),
         ("has_callback", _b),
         ("has_queued", _b),
+        ("has_policy", _b),
+        ("has_wake", _b),
         ("skips", _b),
         ("logs", _b),
         ("branch", _b),
     ],
     align=True,
 )
+
+#: ``state.candidate`` of a signal that lies in the slot: what ``get_signal``, a kernel or the user gave.
+FROM_SLOT = -2
+
+#: ``state.has_wake`` of conditions that the machine has not seen yet.
+NEW_WAKE = 2
 
 #: No bucket has been asked yet, or the throttle was reset.
 NO_BUCKET = np.iinfo(np.int64).min

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.codes import Listen, Phase, Wake
+from bkcore.codes import Command, Listen, Phase, Wake
+from bkcore.commands import execute_command
 from bkcore.drivers import advance
+from bkcore.hooks import MOST_ORDERS, address_of, no_memory
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.market import Market
-from bkcore.records import ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
+from bkcore.policy import POLICY
+from bkcore.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
 from bkcore.settings import EngineSettings
 
 Records = NDArray[np.void]
 Driver = Literal["skip", "run", "step"]
 
 _advance = direct(advance)
+_execute_command = direct(execute_command)
 _ROOM = 64  # records that a table holds at least
 _EXPECTED_TRADES = 4096
 _EVENTS_PER_TRADE = 32
@@ -35,9 +39,12 @@ class Frame:
     count: int
 
     @classmethod
-    def between(cls, start_ms: int, end_ms: int, step_ms: int) -> Frame:
-        """Ticks from the minute of ``start_ms`` up to and including ``end_ms``; none when the end lies before."""
-        start = start_ms // MINUTE_MS * MINUTE_MS
+    def between(cls, start_ms: int, end_ms: int, step_ms: int, *, base_ms: int = MINUTE_MS) -> Frame:
+        """Ticks from the candle of ``start_ms`` up to and including ``end_ms``; none when the end lies before.
+
+        ``base_ms`` is the length of a candle.
+        """
+        start = start_ms // base_ms * base_ms
         return cls(start, step_ms, max(0, (end_ms - start) // step_ms + 1))
 
     @property
@@ -46,20 +53,44 @@ class Frame:
         return self.start_ms + (self.count - 1) * self.step_ms
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Jitted functions of a strategy, and what they are given.
+
+    kernel, manage   dispatchers of :func:`bkcore.hooks.compile_hook`, or None
+    parameters       f8[p]
+    """
+
+    kernel: Any = None
+    manage: Any = None
+    parameters: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+
+_NO_HOOKS = Hooks()
+
+
 class Run:
     """State and tables of one backtest. Tables grow on demand and hold only what has happened.
 
-    signals    ``SIGNAL`` records by time; with ``has_callback`` one slot that the caller fills at
-               ``Wake.GET_SIGNAL`` before it sets ``candidate``
+    signals    ``SIGNAL`` records by time
+    policy     one ``POLICY`` record, or None
+    hooks      a jitted strategy, a jitted manager, or none of both
     listen     ``Listen`` bits: where :meth:`advance` returns; 0 runs to the end in one call
     driver     ``skip`` jumps over quiet candles, ``run`` visits each, ``step`` returns at each
     logs       False leaves out the event log; trades are the same
+    has_callback   the caller is asked for signals: at ``Wake.GET_SIGNAL`` it fills ``slot`` and sets ``candidate``
     """
 
     __slots__ = (
         "_columns",
         "_events",
+        "_hooks",
+        "_memory",
+        "_policy",
+        "_scratch",
+        "_start",
         "_trades",
+        "commits",
         "entries",
         "market",
         "partials",
@@ -67,6 +98,7 @@ class Run:
         "series",
         "settings",
         "signals",
+        "slot",
         "state",
     )
 
@@ -82,33 +114,24 @@ class Run:
         driver: Driver = "skip",
         logs: bool = True,
         has_callback: bool = False,
+        policy: Records | None = None,
+        hooks: Hooks = _NO_HOOKS,
     ) -> None:
         self.market = market
         self.settings = settings.record()
-        self.series = market.average_price(settings.average_candles)
-        self._columns = (market.timestamps, market.high, market.low, *self.series, self.settings)
+        self.series = market.prices(settings)
+        self._policy = np.zeros(1, POLICY) if policy is None else policy
+        self._hooks = hooks
+        self._memory = no_memory()
+        self._columns = (
+            *(market.timestamps, market.open, market.high, market.low, market.close, market.volume),
+            *(*self.series, self.settings, self._policy),
+            *(hooks.parameters, self._memory, np.zeros((MOST_ORDERS, 2))),
+        )
         self.signals = signals
+        self.slot = np.zeros(1, SIGNAL)
+        self._scratch = np.zeros(1, POSITION)
         self.state = np.zeros(1, STATE)
-        self.restart(frame, interval_ms=interval_ms, driver=driver, logs=logs, has_callback=has_callback)
-        self.listen(listen | (_STEP if driver == "step" else 0))
-        expected = min(signals.size, frame.count, _EXPECTED_TRADES) + _ROOM
-        self._trades = np.zeros(expected, POSITION)
-        self.entries = np.zeros(expected, ENTRY)
-        self.revisions = np.zeros(expected, REVISION)
-        self.partials = np.zeros(16, PARTIAL)
-        self._events = np.empty(_EVENTS_PER_TRADE * expected if logs else _ROOM, EVENT)
-
-    def restart(
-        self,
-        frame: Frame,
-        *,
-        interval_ms: int = MINUTE_MS,
-        driver: Driver = "skip",
-        logs: bool = True,
-        has_callback: bool = False,
-    ) -> None:
-        """Forget what has happened and stand before the first tick of ``frame``; tables keep their room."""
-        self.state[:] = np.zeros(1, STATE)
         state = self.state[0]
         state["frame_start"], state["frame_step"], state["frame_count"] = (
             frame.start_ms,
@@ -121,11 +144,29 @@ class Run:
         state["last_opened_id"] = _NO_ID
         state["candidate"] = -1
         state["current"] = -1
-        state["has_holes"] = self.market.has_holes
+        state["has_holes"] = market.has_holes
         state["skips"] = driver == "skip"
         state["logs"] = logs
         state["has_callback"] = has_callback
+        state["has_policy"] = policy is not None
+        for name in ("kernel", "manage"):
+            hook = getattr(hooks, name)
+            state[f"{name}_address"] = 0 if hook is None else address_of(hook)
         self.set_bracket()
+        self.listen(listen | (_STEP if driver == "step" else 0))
+        self._start = self.state.copy()
+        expected = min(signals.size, frame.count, _EXPECTED_TRADES) + _ROOM
+        self._trades = np.zeros(expected, POSITION)
+        self.entries = np.zeros(expected, ENTRY)
+        self.revisions = np.zeros(expected, REVISION)
+        self.partials = np.zeros(_ROOM, PARTIAL)
+        self.commits = np.zeros(_ROOM, COMMIT)
+        self._events = np.empty(_EVENTS_PER_TRADE * expected if logs else _ROOM, EVENT)
+
+    def restart(self) -> None:
+        """Forget what has happened and stand before the first tick again; tables keep their room."""
+        self.state[:] = self._start
+        self._memory[:] = 0.0
 
     def set_bracket(
         self,
@@ -150,11 +191,14 @@ class Run:
             wake = _advance(
                 *self._columns,
                 self.signals,
+                self.slot,
+                self._scratch,
                 self.state,
                 self._trades,
                 self.entries,
                 self.partials,
                 self.revisions,
+                self.commits,
                 self._events,
             )
             if wake != Wake.GROW:
@@ -162,10 +206,69 @@ class Run:
             self._grow()
 
     def finish(self) -> Run:
-        """Run to the end; for runs that need no answers. Raises nothing: see :attr:`out_of_candles`."""
-        while self.advance() not in (Wake.DONE, Wake.OUT_OF_CANDLES):
-            pass
+        """Run to the end; for runs that need no answers. Where candles run out, see :attr:`out_of_candles`."""
+        while (wake := self.advance()) not in (Wake.DONE, Wake.OUT_OF_CANDLES):
+            if wake is Wake.RAISED:
+                raise RuntimeError("a jitted function of the strategy raised")
         return self
+
+    def raised(self) -> Exception:
+        """The error of the jitted function that made :meth:`advance` return ``Wake.RAISED``: it is called again."""
+        state = self.state[0]
+        asked = state["phase"] == Phase.ROUTE
+        row = int(state["row"])
+        market = self.market
+        known = tuple(
+            column[:row] for column in (market.open, market.high, market.low, market.close, market.volume)
+        )
+        values, parameters, memory = self.series.values, self._hooks.parameters, self._memory
+        try:
+            if asked:
+                moment = (int(state["tick_time"]), float(state["tick_price"]))
+                self._hooks.kernel(*moment, *known, parameters, memory, self.slot[0])
+            else:
+                prices = (float(values[row]), float(values[row - 1]))
+                self._hooks.manage(
+                    int(market.timestamps[row]),
+                    *prices,
+                    *known,
+                    self._scratch[0],
+                    parameters,
+                    memory,
+                    np.zeros((MOST_ORDERS, 2)),
+                )
+        except Exception as error:  # noqa: BLE001 - the user's function may raise anything
+            return error
+        return RuntimeError(f"the {'kernel' if asked else 'manage'} function of the strategy raised once")
+
+    def order(self, command: Command, *, price: float, value: float, time: int) -> bool:
+        """Grant or refuse a command on the open position (:func:`bkcore.commands.execute`)."""
+        if self.state["event_count"][0] + _ROOM > self._events.size or self._lacks_room():
+            self._grow()
+        return bool(
+            _execute_command(
+                self.state,
+                self.settings,
+                self._trades,
+                self.entries,
+                self.partials,
+                self.revisions,
+                self.commits,
+                command,
+                price,
+                value,
+                time,
+            )
+        )
+
+    def _lacks_room(self) -> bool:
+        state = self.state[0]
+        return bool(
+            state["entry_count"] + 2 > self.entries.size
+            or state["partial_count"] + 2 > self.partials.size
+            or state["revision_count"] + 2 > self.revisions.size
+            or state["commit_count"] + 2 > self.commits.size
+        )
 
     def _grow(self) -> None:
         """Double every table that is more than half full; slots before the counts are kept."""
@@ -173,6 +276,7 @@ class Run:
         self.entries = _enlarged(self.entries, int(self.state["entry_count"][0]))
         self.partials = _enlarged(self.partials, int(self.state["partial_count"][0]))
         self.revisions = _enlarged(self.revisions, int(self.state["revision_count"][0]))
+        self.commits = _enlarged(self.commits, int(self.state["commit_count"][0]))
         self._events = _enlarged(self._events, int(self.state["event_count"][0]))
 
     @property

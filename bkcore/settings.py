@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ SETTINGS = np.dtype(
         ("step_ms", np.int64),
         ("window", np.int64),
         ("chunk_candles", np.int64),
+        ("touches", np.int8),
         ("long_enabled", np.int8),
         ("short_enabled", np.int8),
         ("dca_everywhere", np.int8),
@@ -33,11 +34,16 @@ SETTINGS = np.dtype(
 )
 
 
+#: How a candle fills: by its average price (``vwap``, the documented model), or where its extremes touch a level.
+FillModel = Literal["vwap", "touch"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """The configuration constants of spec engine.md 2 that decide trades. Percents are percent, times minutes.
 
-    ``average_candles`` is the VWAP window, ``chunk_candles`` the batch that an infinite position is read in.
+    ``average_candles`` is the VWAP window, ``chunk_candles`` the batch that an infinite position is read in,
+    ``step_ms`` the length of a candle and ``fill`` the fill model of the strategy.
     """
 
     slippage_percent: float = 0.1
@@ -52,6 +58,7 @@ class EngineSettings:
     average_candles: int = 5
     chunk_candles: int = 1000
     step_ms: int = 60_000
+    fill: FillModel = "vwap"
     long_enabled: bool = True
     short_enabled: bool = True
     dca_everywhere: bool = False
@@ -59,7 +66,9 @@ class EngineSettings:
     trailing_everywhere: bool = False
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], *, step_ms: int = 60_000) -> EngineSettings:
+    def from_config(
+        cls, config: Mapping[str, Any], *, step_ms: int = 60_000, fill: FillModel = "vwap"
+    ) -> EngineSettings:
         """The settings that the ``CC_*`` constants of ``config`` describe."""
         return cls(
             slippage_percent=config["CC_PERCENT_SLIPPAGE"],
@@ -74,6 +83,7 @@ class EngineSettings:
             average_candles=int(config["CC_AVG_PRICE_CANDLES_COUNT"]),
             chunk_candles=int(config["CC_MAX_CANDLES_PER_REQUEST"]),
             step_ms=step_ms,
+            fill=fill,
             long_enabled=bool(config["CC_ENABLE_LONG_SIGNAL"]),
             short_enabled=bool(config["CC_ENABLE_SHORT_SIGNAL"]),
             dca_everywhere=bool(config["CC_ENABLE_DCA_EVERYWHERE"]),
@@ -86,6 +96,11 @@ class EngineSettings:
         """Distance of the breakeven threshold from the effective entry (spec engine.md 8.6)."""
         return (self.slippage_percent + self.fee_percent) * 2 + self.breakeven_threshold_percent
 
+    @property
+    def window(self) -> int:
+        """Candles in the price of a tick: the VWAP window, or the last close alone where candles touch."""
+        return 1 if self.fill == "touch" else self.average_candles
+
     def record(self) -> NDArray[np.void]:
         """The same numbers as a one-element array of :data:`SETTINGS`, as kernels read them."""
         record = np.zeros(1, SETTINGS)
@@ -95,5 +110,6 @@ class EngineSettings:
                 row[name] = getattr(self, name)
         row["max_lifetime"] = self.max_lifetime_minutes
         row["await_ms"] = int(self.await_minutes) * 60_000
-        row["window"] = self.average_candles
+        row["window"] = self.window
+        row["touches"] = self.fill == "touch"
         return record

@@ -13,7 +13,7 @@ from bkcore.codes import Status, Wake
 from bkcore.jit import direct
 from bkcore.market import Market
 from bkcore.metrics import METRIC_NAMES, Scope, trade_metrics
-from bkcore.run import Frame, Records, Run
+from bkcore.run import Frame, Hooks, Records, Run
 from bkcore.settings import EngineSettings
 
 _trade_metrics = direct(trade_metrics)
@@ -26,24 +26,23 @@ Bracket = tuple[float, float, float]
 class BracketWorker:
     """One thread's tables: a run that is restarted for each bracket, and the columns that metrics are taken from."""
 
-    def __init__(
-        self, market: Market, settings: EngineSettings, frame: Frame, signals: Records, interval_ms: int
-    ) -> None:
-        self._frame = frame
-        self._interval_ms = interval_ms
-        self._run = Run(market, settings, frame, signals, interval_ms=interval_ms, logs=False)
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._columns: tuple[NDArray[np.float64], ...] = ()
         self._times: tuple[NDArray[np.int64], ...] = ()
 
     def measure(self, bracket: Bracket, out: NDArray[np.float64]) -> int:
         """Run one bracket, write its metrics into ``out`` (f8[len(Metric)]); returns how many signals were refused."""
         run = self._run
-        run.restart(self._frame, interval_ms=self._interval_ms, logs=False)
+        run.restart()
         take_profit, stop_loss, lifetime = bracket
         run.set_bracket(
             take_profit_percent=take_profit, stop_loss_percent=stop_loss, lifetime_minutes=lifetime
         )
-        if run.advance() is Wake.OUT_OF_CANDLES:
+        wake = run.advance()
+        if wake is Wake.RAISED:
+            raise run.raised()
+        if wake is Wake.OUT_OF_CANDLES:
             raise RuntimeError("the market ends inside the frame")  # the caller has checked that it does not
         trades = run.trades
         closed = trades["status"] == Status.CLOSED
@@ -78,6 +77,8 @@ def measure_brackets(
     *,
     interval_ms: int,
     threads: int,
+    policy: Records | None = None,
+    manage: Hooks | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.int64]]]:
     """Measure every bracket; yields ``(first, metrics, refused)`` of finished chunks in the order they finish.
 
@@ -87,8 +88,22 @@ def measure_brackets(
     Memory does not grow with combinations x candles: each thread has the tables of one run. Closing the iterator
     waits for the chunks in work and starts no more.
     """
-    workers = [BracketWorker(market, settings, frame, signals, interval_ms) for _ in range(threads)]
-    market.average_price(settings.average_candles)
+    market.prices(settings)
+    workers = [
+        BracketWorker(
+            Run(
+                market,
+                settings,
+                frame,
+                signals,
+                interval_ms=interval_ms,
+                logs=False,
+                policy=policy,
+                hooks=manage or Hooks(),
+            )
+        )
+        for _ in range(threads)
+    ]
 
     def work(first: int) -> tuple[int, NDArray[np.float64], NDArray[np.int64]]:
         worker = workers.pop()

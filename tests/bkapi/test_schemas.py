@@ -61,12 +61,19 @@ def test_falsy_optional_fields_count_as_left_out(empty: Any) -> None:
     assert (schema.interval, schema.risks, schema.actions, schema.params) == ("1m", (), (), {})
 
 
+def never(when, price, open, high, low, close, volume, params, memory, signal):  # type: ignore[no-untyped-def]  # noqa: A002
+    """A kernel without a signal."""
+    return 0
+
+
 @pytest.mark.parametrize("form", ["get_signal", "signals", "kernel"])
 def test_a_strategy_has_one_form(form: str) -> None:
-    assert getattr(StrategySchema(**{"strategy_name": "dip", form: nothing}), form) is nothing
+    functions = {"get_signal": nothing, "signals": nothing, "kernel": never}
+    own = functions[form]
+    assert getattr(StrategySchema(**{"strategy_name": "dip", form: own}), form) is own
     other = next(name for name in StrategySchema.alternatives if name != form)
     with pytest.raises(SchemaError, match="exclude each other for strategy_name='dip'"):
-        StrategySchema(**{"strategy_name": "dip", form: nothing, other: nothing})
+        StrategySchema(**{"strategy_name": "dip", form: own, other: functions[other]})
 
 
 def test_an_exchange_has_exactly_one_source_of_candles() -> None:

@@ -16,8 +16,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bkcore.candle_errors import CandleError, CandleGapError
 from bkcore.candles import CandleFrame

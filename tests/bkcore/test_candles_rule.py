@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bkcore.candle_checks import COLUMNS, check_values, validate_candles
 from bkcore.candle_errors import CandleTypeError, CandleValueError

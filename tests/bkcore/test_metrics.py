@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bkcore.errors import BkError
 from bkcore.metrics import COUNTS, METRIC_NAMES, Metric, Scope, measure, trade_metrics

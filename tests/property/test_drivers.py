@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bkcore.run import Frame
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_records, assert_same_runs

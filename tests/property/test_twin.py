@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.naive.events import CALLBACKS
 from tests.property.playing import get_signal_of, play, play_naive, signals_of

@@ -1,0 +1,232 @@
+"""How a position is managed without asking anybody: the rules of a policy, and the band in which none of them acts.
+
+A policy speaks after the listeners of a candle's ping, like one more listener: it sees ``price`` (the candle's) and
+gives commands, which are judged as a user's would be. Percents are percent of a price unless named otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bkcore.codes import Command
+from bkcore.commands import execute, stop_shift, take_shift
+from bkcore.jit import routine, rule
+from bkcore.pnl import pnl_percent
+
+MOST_LEVELS = 10
+_f, _i = np.float64, np.int64
+
+#: A rule that is not wanted has an infinite (``close_*``, ``*_from``, ``breakeven_from``) or zero (counts) field.
+POLICY = np.dtype(
+    [
+        ("close_profit", _f),  # pnl percent at or above which the position is closed
+        ("close_loss", _f),  # pnl percent, as a positive number, at or below whose negative it is closed
+        ("breakeven_from", _f),  # move in percent from which breakeven is asked for
+        ("stop_from", _f),  # move from which the stop trails
+        ("stop_distance", _f),  # percent between the price and the trailing stop
+        ("take_from", _f),
+        ("take_distance", _f),
+        ("profit_count", _i),
+        ("profit_at", _f, MOST_LEVELS),  # percent of the way to the target, ascending
+        ("profit_percent", _f, MOST_LEVELS),  # percent of what is left that is closed there
+        ("loss_count", _i),
+        ("loss_at", _f, MOST_LEVELS),
+        ("loss_percent", _f, MOST_LEVELS),
+        ("most_entries", _i),  # entries of the position, the first included
+        ("ladder_step", _f),  # percent below (short: above) the best entry at which the next one is made
+        ("ladder_cost", _f),  # cost of the second entry, quote currency; NaN = the configured entry cost
+        ("ladder_factor", _f),  # every further entry costs this times the one before
+    ],
+    align=True,
+)
+
+
+@rule
+def move_percent(position: Any, price: Any) -> Any:
+    """Percent by which ``price`` has moved in favour of the position since its effective entry."""
+    percent = (price / position.effective_open - 1.0) * 100.0
+    return percent if position.side > 0 else -percent
+
+
+@rule
+def best_entry(position: Any, entries: Any) -> Any:
+    """The lowest entry of a long position, the highest of a short one."""
+    best = entries[position.entry_first].price
+    for k in range(position.entry_first + 1, position.entry_first + position.entry_count):
+        if position.side * (entries[k].price - best) < 0.0:
+            best = entries[k].price
+    return best
+
+
+@rule
+def next_entry_cost(settings: Any, policy: Any, position: Any) -> Any:
+    """Cost of the next entry of the ladder."""
+    cost = settings.entry_cost if np.isnan(policy.ladder_cost) else policy.ladder_cost
+    for _ in range(position.entry_count - 1):
+        cost = cost * policy.ladder_factor
+    return cost
+
+
+@routine
+def apply_policy(
+    state: Any,
+    settings: Any,
+    policy: Any,
+    tables: Any,
+    price: Any,
+    known_price: Any,
+    time: Any,
+) -> None:
+    """Let every rule speak once, in the order of the fields; a close silences those after it.
+
+    price         of the candle being monitored: what triggers a rule, and what trailing is judged at
+    known_price   of the candle before: what the other commands are booked at, as for a user
+    """
+    trades, entries, partials, _, _ = tables
+    position = trades[state.current]
+    side = position.side
+    pnl = pnl_percent(position, entries, partials, settings, price)
+    move = move_percent(position, price)
+    if pnl >= policy.close_profit or pnl <= -policy.close_loss:
+        execute(state, settings, tables, Command.CLOSE, price, 0.0, time)
+        return
+    if move >= policy.breakeven_from and position.breakeven_rule_done == 0:
+        position.breakeven_rule_done = execute(
+            state, settings, tables, Command.BREAKEVEN, known_price, 0.0, time
+        )
+    if move >= policy.stop_from:
+        stop = price * (1.0 - side * policy.stop_distance / 100.0)
+        if side * (stop - position.active_stop) > 0.0:
+            shift = stop_shift(position, stop)
+            execute(state, settings, tables, Command.TRAILING_STOP, price, shift, time)
+    if move >= policy.take_from:
+        take = price * (1.0 + side * policy.take_distance / 100.0)
+        if side * (take - position.active_take) < 0.0:
+            shift = take_shift(position, take)
+            execute(state, settings, tables, Command.TRAILING_TAKE, price, shift, time)
+    progress = state.progress
+    while (
+        position.profit_rules_done < policy.profit_count
+        and progress >= policy.profit_at[position.profit_rules_done]
+    ):
+        percent = policy.profit_percent[position.profit_rules_done]
+        granted = execute(state, settings, tables, Command.PARTIAL_PROFIT, known_price, percent, time)
+        if not granted:
+            break
+        position.profit_rules_done += 1
+    while (
+        position.loss_rules_done < policy.loss_count and -progress >= policy.loss_at[position.loss_rules_done]
+    ):
+        percent = policy.loss_percent[position.loss_rules_done]
+        granted = execute(state, settings, tables, Command.PARTIAL_LOSS, known_price, percent, time)
+        if not granted:
+            break
+        position.loss_rules_done += 1
+    if position.entry_count < policy.most_entries:
+        rung = best_entry(position, entries) * (1.0 - side * policy.ladder_step / 100.0)
+        if side * (price - rung) <= 0.0:
+            cost = next_entry_cost(settings, policy, position)
+            execute(state, settings, tables, Command.AVERAGE_BUY, known_price, cost, time)
+
+
+@rule
+def price_of_pnl(position: Any, entries: Any, partials: Any, settings: Any, percent: Any) -> Any:
+    """About the price at which the position is worth ``percent``: its result is linear in the price."""
+    entry = position.effective_open
+    other = entry * 1.01
+    at_entry = pnl_percent(position, entries, partials, settings, entry)
+    slope = (pnl_percent(position, entries, partials, settings, other) - at_entry) / (other - entry)
+    return entry + (percent - at_entry) / slope
+
+
+@rule
+def nearer(side: Any, one: Any, other: Any) -> Any:
+    """Of two prices on the way towards ``side``, the one that is met first."""
+    return one if side * (one - other) < 0.0 else other
+
+
+@rule
+def just_before(side: Any, price: Any) -> Any:
+    """A price met a little before ``price`` on the way towards ``side``, to be safe from rounding."""
+    return price - side * abs(price) * 1e-9
+
+
+@routine
+def policy_band(settings: Any, policy: Any, position: Any, entries: Any, partials: Any, last: Any) -> Any:
+    """Prices ``(low, high)`` strictly between which no rule of the policy acts, coming from the price ``last``.
+
+    The band may be narrower than necessary, never wider.
+    """
+    side = position.side
+    entry = position.effective_open
+    best = side * np.inf
+    worst = -side * np.inf
+    if policy.close_profit != np.inf:
+        price = price_of_pnl(position, entries, partials, settings, policy.close_profit)
+        best = nearer(side, best, just_before(side, price))
+    if policy.close_loss != np.inf:
+        price = price_of_pnl(position, entries, partials, settings, -policy.close_loss)
+        worst = nearer(-side, worst, just_before(-side, price))
+    if position.breakeven_rule_done == 0 and policy.breakeven_from != np.inf:
+        price = entry * (1.0 + side * policy.breakeven_from / 100.0)
+        best = nearer(side, best, just_before(side, price))
+    if policy.stop_from != np.inf:
+        price = entry * (1.0 + side * policy.stop_from / 100.0)
+        tightens = position.active_stop / (1.0 - side * policy.stop_distance / 100.0)
+        price = tightens if side * (tightens - price) > 0.0 else price
+        best = nearer(side, best, just_before(side, price))
+    if policy.take_from != np.inf:
+        price = entry * (1.0 + side * policy.take_from / 100.0)
+        tightens = position.active_take / (1.0 + side * policy.take_distance / 100.0)
+        tightens = tightens + side * abs(tightens) * 1e-9
+        if side * (last - tightens) >= 0.0:
+            worst = nearer(-side, worst, tightens)  # beyond it already: only a way back can tighten
+        else:
+            best = nearer(side, best, just_before(side, price))
+    if position.profit_rules_done < policy.profit_count:
+        total = side * (position.active_take - entry)
+        at = policy.profit_at[position.profit_rules_done]
+        price = entry if total <= 0.0 else entry + (position.active_take - entry) * at / 100.0
+        best = nearer(side, best, just_before(side, price))
+    if position.loss_rules_done < policy.loss_count:
+        total = side * (entry - position.active_stop)
+        at = policy.loss_at[position.loss_rules_done]
+        price = entry if total <= 0.0 else entry + (position.active_stop - entry) * at / 100.0
+        worst = nearer(-side, worst, just_before(-side, price))
+    if position.entry_count < policy.most_entries:
+        rung = best_entry(position, entries) * (1.0 - side * policy.ladder_step / 100.0)
+        worst = nearer(-side, worst, just_before(-side, rung))
+    if side > 0:
+        return worst, best
+    return best, worst
+
+
+@rule
+def wake_band(state: Any, settings: Any, position: Any, entries: Any, partials: Any) -> Any:
+    """Prices ``(low, high)`` strictly between which no wake condition holds."""
+    low = state.wake_below
+    high = state.wake_above
+    if state.wake_pnl_above != np.inf:
+        price = price_of_pnl(position, entries, partials, settings, state.wake_pnl_above)
+        price = just_before(position.side, price)
+        low, high = (low, min(high, price)) if position.side > 0 else (max(low, price), high)
+    if state.wake_pnl_below != -np.inf:
+        price = price_of_pnl(position, entries, partials, settings, state.wake_pnl_below)
+        price = just_before(-position.side, price)
+        low, high = (max(low, price), high) if position.side > 0 else (low, min(high, price))
+    return low, high
+
+
+@rule
+def is_woken(
+    state: Any, settings: Any, position: Any, entries: Any, partials: Any, price: Any, time: Any
+) -> Any:
+    """Whether a wake condition holds at this candle."""
+    if time >= state.wake_at or price >= state.wake_above or price <= state.wake_below:
+        return True
+    if state.wake_pnl_above == np.inf and state.wake_pnl_below == -np.inf:
+        return False
+    pnl = pnl_percent(position, entries, partials, settings, price)
+    return pnl >= state.wake_pnl_above or pnl <= state.wake_pnl_below
