@@ -13,7 +13,7 @@ from bkcore.run import Run
 Records = NDArray[np.void]
 
 #: What a run without a log does not keep.
-ONLY_WITH_LOG = ("profit_level", "loss_level", "breakeven_reached", "revision")
+ONLY_WITH_LOG = ("profit_level", "loss_level", "breakeven_reached")
 
 
 def bits(values: NDArray[Any]) -> NDArray[Any]:
@@ -35,12 +35,19 @@ def assert_same_records(one: Records, other: Records, *, without: Collection[str
 
 
 def assert_same_runs(one: Run, other: Run, *, without: Collection[str] = ()) -> None:
-    """Fail unless both runs came to the same end with the same trades, entries and events."""
+    """Fail unless both runs came to the same end with the same trades, their history, commits and events."""
     assert one.out_of_candles == other.out_of_candles
     assert one.state["rejected_count"] == other.state["rejected_count"]
     assert_same_records(one.trades, other.trades, without=without)
-    count = int(one.state["entry_count"][0])
-    assert count == int(other.state["entry_count"][0])
-    assert_same_records(one.entries[:count], other.entries[:count])
+    assert_same_records(rows_of(one, "entries", "entry"), rows_of(other, "entries", "entry"))
+    assert_same_records(rows_of(one, "partials", "partial"), rows_of(other, "partials", "partial"))
+    assert_same_records(rows_of(one, "revisions", "revision"), rows_of(other, "revisions", "revision"))
     if one.state["logs"][0] and other.state["logs"][0]:
+        assert_same_records(rows_of(one, "commits", "commit"), rows_of(other, "commits", "commit"))
         assert_same_records(one.events, other.events)
+
+
+def rows_of(run: Run, table: str, name: str) -> Records:
+    """The rows of a table that a run has written."""
+    records: Records = getattr(run, table)
+    return records[: int(run.state[f"{name}_count"][0])]

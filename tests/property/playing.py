@@ -123,8 +123,12 @@ def play(
     driver: Driver = "skip",
     kinds: tuple[str, ...] | None = None,
     callbacks: tuple[str, ...] = (),
+    first: Callable[[], object] = lambda: None,
 ) -> Heard:
-    """Run on the product; listen to ``kinds`` (None = all), and give the strategy ``callbacks``."""
+    """Run on the product; listen to ``kinds`` (None = all), and give the strategy ``callbacks``.
+
+    ``first`` is called before anybody listens.
+    """
     heard = Heard()
 
     def listener(kind: str) -> Callable[[Any], None]:
@@ -146,6 +150,7 @@ def play(
         return call
 
     with registered(scene, **strategy, callbacks={name: callback(name) for name in callbacks}) as context:
+        first()
         for kind in LISTEN_FUNCTIONS if kinds is None else kinds:
             getattr(bkapi, LISTEN_FUNCTIONS[kind])(listener(kind))
         return heard.finish(bkapi.Backtest.run(SYMBOL, context, driver=driver))

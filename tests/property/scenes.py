@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bkapi.config import DEFAULTS
+from bkapi.policy import Policy
 from bkcore.candles import CandleFrame
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from bkcore.market import Market
-from bkcore.run import Driver, Frame, Run
-from bkcore.settings import EngineSettings
+from bkcore.run import Driver, Frame, Hooks, Run, no_signals
+from bkcore.settings import EngineSettings, FillModel
 from bkcore.signals import SignalTable, bind_signals
 
 Column = NDArray[np.float64]
@@ -92,7 +93,11 @@ class Scene:
     @property
     def settings(self) -> EngineSettings:
         """What the machine reads of the configuration."""
-        return EngineSettings.from_config({**DEFAULTS, **self.config})
+        return self.settings_for("vwap")
+
+    def settings_for(self, fill: FillModel) -> EngineSettings:
+        """The same for a fill model."""
+        return EngineSettings.from_config({**DEFAULTS, **self.config}, fill=fill)
 
     @property
     def end_ms(self) -> int:
@@ -134,18 +139,29 @@ class Scene:
         return {name: value for name, value in offered[-1].items() if value is not None}
 
     def run(
-        self, driver: Driver = "skip", *, logs: bool = True, listen: int = 0, market: Market | None = None
+        self,
+        driver: Driver = "skip",
+        *,
+        logs: bool = True,
+        listen: int = 0,
+        market: Market | None = None,
+        policy: Policy | None = None,
+        fill: FillModel = "vwap",
+        hooks: Hooks | None = None,
     ) -> Run:
-        """A run of the bare machine on the plan, standing before its first tick."""
+        """A run of the bare machine on the plan (or on the kernel of ``hooks``), standing before its first tick."""
+        hooks = hooks or Hooks()
         return Run(
             self.market() if market is None else market,
-            self.settings,
+            self.settings_for(fill),
             self.frame,
-            self.table().records,
+            no_signals() if hooks.kernel else self.table().records,
             interval_ms=interval_step_ms(self.strategy_interval),
             driver=driver,
             logs=logs,
             listen=listen,
+            policy=None if policy is None else policy.record(),
+            hooks=hooks,
         )
 
     def with_prices(self, change: Callable[[Column], Column], **changes: Any) -> Scene:
@@ -256,6 +272,15 @@ FAULTS: tuple[dict[str, Any], ...] = (
 )
 
 
+#: Permissions that commands and policies ask for, now and then.
+everywhere = st.fixed_dictionaries(
+    {
+        f"CC_ENABLE_{name}_EVERYWHERE": st.sampled_from([False, False, False, True])
+        for name in ("DCA", "PPPL", "TRAILING")
+    }
+)
+
+
 @st.composite
 def configs(draw: st.DrawFn, *, infinite: bool = True) -> dict[str, Any]:
     """Overrides of the constants that decide trades; small chunks, short waits, every window."""
@@ -276,6 +301,7 @@ def configs(draw: st.DrawFn, *, infinite: bool = True) -> dict[str, Any]:
         "CC_MIN_STOPLOSS_DISTANCE_PERCENT": least,
         "CC_MAX_STOPLOSS_DISTANCE_PERCENT": draw(st.sampled_from([20, 0, 5])),
         "CC_ENABLE_SHORT_SIGNAL": draw(st.integers(0, 7)) < 7,
+        **draw(everywhere),
     }
 
 
@@ -322,11 +348,31 @@ def plans(draw: st.DrawFn, averages: Column, lows: Column, highs: Column, *, fau
     return sorted(planned, key=lambda one: one.minute)
 
 
+def steady_plan(config: Mapping[str, Any], averages: Column, gap: int, seed: int) -> list[Planned]:
+    """A plain signal every ``gap`` minutes: wide levels, so that there is time to manage what opens."""
+    dice = np.random.default_rng(seed)
+    longest = min(60, config["CC_MAX_SIGNAL_LIFETIME_MINUTES"])
+    planned = []
+    for minute in range(0, averages.size, gap):
+        side, entry = int(dice.choice([1, -1])), float(averages[minute])
+        signal: dict[str, Any] = {"position": "long" if side > 0 else "short"}
+        if dice.random() < 0.3:
+            entry *= 1.0 - side * float(dice.choice([0.1, 0.3])) / 100.0
+            signal["price_open"] = entry
+        reach, risk = dice.choice([1.0, 1.5, 4.0, 10.0], 2)
+        signal["price_take_profit"] = entry * (1.0 + side * float(reach) / 100.0)
+        signal["price_stop_loss"] = entry * (1.0 - side * float(risk) / 100.0)
+        signal["minute_estimated_time"] = float(dice.integers(longest // 3, longest + 1))
+        planned.append(Planned(minute, signal))
+    return planned
+
+
 @st.composite
 def scenes(
     draw: st.DrawFn,
     *,
     holes: bool = False,
+    busy: bool = False,
     infinite: bool = True,
     faults: bool = True,
     noise: float = 0.0,
@@ -336,6 +382,7 @@ def scenes(
     """A scene.
 
     holes      leave out some stretches of candles, as ``gaps="keep"`` does
+    busy       more signals, with room between their levels: something is open most of the time
     infinite   lifetimes may be infinite, where the configuration allows it
     faults     some signals are invalid
     noise      percent of noise on every price: nothing ties, nothing lies on a grid
@@ -343,7 +390,7 @@ def scenes(
     """
     config = draw(configs(infinite=infinite))
     window = config["CC_AVG_PRICE_CANDLES_COUNT"]
-    parts = draw(st.lists(stretches, min_size=3, max_size=8))
+    parts = draw(st.lists(stretches, min_size=6 if busy else 3, max_size=8))
     start_ms = MIDNIGHT + draw(st.integers(0, 90)) * MINUTE_MS
     before = window + draw(st.integers(0, 3))
     tail = draw(st.integers(2, 20) if tails is None else tails)
@@ -367,6 +414,10 @@ def scenes(
             faults=faults,
         )
     )
+    if busy:
+        averages = averages[before - 1 : before + minutes]
+        steady = steady_plan(config, averages, draw(st.integers(3, 30)), draw(st.integers(0, 1000)))
+        planned = sorted([*steady, *planned], key=lambda one: one.minute)
     if holes:
         keep = np.ones(columns["timestamp"].size, np.bool_)
         for _ in range(draw(st.integers(1, 4))):
@@ -378,8 +429,45 @@ def scenes(
         columns=columns,
         start_ms=start_ms,
         minutes=minutes,
-        interval=draw(st.sampled_from(["1m", "1m", "3m", "5m", "15m"])),
+        interval=draw(st.sampled_from(["1m", "1m", "3m", *([] if busy else ["5m", "15m"])])),
         strategy_interval=draw(st.sampled_from(["1m", "1m", "1m", "3m", "5m", "15m"])),
         plan=tuple(planned),
         config=config,
     )
+
+
+def _levels() -> st.SearchStrategy[tuple[tuple[float, float], ...]]:
+    levels = st.lists(st.sampled_from([10.0, 25.0, 50.0, 80.0, 100.0]), unique=True, max_size=4).map(sorted)
+    shares = st.lists(st.sampled_from([33.0, 10.0, 50.0, 100.0]), min_size=4, max_size=4)
+    return st.builds(lambda at, shares: tuple(zip(at, shares, strict=False)), levels, shares)
+
+
+def _some(*values: float) -> st.SearchStrategy[float | None]:
+    return st.sampled_from([None, *values])
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Rules within the reach of a scene's market, each of them present in about half of the policies."""
+    fields: dict[str, Any] = {
+        "close_at_profit_percent": draw(_some(None, 0.3, 1.0, 2.0, -0.1)),
+        "close_at_loss_percent": draw(_some(None, 0.3, 1.0, 2.0)),
+        "breakeven_from_percent": draw(_some(0.0, 0.2, 0.6, 1.0)),
+        "partial_profit": draw(_levels()),
+        "partial_loss": draw(_levels()),
+    }
+    for name in ("stop", "take"):
+        distance = draw(_some(0.1, 0.3, 1.0, 2.0))
+        if distance is not None:
+            fields[f"trailing_{name}_distance_percent"] = distance
+            fields[f"trailing_{name}_from_percent"] = draw(st.sampled_from([0.0, 0.3, -0.5, 1.0]))
+    step = draw(_some(0.1, 0.3, 1.0))
+    if step is not None:
+        fields["dca_step_percent"] = step
+        fields["dca_most_entries"] = draw(st.integers(2, 6))
+        fields["dca_cost"] = draw(_some(50.0))
+        fields["dca_cost_factor"] = draw(st.sampled_from([1.0, 2.0, 0.5]))
+    return Policy(**fields)
+
+
+fills = st.sampled_from(["vwap", "touch"])
