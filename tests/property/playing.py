@@ -19,6 +19,7 @@ from tests.naive.engine import Engine
 from tests.naive.events import CALLBACKS
 from tests.naive.market import Market as NaiveMarket
 from tests.naive.records import PNL_FIELDS, fields, optional, plain, read, result_record, row_record
+from tests.property.commanding import Rule, Script
 from tests.property.scenes import SYMBOL, Scene
 
 CONTEXT = {"strategy_name": "plan", "exchange_name": "memory", "frame_name": "scene"}
@@ -32,6 +33,17 @@ SCALARS = (
     "close_reason",
     "reason",
     "close_timestamp",
+    "close_id",
+    "cancel_id",
+    "activate_id",
+    "percent_to_close",
+    "percent_shift",
+    "cost",
+    "effective_price_open",
+    "note",
+    "total_entries",
+    "total_partials",
+    "paused",
 )
 ROWS = ("data", "signal")
 
@@ -48,9 +60,16 @@ class Heard:
         """Add an event, or the arguments of a callback."""
         self.stream.append((name, self._plain(thing)))
 
+    def answer(self, name: str, value: Any) -> None:
+        """Add what a command or getter answered."""
+        if isinstance(value, dict) and "original_price_open" in value:
+            value = self._named(value)
+        self.stream.append((f"answer of {name}", value))
+
     def finish(self, results: Iterator[Any] | list[Any]) -> Heard:
         """Take the results, one by one."""
-        self.results.extend(self._named(result_record(result)) for result in results)
+        ids: dict[str, str] = {}  # the twin returns them all at the end: they are counted on their own
+        self.results.extend(_named(result_record(result), ids) for result in results)
         return self
 
     def of(self, *names: str) -> list[tuple[str, Any]]:
@@ -64,7 +83,7 @@ class Heard:
             return "error"
         if hasattr(thing, "original_price_open"):
             return self._named(row_record(thing))
-        if hasattr(thing, "current_price"):
+        if hasattr(thing, "current_price") or hasattr(thing, "paused"):
             return {
                 **{name: plain(optional(thing, name)) for name in SCALARS},
                 **{name: self._plain(optional(thing, name)) for name in ROWS},
@@ -73,11 +92,15 @@ class Heard:
         return plain(thing)
 
     def _named(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The record with a generated id replaced by its number."""
-        row = record.get("signal", record)
-        if len(row["id"]) == 36:
-            row["id"] = self._ids.setdefault(row["id"], f"generated {len(self._ids)}")
-        return record
+        return _named(record, self._ids)
+
+
+def _named(record: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
+    """The record with a generated id replaced by its number."""
+    row = record.get("signal", record)
+    if len(row["id"]) == 36:
+        row["id"] = ids.setdefault(row["id"], f"generated {len(ids)}")
+    return record
 
 
 # the product
@@ -123,13 +146,23 @@ def play(
     driver: Driver = "skip",
     kinds: tuple[str, ...] | None = None,
     callbacks: tuple[str, ...] = (),
+    rules: tuple[Rule, ...] = (),
     first: Callable[[], object] = lambda: None,
 ) -> Heard:
     """Run on the product; listen to ``kinds`` (None = all), and give the strategy ``callbacks``.
 
-    ``first`` is called before anybody listens.
+    ``rules`` are obeyed at every place that hears something; ``first`` is called before anybody listens.
     """
     heard = Heard()
+    script = Script(rules, bkapi, heard.answer)
+    if "get_signal" in strategy:
+        plan = strategy["get_signal"]
+
+        def get_signal(*arguments: Any) -> Any:
+            script.at("get_signal", arguments)
+            return plan(*arguments)
+
+        strategy = {**strategy, "get_signal": get_signal}
 
     def listener(kind: str) -> Callable[[Any], None]:
         def hear(event: Any) -> None:
@@ -138,6 +171,7 @@ def play(
                 kind != "error"
             ):  # an assertion that fails becomes an error event, which the twin does not have
                 assert get_timestamp() == (event.created_at if kind == "signal" else event.timestamp)
+            script.at(kind, event)
 
         return hear
 
@@ -146,6 +180,7 @@ def play(
             *told, when, backtest = arguments
             assert (symbol, backtest, to_ms(when)) == (SYMBOL, True, get_timestamp())
             heard.keep(name, (*told, to_ms(when)))
+            script.at(name, arguments)
 
         return call
 
@@ -159,23 +194,40 @@ def play(
 # the slow twin
 
 
-def play_naive(scene: Scene, *, callbacks: tuple[str, ...] = CALLBACKS) -> Heard:
-    """Run on the slow twin, which hears everything."""
+def play_naive(
+    scene: Scene,
+    *,
+    kinds: tuple[str, ...] | None = None,
+    callbacks: tuple[str, ...] = CALLBACKS,
+    rules: tuple[Rule, ...] = (),
+) -> Heard:
+    """Run on the slow twin; arguments as for :func:`play`."""
     heard = Heard()
+    script = Script(rules, None, heard.answer)
 
     def listener(kind: str) -> Callable[[Engine, Any], None]:
-        return lambda engine, event: heard.keep(kind, event)
+        def hear(engine: Engine, event: Any) -> None:
+            heard.keep(kind, event)
+            script.at(kind, event)
+
+        return hear
+
+    def get_signal(engine: Engine, when: int, price: float) -> Any:
+        script.at("get_signal", (when, price))
+        return scene.answer(when)
 
     columns = [
         scene.columns[name].tolist() for name in ("timestamp", "open", "high", "low", "close", "volume")
     ]
+    heard_kinds = tuple(LISTEN_FUNCTIONS) if kinds is None else kinds
     engine = Engine(
         NaiveMarket(zip(*columns, strict=True), scene.settings.average_candles),
         frame=(scene.interval, scene.start_ms, scene.end_ms),
-        get_signal=lambda engine, when, price: scene.answer(when),
+        get_signal=get_signal,
         config=scene.config,
         strategy_interval=scene.strategy_interval,
-        listeners={kind: listener(kind) for kind in (*LISTEN_FUNCTIONS, *callbacks)},
+        listeners={kind: listener(kind) for kind in (*heard_kinds, *callbacks)},
         symbol=SYMBOL,
     )
+    script.api = engine
     return heard.finish(engine.run())
