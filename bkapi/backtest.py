@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bkapi import config
 from bkapi.context import ExecutionContext, MethodContext, iterate_in_context
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bkapi.statistics_records import BacktestStatistics
+
+logger = logging.getLogger("bkapi")
 
 Context = Mapping[str, str]
 Status = Literal["ready", "pending", "fulfilled", "rejected"]
@@ -195,8 +199,23 @@ def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> Signa
             "volume": market.volume,
         }
     ).with_columns(closed_at=pl.col("timestamp") + market.step_ms)
-    frame = settle(strategy.signals(candles, **strategy.params))
-    return bind_signals(frame, symbol, interval_step_ms(strategy.interval))
+    interval_ms = interval_step_ms(strategy.interval)
+    table = bind_signals(settle(strategy.signals(candles, **strategy.params)), symbol, interval_ms)
+    if not _any_on_boundary(table.records["time"], interval_ms):
+        logger.warning(
+            "no signal of strategy_name=%r lies on a boundary of its interval %r (the first: %s): a strategy is asked "
+            "once per interval, at the first tick of it. Move the timestamps there, or give the strategy a shorter "
+            "interval.",
+            strategy.strategy_name,
+            strategy.interval,
+            from_ms(int(table.records["time"][0])),
+        )
+    return table
+
+
+def _any_on_boundary(times: NDArray[np.int64], interval_ms: int) -> bool:
+    """Whether a moment is a multiple of the interval; also when there is none. Looks at the first few first."""
+    return not times.size or any(bool((part % interval_ms == 0).any()) for part in (times[:64], times[64:]))
 
 
 def _names(context: Context) -> MethodContext:

@@ -330,7 +330,7 @@ def demo(
 
 @app.command()
 def warmup() -> None:
-    """Compile the numeric core now (about 20 seconds, once per version), or load it where that is done."""
+    """Compile the numeric core now (10 to 30 seconds, once per version), or load it where that is done."""
     import time
 
     started = time.perf_counter()

@@ -7,6 +7,7 @@ about a channel. The ``listen_*`` functions are made from these rows.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
@@ -69,13 +70,21 @@ class EventChannel(Channel[T]):
         self.gate: Callable[[T], bool] | None = None
 
 
-def report_error(error: Exception, source: str) -> None:
-    """Log ``error`` and send it to ``error_emitter``; what ``source`` was doing goes on."""
-    known = isinstance(error, BkError)  # our own errors say everything in their message
-    logger.warning("%s: %s", source, error, exc_info=None if known else error)
+def report_error(error: Exception, source: str, told: set[str] | None = None) -> None:
+    """Log ``error`` and send it to ``error_emitter``; what ``source`` was doing goes on.
+
+    told   what a run has logged: errors of one kind and wording (numbers aside) are logged once
+    """
+    kind = f"{source} {type(error).__name__} {_NUMBER.sub('0', str(error))}"
+    if told is None or kind not in told:
+        known = isinstance(error, BkError)  # our own errors say everything in their message
+        logger.warning("%s: %s", source, error, exc_info=None if known else error)
+    if told is not None:
+        told.add(kind)
     emitters.error_emitter.emit(error)
 
 
+_NUMBER = re.compile(r"\d+")
 _by_signal = attrgetter("signal_id")
 _by_extreme = attrgetter("signal.id")
 _by_data = attrgetter("data.id")

@@ -21,7 +21,7 @@ from bkapi.events import report_error
 from bkapi.moments import from_ms
 from bkapi.registry import exchanges
 from bkapi.schemas import ExchangeSchema
-from bkcore.candle_errors import CandleResampleError
+from bkcore.candle_errors import CandleGapError, CandleResampleError
 from bkcore.candles import CandleFrame
 from bkcore.intervals import interval_start, interval_step_ms
 from bkcore.market import Market
@@ -91,9 +91,17 @@ class ExchangeClient:
                     hint=f'give base_interval="{found.interval}" to add_exchange_schema, or resample the candles.',
                 )
             return found
-        if isinstance(found, str) or hasattr(found, "__fspath__"):
-            return CandleFrame.read(found, symbol=symbol, interval=self.base)
-        return CandleFrame.from_any(found, symbol=symbol, interval=self.base)
+        in_file = isinstance(found, str) or hasattr(found, "__fspath__")
+        door = CandleFrame.read if in_file else CandleFrame.from_any
+        try:
+            return door(found, symbol=symbol, interval=self.base)
+        except CandleGapError as error:
+            call = f'CandleFrame.{door.__name__}(..., symbol="{symbol}", interval="{self.base}", gaps="fill")'
+            error.hint = (
+                f"give the exchange candles that say what to do about holes: {call} repeats the last close with "
+                'volume 0, gaps="keep" skips the hole.'
+            )
+            raise
 
     def market(self, symbol: str, start_ms: int, end_ms: int) -> Market:
         """Columns of candles that cover ``[start_ms, end_ms)``; a market in memory is lent as a whole.

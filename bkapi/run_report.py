@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from bkapi.sweep import SweepResult
 
 _CHART_POINTS = 2000
+#: How each fill model finds out that a level is reached.
+_FILL_MODELS = {
+    "vwap": "levels are held against the average price of {0.average_candles} candles (VWAP), exits at the exact level",
+    "touch": "levels are held against each candle's low and high, the worst first, gaps at the open",
+}
 
 
 class ReportError(BkError):
@@ -51,8 +56,8 @@ def conditions(run: FinishedRun) -> str:
     """One line on how the numbers were made."""
     settings = run.settings
     return (
-        f"fee {settings.fee_percent:g} % and slippage {settings.slippage_percent:g} % per side; prices are the average "
-        f"of {settings.average_candles} candles (VWAP), exits at the exact level; candles {run.candles_digest}"
+        f"fee {settings.fee_percent:g} % and slippage {settings.slippage_percent:g} % per side; "
+        f"fill model {settings.fill}: {_FILL_MODELS[settings.fill].format(settings)}; candles {run.candles_digest}"
     )
 
 

@@ -92,6 +92,8 @@ class StrategyRun:
         self.frame = frame
         self.settings = settings
         self.yields = True
+        #: What has been logged of errors.
+        self.told: set[str] = set()
         #: Whether a Python function is asked for signals.
         self.asks = table is None and hooks.kernel is None
         self.table = table
@@ -160,7 +162,7 @@ class StrategyRun:
         if wake is Wake.OUT_OF_CANDLES:
             self._raise_out_of_candles()
         if first is not None:
-            report_error(first, f"{self.names.strategy_name} ({raised:,} times)")
+            report_error(first, f"{self.names.strategy_name} ({raised:,} times)", self.told)
         refused = int(self._state["rejected_count"])
         if refused:
             event = next(e for e in self.run.events if e["kind"] == EventKind.REJECTED)
@@ -240,7 +242,7 @@ class StrategyRun:
                 self._candidate = self._bind(dto, timestamp)
                 state["candidate"] = FROM_SLOT
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; the tick goes on as idle
-            report_error(error, "get_signal")
+            report_error(error, "get_signal", self.told)
 
     def _take_queued(self, price: float) -> SignalInput:
         """The queued signal, taken exactly once; one that has become invalid gives its interval back."""

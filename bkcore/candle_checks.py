@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
@@ -39,6 +40,14 @@ _ANOMALY_HINT = (
     "correct or drop the candle; if the fall is real, raise price_anomaly_factor (math.inf never refuses)."
 )
 _VALUE_HINT = "correct or drop the candle; prices are finite and above zero, volume finite and not negative."
+
+
+def columns_digest(symbol: str, step_ms: int, columns: Iterable[NDArray[Any]]) -> str:
+    """Sixteen hex digits over candle columns in their usual order; the same on every platform."""
+    state = hashlib.sha256(f"{symbol} {step_ms}".encode())
+    for column in columns:
+        state.update(column.astype(column.dtype.newbyteorder("<"), copy=False).data)
+    return state.hexdigest()[:16]
 
 
 class Flaw(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import html
 import os
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candle_checks import COLUMNS, FloatColumn, IntColumn
+from bkcore.candle_checks import COLUMNS, FloatColumn, IntColumn, columns_digest
 from bkcore.candle_columns import settle
 from bkcore.candle_door import (
     DoorOptions,
@@ -303,13 +302,12 @@ class CandleFrame:
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hex digits over symbol, interval and every value: equal digests mean equal candles."""
-        state = hashlib.sha256(f"{self.symbol} {self.interval} {len(self)}".encode())
-        for name in COLUMNS:
-            values = self._column(name)
-            state.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
-        state.update(self.filled.data)
-        return state.hexdigest()[:16]
+        """Sixteen hex digits over symbol, interval and every value: equal digests mean equal candles.
+
+        Equal to :attr:`bkcore.market.Market.digest`, which every report of a run names.
+        """
+        columns = (self._column(name) for name in COLUMNS)
+        return columns_digest(self.symbol, interval_step_ms(self.interval), columns)
 
     def _edge(self, at: int) -> int:
         return int(self.timestamps[at])

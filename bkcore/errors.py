@@ -15,7 +15,10 @@ class BkError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         self.message = message
         self.hint = hint
-        super().__init__(message if hint is None else f"{message}\nHint: {hint}")
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\nHint: {self.hint}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 f8 = types.Array(types.float64, 1, "C", readonly=True)
 i8 = types.Array(types.int64, 1, "C", readonly=True)
 
-_ANNOUNCEMENT = "bk: compiling the numeric core once for this version (about 20 seconds) ...\n"
+_ANNOUNCEMENT = "bk: compiling the numeric core, once per version (10 to 30 seconds) ...\n"
 _announced = False
 
 

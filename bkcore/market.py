@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -168,11 +167,11 @@ class Market:
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hex digits over symbol and columns: equal digests mean equal candles."""
-        state = hashlib.sha256(f"{self.symbol} {self.step_ms} {len(self)}".encode())
-        for column in (self.timestamps, *(getattr(self, name) for name in _COLUMNS)):
-            state.update(column.astype(column.dtype.newbyteorder("<"), copy=False).data)
-        return state.hexdigest()[:16]
+        """Sixteen hex digits over symbol, step and columns: equal digests mean equal candles."""
+        from bkcore.candle_checks import columns_digest
+
+        columns = (self.timestamps, *(getattr(self, name) for name in _COLUMNS))
+        return columns_digest(self.symbol, self.step_ms, columns)
 
     def average_price(self, window: int) -> PriceSeries:
         """VWAP over ``window`` candles ending with each candle (spec engine.md 3.1), and its index."""

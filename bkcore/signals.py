@@ -161,7 +161,7 @@ def _time(column: pl.Series) -> pl.Series:
 
     if isinstance(column.dtype, pl.Datetime):
         return column.dt.epoch("ms")
-    if not column.dtype.is_integer():
+    if not (column.dtype.is_integer() or column.dtype == pl.Null):
         raise _wrong_kind(column)
     return column.cast(pl.Int64, strict=False)
 

@@ -1,0 +1,91 @@
+"""What a run says when something is odd: once, and in words that show the way out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+import bkapi as bk
+from bkcore.candle_errors import CandleGapError
+from bkcore.candles import CandleFrame
+from tests.bkapi.short_runs import CONTEXT, MIDNIGHT, MIDNIGHT_MS, SYMBOL, candles_of, register
+
+CLOSES = [100.0] * 200
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    bk.reset()
+    yield
+    bk.reset()
+
+
+def run_signals(minutes: list[int], interval: str) -> bk.FinishedRun:
+    register(candles_of(CLOSES), {})
+    bk.add_strategy_schema(
+        strategy_name="framed",
+        interval=interval,
+        signals=lambda candles: pl.DataFrame(
+            {
+                "timestamp": [MIDNIGHT_MS + minute * 60_000 for minute in minutes],
+                "position": ["long"] * len(minutes),
+                "take_profit_percent": [2.0] * len(minutes),
+                "stop_loss_percent": [2.0] * len(minutes),
+            }
+        ),
+    )
+    return bk.Backtest.finish(SYMBOL, {**CONTEXT, "strategy_name": "framed"})
+
+
+def test_signals_that_no_tick_asks_for_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        finished = run_signals([67, 127], "1h")
+    assert finished.trades.is_empty()
+    assert "no signal of strategy_name='framed' lies on a boundary of its interval '1h'" in caplog.text
+    assert f"the first: {MIDNIGHT + timedelta(minutes=67)}" in caplog.text
+
+
+@pytest.mark.parametrize("minutes", [[60, 127], [67] * 70 + [120], []])
+def test_signals_on_a_boundary_pass_without_a_word(
+    minutes: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        run_signals(minutes, "1h")
+    assert not caplog.records
+
+
+def test_an_error_at_every_tick_is_logged_once_per_wording(caplog: pytest.LogCaptureFixture) -> None:
+    register(candles_of(CLOSES), {})
+    heard: list[Exception] = []
+
+    def raises(symbol: str, when: object, price: float) -> None:
+        if len(heard) % 2:
+            raise KeyError(f"no indicator {len(heard)}")
+        raise ValueError("odd")
+
+    bk.add_strategy_schema(strategy_name="raising", get_signal=raises)
+    bk.listen_error(heard.append)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):  # a second run is told anew
+            list(bk.Backtest.run(SYMBOL, {**CONTEXT, "strategy_name": "raising"}))
+    assert len(heard) == 2 * 194
+    assert [record.exc_info is not None for record in caplog.records] == [True] * 4
+    assert "in raises" in caplog.text
+
+
+def test_holes_in_the_candles_of_an_exchange_show_the_call_that_settles_them() -> None:
+    register(candles_of(CLOSES), {})
+    bk.add_exchange_schema(
+        exchange_name="holes", candles={SYMBOL: candles_of(CLOSES)[[*range(90), *range(95, 200)]]}
+    )
+    with pytest.raises(CandleGapError, match=r"CandleFrame\.from_any\(.*gaps=\"fill\"\)"):
+        bk.Backtest.run(SYMBOL, {**CONTEXT, "exchange_name": "holes"})
+
+
+def test_a_run_and_its_candles_have_one_digest() -> None:
+    candles = CandleFrame.from_any(candles_of(CLOSES), symbol=SYMBOL, interval="1m")
+    assert run_signals([60], "1h").candles_digest == candles.digest
