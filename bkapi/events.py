@@ -70,18 +70,40 @@ class EventChannel(Channel[T]):
         self.gate: Callable[[T], bool] | None = None
 
 
-def report_error(error: Exception, source: str, told: set[str] | None = None) -> None:
+def report_error(error: Exception, source: str, repeats: ErrorRepeats | None = None) -> None:
     """Log ``error`` and send it to ``error_emitter``; what ``source`` was doing goes on.
 
-    told   what a run has logged: errors of one kind and wording (numbers aside) are logged once
+    repeats   what a run has logged already: errors alike are logged once, and counted
     """
-    kind = f"{source} {type(error).__name__} {_NUMBER.sub('0', str(error))}"
-    if told is None or kind not in told:
-        known = isinstance(error, BkError)  # our own errors say everything in their message
-        logger.warning("%s: %s", source, error, exc_info=None if known else error)
-    if told is not None:
-        told.add(kind)
+    if repeats is None or repeats.is_first(error, source):
+        _log(error, source, times=1, more="")
     emitters.error_emitter.emit(error)
+
+
+class ErrorRepeats:
+    """The errors that one run has told: alike are those of one source, type and wording, numbers aside."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, type[Exception], str], list[Any]] = {}
+
+    def is_first(self, error: Exception, source: str) -> bool:
+        """Count the error; True when none like it came before."""
+        seen = self._counts.setdefault((source, type(error), _NUMBER.sub("0", str(error))), [error, 0])
+        seen[1] += 1
+        return bool(seen[1] == 1)
+
+    def finish(self) -> None:
+        """Log how many more there were of each, and forget them."""
+        for (source, _, _), (error, count) in self._counts.items():
+            if count > 1:
+                _log(error, source, times=count - 1, more=f" ({count - 1:,} more like it)")
+        self._counts.clear()
+
+
+def _log(error: Exception, source: str, *, times: int, more: str) -> None:
+    known = isinstance(error, BkError) or more  # our own errors say everything in their message
+    about = {"error": error, "times": times}
+    logger.warning("%s: %s%s", source, error, more, exc_info=None if known else error, extra=about)
 
 
 _NUMBER = re.compile(r"\d+")

@@ -167,6 +167,6 @@ class _Survived(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count one; an error of the strategy file is told by its line, not by its traceback."""
-        error = record.exc_info[1] if record.exc_info else None
+        error = getattr(record, "error", None)  # what report_error gives along, with how many there are
         told = _told(error, self._strategy) if error else None
-        self.counts[told or record.getMessage()] += 1
+        self.counts[told or str(error or record.getMessage())] += getattr(record, "times", 1)

@@ -16,7 +16,7 @@ from bkapi import config
 from bkapi.context import MethodContext
 from bkapi.coroutines import settle
 from bkapi.errors import FatalError, SignalError
-from bkapi.events import emitters, install_gates, report_error
+from bkapi.events import ErrorRepeats, emitters, install_gates, report_error
 from bkapi.moments import from_ms
 from bkapi.payloads import PauseEvent
 from bkapi.rows import Details, Rows
@@ -93,7 +93,7 @@ class StrategyRun:
         self.settings = settings
         self.yields = True
         #: What has been logged of errors.
-        self.told: set[str] = set()
+        self.repeats = ErrorRepeats()
         #: Whether a Python function is asked for signals.
         self.asks = table is None and hooks.kernel is None
         self.table = table
@@ -149,6 +149,7 @@ class StrategyRun:
                 if self.yields:
                     yield from self._results_of_tables()
         finally:
+            self.repeats.finish()
             if running.get(self.key) is self:
                 del running[self.key]
 
@@ -162,7 +163,7 @@ class StrategyRun:
         if wake is Wake.OUT_OF_CANDLES:
             self._raise_out_of_candles()
         if first is not None:
-            report_error(first, f"{self.names.strategy_name} ({raised:,} times)", self.told)
+            report_error(first, f"{self.names.strategy_name} ({raised:,} times)", self.repeats)
         refused = int(self._state["rejected_count"])
         if refused:
             event = next(e for e in self.run.events if e["kind"] == EventKind.REJECTED)
@@ -242,7 +243,7 @@ class StrategyRun:
                 self._candidate = self._bind(dto, timestamp)
                 state["candidate"] = FROM_SLOT
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; the tick goes on as idle
-            report_error(error, "get_signal", self.told)
+            report_error(error, "get_signal", self.repeats)
 
     def _take_queued(self, price: float) -> SignalInput:
         """The queued signal, taken exactly once; one that has become invalid gives its interval back."""

@@ -155,7 +155,7 @@ class Teller:
             for step in steps:
                 settle(step())
         except Exception as error:  # noqa: BLE001 - whatever a listener raises, the engine goes on
-            report_error(error, source, self._owner.told)
+            report_error(error, source, self._owner.repeats)
 
     def tell(self, channel: Channel[Any], make: Callable[[], Any]) -> None:
         """Emit a payload, made only if somebody listens."""
@@ -227,7 +227,7 @@ class Teller:
             price=price,
             settings=self._owner.settings,
         )
-        report_error(SignalError(message), self._owner.names.strategy_name, self._owner.told)
+        report_error(SignalError(message), self._owner.names.strategy_name, self._owner.repeats)
 
     def _described(self, candidate: int) -> SignalInput:
         """A candidate of the table or of the slot in the words of a signal."""
@@ -493,7 +493,7 @@ class Teller:
     def _raised(self) -> None:
         """A jitted function raised: its error is told, and the candle goes on without it."""
         self.now(self._owner.candle_ms())
-        report_error(self._run.raised(), self._owner.names.strategy_name, self._owner.told)
+        report_error(self._run.raised(), self._owner.names.strategy_name, self._owner.repeats)
 
     def tell_stop(self, wake: Wake) -> None:
         """Deliver what a stop of the machine other than a row of the log stands for."""

@@ -73,7 +73,12 @@ def test_an_error_at_every_tick_is_logged_once_per_wording(caplog: pytest.LogCap
         for _ in range(2):  # a second run is told anew
             list(bk.Backtest.run(SYMBOL, {**CONTEXT, "strategy_name": "raising"}))
     assert len(heard) == 2 * 194
-    assert [record.exc_info is not None for record in caplog.records] == [True] * 4
+    assert [record.exc_info is not None for record in caplog.records] == [True, True, False, False] * 2
+    counted = [record.getMessage() for record in caplog.records if not record.exc_info]
+    assert counted[:2] == [
+        "get_signal: odd (96 more like it)",
+        "get_signal: 'no indicator 1' (96 more like it)",
+    ]
     assert "in raises" in caplog.text
 
 
