@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import int64, types
@@ -89,6 +89,56 @@ class Metric(IntEnum):
     TREND_CONFIDENCE = 40
 
 
+class Totals(NamedTuple):
+    """What the formulas need of a series of trades: counts, sums and extremes, whoever folded them.
+
+    Sums are percent and minutes. ``squares`` are about the mean; ``highest`` and ``lowest`` are -inf and inf without
+    a peak or fall; ``first`` is the first opening and ``last`` the last close (ms UTC); ``final_equity`` follows
+    full compounding from 1 and ``drawdown`` is its largest fall in percent (spec 6.5).
+    """
+
+    trades: Any
+    wins: Any
+    losses: Any
+    total: Any
+    win_total: Any
+    loss_total: Any
+    squares: Any
+    downside: Any
+    peaks: Any
+    peak_total: Any
+    highest: Any
+    falls: Any
+    fall_total: Any
+    lowest: Any
+    first: Any
+    last: Any
+    final_equity: Any
+    drawdown: Any
+
+
+class Runs(NamedTuple):
+    """Runs of wins and of losses: the longest of each, how many, and what they brought in all (spec 6.4)."""
+
+    longest_win: Any
+    longest_loss: Any
+    wins: Any
+    losses: Any
+    win_total: Any
+    loss_total: Any
+
+
+class Minutes(NamedTuple):
+    """Time in the market: how many trades were timed and for how long, all, the wins and the losses."""
+
+    trades: Any
+    total: Any
+    wins: Any
+    win_total: Any
+    losses: Any
+    loss_total: Any
+
+
 #: The metrics that count something: 0, not NaN, without trades.
 COUNTS: Final = (
     Metric.TOTAL_TRADES,
@@ -121,8 +171,8 @@ def clamp_ratio(ratio: Any) -> Any:
 
 
 @rule
-def write_streaks(pnl: Any, is_backward: Any, metrics: Any) -> None:
-    """Longest runs of wins and of losses, and the mean of what a run brought; 0 ends both (spec 6.4)."""
+def runs_of(pnl: Any, is_backward: Any) -> Any:
+    """The :class:`Runs` of a column; a result of 0 ends a run."""
     size = pnl.size
     wins = losses = longest_win = longest_loss = 0
     win_runs = loss_runs = 0
@@ -147,17 +197,21 @@ def write_streaks(pnl: Any, is_backward: Any, metrics: Any) -> None:
             losses += 1
             run += value
             longest_loss = max(longest_loss, losses)
-    metrics[Metric.MAX_WIN_STREAK] = longest_win
-    metrics[Metric.MAX_LOSS_STREAK] = longest_loss
-    metrics[Metric.AVG_CONSECUTIVE_WIN_PNL] = mean(win_total, win_runs)
-    metrics[Metric.AVG_CONSECUTIVE_LOSS_PNL] = mean(loss_total, loss_runs)
+    return Runs(longest_win, longest_loss, win_runs, loss_runs, win_total, loss_total)
 
 
 @rule
-def write_durations(
-    pnl: Any, pending: Any, close: Any, is_backward: Any, is_whole: Any, metrics: Any
-) -> None:
-    """Mean minutes from opening to close, of all trades, of the wins and of the losses.
+def write_runs(runs: Any, metrics: Any) -> None:
+    """The metrics of spec 6.4 that speak of runs."""
+    metrics[Metric.MAX_WIN_STREAK] = runs.longest_win
+    metrics[Metric.MAX_LOSS_STREAK] = runs.longest_loss
+    metrics[Metric.AVG_CONSECUTIVE_WIN_PNL] = mean(runs.win_total, runs.wins)
+    metrics[Metric.AVG_CONSECUTIVE_LOSS_PNL] = mean(runs.loss_total, runs.losses)
+
+
+@rule
+def minutes_of(pnl: Any, pending: Any, close: Any, is_backward: Any, is_whole: Any) -> Any:
+    """The :class:`Minutes` from opening to close.
 
     Unless ``is_whole``, a row with a damaged time is left out: a portfolio counts it in all other numbers,
     a series has no such row or takes its times as they are (spec 6.3).
@@ -177,9 +231,15 @@ def write_durations(
             elif pnl[i] < 0.0:
                 loss_total += minutes
                 losses += 1
-    metrics[Metric.AVG_DURATION] = mean(total, count)
-    metrics[Metric.AVG_WIN_DURATION] = mean(win_total, wins)
-    metrics[Metric.AVG_LOSS_DURATION] = mean(loss_total, losses)
+    return Minutes(count, total, wins, win_total, losses, loss_total)
+
+
+@rule
+def write_minutes(minutes: Any, metrics: Any) -> None:
+    """Mean minutes of all trades, of the wins and of the losses."""
+    metrics[Metric.AVG_DURATION] = mean(minutes.total, minutes.trades)
+    metrics[Metric.AVG_WIN_DURATION] = mean(minutes.win_total, minutes.wins)
+    metrics[Metric.AVG_LOSS_DURATION] = mean(minutes.loss_total, minutes.losses)
 
 
 @rule
@@ -204,6 +264,82 @@ def follow_equity(pnl: Any, fall: Any, order: Any) -> Any:
         peak = max(peak, equity)
         drawdown = max(drawdown, (peak - equity) / peak * 100.0)
     return equity, (np.nan if math.isnan(equity) else drawdown)
+
+
+@rule
+def hide_infinite(metrics: Any) -> None:
+    """What is not finite is not available."""
+    for k in range(metrics.size):
+        if not math.isfinite(metrics[k]):
+            metrics[k] = np.nan
+
+
+@rule
+def write_nothing(metrics: Any) -> None:
+    """The metrics of no trades: counts are 0, the rest is not available."""
+    metrics[:] = np.nan
+    for count in COUNTS:
+        metrics[count] = 0.0
+
+
+@rule
+def write_totals(totals: Any, scope: Any, metrics: Any) -> None:
+    """The metrics that follow from :class:`Totals`, of at least one trade (spec 6.4 to 6.6)."""
+    size = totals.trades
+    is_series = scope == Scope.SERIES
+    average = totals.total / size
+    decisive = totals.wins + totals.losses
+    average_win = mean(totals.win_total, totals.wins)
+    average_loss = mean(totals.loss_total, totals.losses)
+    metrics[Metric.TOTAL_TRADES] = size
+    metrics[Metric.WIN_COUNT] = totals.wins
+    metrics[Metric.LOSS_COUNT] = totals.losses
+    if decisive > 0:
+        metrics[Metric.WIN_RATE] = (totals.wins / decisive) * 100.0
+    elif is_series:
+        metrics[Metric.WIN_RATE] = 0.0
+    metrics[Metric.TOTAL_PNL] = totals.total
+    metrics[Metric.AVG_PNL] = average
+    metrics[Metric.AVG_WIN] = average_win
+    metrics[Metric.AVG_LOSS] = average_loss
+    if totals.wins > 0 and abs(totals.loss_total) > EPSILON:
+        metrics[Metric.PROFIT_FACTOR] = totals.win_total / abs(totals.loss_total)
+    metrics[Metric.AVG_PEAK_PNL] = mean(totals.peak_total, totals.peaks)
+    metrics[Metric.AVG_FALL_PNL] = mean(totals.fall_total, totals.falls)
+    metrics[Metric.PEAK_PROFIT_PNL] = totals.highest
+    metrics[Metric.MAX_DRAWDOWN_PNL] = totals.lowest
+    equity = totals.final_equity
+    drawdown = totals.drawdown
+    metrics[Metric.MAX_DRAWDOWN] = drawdown
+    if size < MINIMUM_TRADES:
+        return
+    deviation = math.sqrt(totals.squares / (size - 1))
+    sharpe = average / deviation if deviation > EPSILON else np.nan
+    metrics[Metric.STD_DEV] = deviation
+    metrics[Metric.SHARPE_RATIO] = sharpe
+    downside_deviation = math.sqrt(totals.downside / size)
+    if downside_deviation > EPSILON:
+        metrics[Metric.SORTINO_RATIO] = average / downside_deviation
+    mean_win = average_win if totals.wins > 0 else 0.0
+    mean_loss = average_loss if totals.losses > 0 else 0.0
+    has_ratio = totals.wins > 0 or scope != Scope.SYMBOL
+    if has_ratio and abs(mean_loss) > EPSILON:
+        metrics[Metric.CERTAINTY_RATIO] = mean_win / abs(mean_loss)
+    if decisive > 0 or is_series:
+        metrics[Metric.EXPECTANCY] = (totals.wins / size) * mean_win + (totals.losses / size) * mean_loss
+    if equity > 0.0 and drawdown > 0.0:
+        recovery = (equity - 1.0) * 100.0 / drawdown
+        metrics[Metric.RECOVERY_FACTOR] = clamp_ratio(recovery)
+    days = (totals.last - totals.first) / DAY
+    frequency = size / days * 365.0
+    if days >= MINIMUM_DAYS and frequency <= MAXIMUM_TRADES_PER_YEAR:
+        metrics[Metric.TRADES_PER_YEAR] = frequency
+        metrics[Metric.ANNUALIZED_SHARPE_RATIO] = sharpe * math.sqrt(frequency)
+        yearly = -100.0 if equity == 0.0 else (equity ** (frequency / size) - 1.0) * 100.0
+        if abs(yearly) <= MAXIMUM_YEARLY_PERCENT:
+            metrics[Metric.EXPECTED_YEARLY_RETURNS] = yearly
+            if drawdown > 0.0:
+                metrics[Metric.CALMAR_RATIO] = clamp_ratio(yearly / drawdown)
 
 
 @kernel(types.void(f8, f8, f8, i8, i8, f8, types.int64, _i8_out, _f8_out, _f8_out))
@@ -234,11 +370,10 @@ def trade_metrics(
     size = pnl.size
     is_pool = scope == Scope.POOL
     is_series = scope == Scope.SERIES
-    metrics[:] = np.nan
     if size == 0:
-        for count in COUNTS:
-            metrics[count] = 0.0
+        write_nothing(metrics)
         return
+    metrics[:] = np.nan
     write_close_order(close, not is_pool, order)
 
     win_count = loss_count = peak_count = fall_count = 0
@@ -271,73 +406,25 @@ def trade_metrics(
         last = max(last, close[i])
 
     average = total / size
-    decisive = win_count + loss_count
-    average_win = mean(win_total, win_count)
-    average_loss = mean(loss_total, loss_count)
-    metrics[Metric.TOTAL_TRADES] = size
-    metrics[Metric.WIN_COUNT] = win_count
-    metrics[Metric.LOSS_COUNT] = loss_count
-    if decisive > 0:
-        metrics[Metric.WIN_RATE] = (win_count / decisive) * 100.0
-    elif is_series:
-        metrics[Metric.WIN_RATE] = 0.0
-    metrics[Metric.TOTAL_PNL] = total
-    metrics[Metric.AVG_PNL] = average
-    metrics[Metric.AVG_WIN] = average_win
-    metrics[Metric.AVG_LOSS] = average_loss
-    if win_count > 0 and abs(loss_total) > EPSILON:
-        metrics[Metric.PROFIT_FACTOR] = win_total / abs(loss_total)
-    metrics[Metric.AVG_PEAK_PNL] = mean(peak_total, peak_count)
-    metrics[Metric.AVG_FALL_PNL] = mean(fall_total, fall_count)
-    metrics[Metric.PEAK_PROFIT_PNL] = highest
-    metrics[Metric.MAX_DRAWDOWN_PNL] = lowest
-    write_durations(pnl, pending, close, not is_pool, is_series, metrics)
-    if not is_pool:
-        write_streaks(pnl, not is_series, metrics)
+    squares = 0.0
+    for k in range(size):  # the median has not reordered the values yet
+        squares += (values[k] - average) * (values[k] - average)
     equity, drawdown = follow_equity(pnl, fall, order)
-    metrics[Metric.MAX_DRAWDOWN] = drawdown
-
-    if size >= MINIMUM_TRADES:
-        squares = 0.0
-        for k in range(size):  # the median has not reordered the values yet
-            squares += (values[k] - average) * (values[k] - average)
-        deviation = math.sqrt(squares / (size - 1))
-        sharpe = average / deviation if deviation > EPSILON else np.nan
-        metrics[Metric.STD_DEV] = deviation
-        metrics[Metric.SHARPE_RATIO] = sharpe
-        downside_deviation = math.sqrt(downside / size)
-        if downside_deviation > EPSILON:
-            metrics[Metric.SORTINO_RATIO] = average / downside_deviation
-        mean_win = average_win if win_count > 0 else 0.0
-        mean_loss = average_loss if loss_count > 0 else 0.0
-        has_ratio = win_count > 0 or scope != Scope.SYMBOL
-        if has_ratio and abs(mean_loss) > EPSILON:
-            metrics[Metric.CERTAINTY_RATIO] = mean_win / abs(mean_loss)
-        if decisive > 0 or is_series:
-            metrics[Metric.EXPECTANCY] = (win_count / size) * mean_win + (loss_count / size) * mean_loss
-        if equity > 0.0 and drawdown > 0.0:
-            recovery = (equity - 1.0) * 100.0 / drawdown
-            metrics[Metric.RECOVERY_FACTOR] = clamp_ratio(recovery)
-        days = (last - first) / DAY
-        frequency = size / days * 365.0
-        if days >= MINIMUM_DAYS and frequency <= MAXIMUM_TRADES_PER_YEAR:
-            metrics[Metric.TRADES_PER_YEAR] = frequency
-            metrics[Metric.ANNUALIZED_SHARPE_RATIO] = sharpe * math.sqrt(frequency)
-            yearly = -100.0 if equity == 0.0 else (equity ** (frequency / size) - 1.0) * 100.0
-            if abs(yearly) <= MAXIMUM_YEARLY_PERCENT:
-                metrics[Metric.EXPECTED_YEARLY_RETURNS] = yearly
-                if drawdown > 0.0:
-                    metrics[Metric.CALMAR_RATIO] = clamp_ratio(yearly / drawdown)
-
+    totals = Totals(
+        *(size, win_count, loss_count, total, win_total, loss_total, squares, downside),
+        *(peak_count, peak_total, highest, fall_count, fall_total, lowest, first, last, equity, drawdown),
+    )
+    write_totals(totals, scope, metrics)
+    write_minutes(minutes_of(pnl, pending, close, not is_pool, is_series), metrics)
+    if not is_pool:
+        write_runs(runs_of(pnl, not is_series), metrics)
     if not math.isnan(total):
         metrics[Metric.MEDIAN_PNL] = take_median(values, size)
     if not is_pool:
         profile = price_profile(close, price, order, values)
         for k in range(len(profile)):
             metrics[int64(Metric.MEDIAN_STEP_SIZE) + k] = profile[k]
-    for k in range(metrics.size):
-        if not math.isfinite(metrics[k]):
-            metrics[k] = np.nan
+    hide_infinite(metrics)
 
 
 def measure(
