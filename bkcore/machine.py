@@ -101,13 +101,12 @@ def rests(side: Any, price_open: Any, price: Any) -> Any:
 
 
 @rule
-def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any, partials: Any) -> Any:
-    """Turn the candidate into a row at ``trades[state.trade_count]``; returns its violations (spec engine.md 5, 6).
+def terms_of(state: Any, settings: Any, signal: Any) -> Any:
+    """What a candidate asks for: ``(price_open, resting, take_profit, stop_loss, lifetime, cost)`` (spec engine.md 5).
 
-    The row counts only when the caller moves ``trade_count`` past it.
+    Where the signal gives its levels in percent, a sweep's percents in ``state`` replace them; NaN replaces nothing.
     """
     price = state.tick_price
-    position = trades[state.trade_count]
     side = signal.side
     given = signal.given
     price_open = signal.price_open if given & int64(Given.PRICE_OPEN) else price
@@ -125,9 +124,14 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
     if not np.isnan(state.lifetime):
         lifetime = state.lifetime
     cost = signal.cost if given & int64(Given.COST) else settings.entry_cost
-    found = violations(settings, side, price_open, take_profit, stop_loss, lifetime, cost, price, resting)
-    if found:
-        return found
+    return price_open, resting, take_profit, stop_loss, lifetime, cost
+
+
+@rule
+def fill_row(state: Any, terms: Any, signal: Any, trades: Any, entries: Any, partials: Any) -> None:
+    """Write the row of a candidate at ``trades[state.trade_count]``."""
+    price_open, resting, take_profit, stop_loss, lifetime, cost = terms
+    position = trades[state.trade_count]
     time = state.tick_time
     position.signal = state.candidate
     position.id = signal.id
@@ -148,7 +152,7 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
     position.end_price = 0.0
     position.pnl_percent = 0.0
     position.pnl_cost = 0.0
-    position.side = side
+    position.side = signal.side
     position.status = int64(Status.RESTING)
     position.reason = 0
     position.was_scheduled = resting
@@ -166,6 +170,32 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
     entry.cost = cost
     entry.time = time
     renew(position, entries, partials)
+
+
+@rule
+def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any, partials: Any) -> Any:
+    """Turn the candidate into a row at ``trades[state.trade_count]``; returns its violations (spec engine.md 5, 6).
+
+    The row counts only when the caller moves ``trade_count`` past it.
+    """
+    terms = terms_of(state, settings, signal)
+    price_open, resting, take_profit, stop_loss, lifetime, cost = terms
+    found = violations(
+        *(
+            settings,
+            signal.side,
+            price_open,
+            take_profit,
+            stop_loss,
+            lifetime,
+            cost,
+            state.tick_price,
+            resting,
+        )
+    )
+    if found:
+        return found
+    fill_row(state, terms, signal, trades, entries, partials)
     return 0
 
 
