@@ -21,6 +21,7 @@ test: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/single.py
+	$(BIN)/python benchmarks/engine.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check bkcore bkapi tests benchmarks examples

@@ -14,9 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,11 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("BK_SHARED", ROOT.parent / "shared"))
-YEAR = 525_600
-MINUTE = 60_000
-sys.path.insert(0, str(ROOT))
+from measuring import MINUTE, ROOT, candle_file, machine, timed
 
 
 def strategy(candles: Any) -> Any:
@@ -57,16 +51,6 @@ def strategy(candles: Any) -> Any:
     )
 
 
-def timed(work: Callable[[], Any], runs: int) -> dict[str, float]:
-    """Least and median seconds of ``runs`` calls."""
-    seconds = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return {"min_s": min(seconds), "median_s": statistics.median(seconds)}
-
-
 def process_seconds(arguments: list[str], runs: int, **environment: str) -> float:
     """Least wall time of a fresh process that runs the command line."""
     seconds = []
@@ -82,21 +66,6 @@ def process_seconds(arguments: list[str], runs: int, **environment: str) -> floa
         )
         seconds.append(time.perf_counter() - started)
     return min(seconds)
-
-
-def candle_file(given: str | None, folder: Path) -> tuple[Path, str]:
-    """A year of candles as a Parquet file, and what it is."""
-    import polars as pl
-
-    source = Path(given) if given else SHARED / "data" / "btcusdt_binance_spot_1m_2024.parquet"
-    path = folder / "BTCUSDT-1m.parquet"
-    if source.exists():
-        pl.read_parquet(source).head(YEAR).write_parquet(path)
-        return path, source.name
-    from bkcore.synthetic import generate
-
-    generate(symbol="BTCUSDT", minutes=YEAR, seed=7).write(path)
-    return path, "synthetic (seed 7)"
 
 
 def prove_parity(market: Any, settings: Any, frame: Any, table: Any) -> dict[str, int]:
@@ -254,11 +223,7 @@ def main() -> None:
             process_seconds(["backtest", "example", "--candles", str(path)], 5), 3
         )
         result |= measure(path, chosen.runs)
-    result["machine"] = {
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-    }
+    result["machine"] = machine()
     for name, value in result.items():
         if isinstance(value, (int, float, str)):
             print(f"{name:34s} {value}")

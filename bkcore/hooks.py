@@ -15,6 +15,7 @@ import numpy as np
 from numba import float64, from_dtype, int64, njit, types
 from numba.core import cgutils
 from numba.core.errors import NumbaError
+from numba.core.imputils import lower_cast
 from numba.extending import intrinsic
 
 from bkcore.errors import BkError
@@ -149,6 +150,15 @@ def _by_address(signature: Any) -> Callable[[Any, Any, Any, Any], Any]:
         return builder.select(status.is_ok, result, context.get_constant(types.int64, RAISED))
 
     return generate
+
+
+_when_cast: Callable[..., Callable[[Any], Any]] = lower_cast
+
+
+@_when_cast(types.IntEnumMember, types.Float)
+def _enum_as_float(context: Any, builder: Any, kind: Any, wanted: Any, value: Any) -> Any:
+    """``orders[0, 0] = Command.BREAKEVEN`` stores the number of the code."""
+    return context.cast(builder, value, kind.dtype, wanted)
 
 
 #: Numba calls these with its typing context; for a type checker they are what kernels call.
