@@ -15,7 +15,7 @@ from bkcore.codes import Command, Commit, Deferred, Given, Status, Violation
 from bkcore.jit import kernel, routine, rule
 from bkcore.machine import is_price, price_extremes, reaches_breakeven, rests, violations
 from bkcore.pnl import renew
-from bkcore.records import COMMIT, ENTRY, PARTIAL, POSITION, REVISION, STATE, array_of
+from bkcore.records import POSITION, array_of
 from bkcore.settings import SETTINGS
 
 
@@ -262,39 +262,6 @@ def execute(
         state.deferred = int64(Deferred.CLOSE)  # everything is sold: the next candle closes it (spec 10.4)
         state.pending = 0
     return True
-
-
-@kernel(
-    int64(
-        array_of(STATE),
-        array_of(SETTINGS),
-        array_of(POSITION),
-        array_of(ENTRY),
-        array_of(PARTIAL),
-        array_of(REVISION),
-        array_of(COMMIT),
-        int64,
-        float64,
-        float64,
-        int64,
-    )
-)
-def execute_command(
-    states: Any,
-    setting: Any,
-    trades: Any,
-    entries: Any,
-    partials: Any,
-    revisions: Any,
-    commits: Any,
-    command: Any,
-    price: Any,
-    value: Any,
-    time: Any,
-) -> Any:
-    """:func:`execute` for a caller outside the kernels."""
-    tables = (trades, entries, partials, revisions, commits)
-    return int64(execute(states[0], setting[0], tables, command, price, value, time))
 
 
 @kernel(int64(array_of(SETTINGS), array_of(POSITION), int64, float64))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int64, types
+from numba import int64
 
 from bkcore.codes import (
     CancelReason,
@@ -28,7 +28,7 @@ from bkcore.codes import (
 )
 from bkcore.commands import execute, queue_commit, write_revision
 from bkcore.hooks import MOST_ORDERS, RAISED, call_kernel, call_manage
-from bkcore.jit import f8, i8, kernel, routine, rule
+from bkcore.jit import routine, rule
 from bkcore.machine import (
     branch_at,
     cancel_row,
@@ -49,27 +49,15 @@ from bkcore.machine import (
 )
 from bkcore.market import row_at
 from bkcore.pnl import renew
-from bkcore.policy import POLICY, apply_policy, is_woken, policy_band, wake_band
+from bkcore.policy import apply_policy, is_woken, policy_band, wake_band
 from bkcore.price_index import leaves_band
 from bkcore.records import (
-    COMMIT,
-    ENTRY,
-    EVENT,
     FROM_SLOT,
     NEW_WAKE,
     NO_BUCKET,
-    PARTIAL,
-    POSITION,
-    REVISION,
-    SIGNAL,
-    STATE,
-    array_of,
 )
-from bkcore.settings import SETTINGS
 
 _NO_BUCKET = int(NO_BUCKET)
-_f8_out = types.Array(types.float64, 1, "C")
-_f8_table = types.Array(types.float64, 2, "C")
 _EVENTS_PER_CANDLE = 32
 _ROWS_PER_CANDLE = 32  # what policy and hook may add to a table at one candle
 
@@ -510,36 +498,7 @@ def ask_kernel(state: Any, slot: Any, market: Any, parameters: Any, memory: Any)
     return False
 
 
-@kernel(
-    int64(
-        i8,
-        f8,
-        f8,
-        f8,
-        f8,
-        f8,
-        f8,
-        f8,
-        f8,
-        f8,
-        f8,
-        array_of(SETTINGS),
-        array_of(POLICY),
-        f8,
-        _f8_out,
-        _f8_table,
-        array_of(SIGNAL),
-        array_of(SIGNAL),
-        array_of(POSITION),
-        array_of(STATE),
-        array_of(POSITION),
-        array_of(ENTRY),
-        array_of(PARTIAL),
-        array_of(REVISION),
-        array_of(COMMIT),
-        array_of(EVENT),
-    )
-)
+@routine
 def advance(
     timestamps: Any,
     opened: Any,

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkcore.codes import Command, Listen, Phase, Wake
-from bkcore.commands import execute_command
-from bkcore.drivers import advance
+from bkcore.entry_points import advance_at, execute_command
 from bkcore.hooks import MOST_ORDERS, address_of, no_memory
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
@@ -18,11 +17,12 @@ from bkcore.market import Market
 from bkcore.policy import POLICY
 from bkcore.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
 from bkcore.settings import EngineSettings
+from bkcore.tables import addresses_of
 
 Records = NDArray[np.void]
 Driver = Literal["skip", "run", "step"]
 
-_advance = direct(advance)
+_advance = direct(advance_at)
 _execute_command = direct(execute_command)
 _ROOM = 64  # records that a table holds at least
 _EXPECTED_TRADES = 4096
@@ -82,6 +82,7 @@ class Run:
     """
 
     __slots__ = (
+        "_addresses",
         "_columns",
         "_events",
         "_hooks",
@@ -126,7 +127,7 @@ class Run:
         self._columns = (
             *(market.timestamps, market.open, market.high, market.low, market.close, market.volume),
             *(*self.series, self.settings, self._policy),
-            *(hooks.parameters, self._memory, np.zeros((MOST_ORDERS, 2))),
+            *(hooks.parameters, self._memory, np.zeros(2 * MOST_ORDERS)),
         )
         self.signals = signals
         self.slot = np.zeros(1, SIGNAL)
@@ -162,6 +163,16 @@ class Run:
         self.partials = np.zeros(_ROOM, PARTIAL)
         self.commits = np.zeros(_ROOM, COMMIT)
         self._events = np.empty(_EVENTS_PER_TRADE * expected if logs else _ROOM, EVENT)
+        self._addresses = self._write_addresses()
+
+    def _write_addresses(self) -> NDArray[np.int64]:
+        return addresses_of(
+            (
+                *self._columns,
+                *(self.signals, self.slot, self._scratch, self.state),
+                *(self._trades, self.entries, self.partials, self.revisions, self.commits, self._events),
+            )
+        )
 
     def restart(self) -> None:
         """Forget what has happened and stand before the first tick again; tables keep their room."""
@@ -188,19 +199,7 @@ class Run:
     def advance(self) -> Wake:
         """Move on to the next thing that the caller has to do; tables are enlarged on the way."""
         while True:
-            wake = _advance(
-                *self._columns,
-                self.signals,
-                self.slot,
-                self._scratch,
-                self.state,
-                self._trades,
-                self.entries,
-                self.partials,
-                self.revisions,
-                self.commits,
-                self._events,
-            )
+            wake = _advance(self._addresses)
             if wake != Wake.GROW:
                 return Wake(wake)
             self._grow()
@@ -245,21 +244,7 @@ class Run:
         """Grant or refuse a command on the open position (:func:`bkcore.commands.execute`)."""
         if self.state["event_count"][0] + _ROOM > self._events.size or self._lacks_room():
             self._grow()
-        return bool(
-            _execute_command(
-                self.state,
-                self.settings,
-                self._trades,
-                self.entries,
-                self.partials,
-                self.revisions,
-                self.commits,
-                command,
-                price,
-                value,
-                time,
-            )
-        )
+        return bool(_execute_command(self._addresses, command, price, value, time))
 
     def _lacks_room(self) -> bool:
         state = self.state[0]
@@ -278,6 +263,7 @@ class Run:
         self.revisions = _enlarged(self.revisions, int(self.state["revision_count"][0]))
         self.commits = _enlarged(self.commits, int(self.state["commit_count"][0]))
         self._events = _enlarged(self._events, int(self.state["event_count"][0]))
+        self._addresses = self._write_addresses()
 
     @property
     def out_of_candles(self) -> bool:

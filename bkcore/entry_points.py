@@ -1,0 +1,64 @@
+"""By which kernels a run is moved on and given commands; they find its tables by address (:mod:`bkcore.tables`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import float64, int64
+
+from bkcore.commands import execute
+from bkcore.drivers import advance
+from bkcore.jit import i8, kernel
+from bkcore.policy import POLICY
+from bkcore.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE
+from bkcore.settings import SETTINGS
+from bkcore.tables import Table, rows_at, table_at
+
+
+@kernel(int64(i8))
+def advance_at(addresses: Any) -> Any:
+    """:func:`advance` for a caller outside the kernels, who has the ``addresses`` of all tables."""
+    return advance(
+        table_at(addresses, Table.TIMESTAMPS, np.int64),
+        table_at(addresses, Table.OPEN, np.float64),
+        table_at(addresses, Table.HIGH, np.float64),
+        table_at(addresses, Table.LOW, np.float64),
+        table_at(addresses, Table.CLOSE, np.float64),
+        table_at(addresses, Table.VOLUME, np.float64),
+        table_at(addresses, Table.SERIES, np.float64),
+        table_at(addresses, Table.FLOORS, np.float64),
+        table_at(addresses, Table.CEILINGS, np.float64),
+        table_at(addresses, Table.LOWS, np.float64),
+        table_at(addresses, Table.HIGHS, np.float64),
+        table_at(addresses, Table.SETTINGS, SETTINGS),
+        table_at(addresses, Table.POLICY, POLICY),
+        table_at(addresses, Table.PARAMETERS, np.float64),
+        table_at(addresses, Table.MEMORY, np.float64),
+        rows_at(addresses, Table.ORDERS, np.float64, 2),
+        table_at(addresses, Table.SIGNALS, SIGNAL),
+        table_at(addresses, Table.SLOT, SIGNAL),
+        table_at(addresses, Table.SCRATCH, POSITION),
+        table_at(addresses, Table.STATE, STATE),
+        table_at(addresses, Table.TRADES, POSITION),
+        table_at(addresses, Table.ENTRIES, ENTRY),
+        table_at(addresses, Table.PARTIALS, PARTIAL),
+        table_at(addresses, Table.REVISIONS, REVISION),
+        table_at(addresses, Table.COMMITS, COMMIT),
+        table_at(addresses, Table.EVENTS, EVENT),
+    )
+
+
+@kernel(int64(i8, int64, float64, float64, int64))
+def execute_command(addresses: Any, command: Any, price: Any, value: Any, time: Any) -> Any:
+    """:func:`execute` for a caller outside the kernels, who has the ``addresses`` of all tables."""
+    state = table_at(addresses, Table.STATE, STATE)[0]
+    settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
+    tables = (
+        table_at(addresses, Table.TRADES, POSITION),
+        table_at(addresses, Table.ENTRIES, ENTRY),
+        table_at(addresses, Table.PARTIALS, PARTIAL),
+        table_at(addresses, Table.REVISIONS, REVISION),
+        table_at(addresses, Table.COMMITS, COMMIT),
+    )
+    return int64(execute(state, settings, tables, command, price, value, time))

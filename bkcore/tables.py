@@ -1,0 +1,136 @@
+"""How kernels are handed the tables of a run: as one list of addresses, since every array costs its caller anew.
+
+A call with an argument takes a tenth of a microsecond, one with thirty arrays takes two, and a listener makes the
+engine stop at every candle. So a run writes down once where its tables lie (:func:`write_addresses`), and kernels
+find them there (:func:`table_at`). Whoever keeps a list of addresses keeps the arrays alive, and makes a new list when
+one of them is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numba import literal_unroll, types
+from numba.extending import intrinsic
+from numba.np import arrayobj
+from numpy.typing import NDArray
+
+from bkcore.jit import direct, f8, i8, kernel
+from bkcore.policy import POLICY
+from bkcore.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
+from bkcore.settings import SETTINGS
+
+_f8_out = types.Array(types.float64, 1, "C")
+_i8_out = types.Array(types.int64, 1, "C")
+_tuple_of: Any = types.Tuple
+
+
+class Table(IntEnum):
+    """Place of a table in the list of addresses."""
+
+    TIMESTAMPS = 0
+    OPEN = 1
+    HIGH = 2
+    LOW = 3
+    CLOSE = 4
+    VOLUME = 5
+    SERIES = 6
+    FLOORS = 7
+    CEILINGS = 8
+    LOWS = 9
+    HIGHS = 10
+    SETTINGS = 11
+    POLICY = 12
+    PARAMETERS = 13
+    MEMORY = 14
+    ORDERS = 15
+    SIGNALS = 16
+    SLOT = 17
+    SCRATCH = 18
+    STATE = 19
+    TRADES = 20
+    ENTRIES = 21
+    PARTIALS = 22
+    REVISIONS = 23
+    COMMITS = 24
+    EVENTS = 25
+
+
+_KINDS: Any = (
+    *(i8, f8, f8, f8, f8, f8),
+    *(f8, f8, f8, f8, f8),
+    *(array_of(SETTINGS), array_of(POLICY)),
+    *(f8, _f8_out, _f8_out),
+    *(array_of(SIGNAL), array_of(SIGNAL), array_of(POSITION), array_of(STATE)),
+    *(array_of(POSITION), array_of(ENTRY), array_of(PARTIAL), array_of(REVISION)),
+    *(array_of(COMMIT), array_of(EVENT)),
+)
+
+
+@kernel(types.void(_tuple_of(_KINDS), _i8_out))
+def _write_addresses(tables: Any, out: Any) -> None:
+    k = 0
+    for table in literal_unroll(tables):
+        out[k] = table.ctypes.data
+        out[k + 1] = table.size
+        k += 2
+
+
+_write: Callable[..., None] = direct(_write_addresses)
+
+
+def addresses_of(tables: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
+    """Address and size of each table, in the order of :class:`Table`: i8[2 * tables]."""
+    addresses = np.empty(2 * len(Table), np.int64)
+    _write(tables, addresses)
+    return addresses
+
+
+_make_array: Any = arrayobj.make_array
+_populate_array: Any = arrayobj.populate_array
+
+
+def _by_address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code generator of an array that lies where the list of addresses says."""
+    kind, (listed, table, *_) = signature.return_type, signature.args
+    addresses = _make_array(listed)(context, builder, arguments[0]).data
+    place = builder.mul(
+        context.cast(builder, arguments[1], table, types.intp), context.get_constant(types.intp, 2)
+    )
+    address = builder.load(builder.gep(addresses, [place]))
+    size = builder.load(builder.gep(addresses, [builder.add(place, context.get_constant(types.intp, 1))]))
+    width = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    shape: tuple[Any, ...] = (size,)
+    strides: tuple[Any, ...] = (width,)
+    if kind.ndim == 2:
+        columns = context.cast(builder, arguments[3], signature.args[3], types.intp)
+        shape, strides = (builder.sdiv(size, columns), columns), (builder.mul(width, columns), width)
+    array = _make_array(kind)(context, builder)
+    _populate_array(
+        array,
+        data=builder.inttoptr(address, array.data.type),
+        shape=shape,
+        strides=strides,
+        itemsize=width,
+        meminfo=None,
+    )
+    return array._getvalue()
+
+
+#: Numba calls these with its typing context; for a type checker they are what kernels call.
+_by_the_compiler: Callable[[Any], Any] = intrinsic
+
+
+@_by_the_compiler
+def table_at(typing_context: Any, addresses: Any, table: Any, kind: Any) -> Any:
+    """A table as a one-dimensional array of ``kind``: its NumPy type."""
+    return types.Array(kind.dtype, 1, "C")(addresses, table, kind), _by_address
+
+
+@_by_the_compiler
+def rows_at(typing_context: Any, addresses: Any, table: Any, kind: Any, columns: Any) -> Any:
+    """A table as a two-dimensional array of ``kind`` with so many columns."""
+    return types.Array(kind.dtype, 2, "C")(addresses, table, kind, columns), _by_address
