@@ -328,8 +328,8 @@ class BacktestUtils(PositionMethods, mode="backtest"):
         from bkapi.exchange import get_average_price
 
         names = strategy_run.names
-        state = strategy_run.run.state[0]
-        when = strategy_run.frame.start_ms if start else int(state["tick_time"])
+        state = strategy_run.run.now
+        when = strategy_run.frame.start_ms if start else state.tick_time
         try:
             strategy_run.teller.now(when)
             channel.emit(

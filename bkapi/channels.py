@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from bkapi.coroutines import settle
 
@@ -54,7 +54,9 @@ class Channel(Generic[T]):
 
     __slots__ = ("listeners", "name", "on_error")
 
-    _changes = threading.Lock()
+    #: Counts the changes of listeners of all channels: who depends on them looks again when it has moved.
+    changes: ClassVar[int] = 0
+    _changing = threading.Lock()
 
     def __init__(self, name: str = "", *, on_error: OnError | None = None) -> None:
         self.name = name
@@ -75,8 +77,8 @@ class Channel(Generic[T]):
 
     def attach(self, subscription: Subscription[T]) -> Subscription[T]:
         """Attach a subscription made before, for listeners that refer to their own."""
-        with self._changes:
-            self.listeners = (*self.listeners, subscription)
+        with self._changing:
+            self._replace((*self.listeners, subscription))
         return subscription
 
     def once(self, fn: Callable[[T], object]) -> Subscription[T]:
@@ -115,14 +117,15 @@ class Channel(Generic[T]):
 
     def isolate(self) -> Callable[[], None]:
         """Take all listeners away; the returned callable brings back those not unsubscribed meanwhile."""
-        with self._changes:
-            outer, self.listeners = self.listeners, ()
+        with self._changing:
+            outer = self.listeners
+            self._replace(())
 
         def restore() -> None:
-            with self._changes:
+            with self._changing:
                 for inner in self.listeners:
                     inner.active = False
-                self.listeners = tuple(subscription for subscription in outer if subscription.active)
+                self._replace(tuple(subscription for subscription in outer if subscription.active))
 
         return restore
 
@@ -147,8 +150,12 @@ class Channel(Generic[T]):
         return self.attach(subscription)
 
     def _drop_inactive(self) -> None:
-        with self._changes:
-            self.listeners = tuple(subscription for subscription in self.listeners if subscription.active)
+        with self._changing:
+            self._replace(tuple(subscription for subscription in self.listeners if subscription.active))
+
+    def _replace(self, listeners: tuple[Subscription[T], ...]) -> None:
+        self.listeners = listeners
+        Channel.changes += 1
 
 
 class Filtered(Generic[T]):

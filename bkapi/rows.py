@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import uuid
-from collections import namedtuple
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-import numpy as np
-
 from bkapi.context import MethodContext
+from bkapi.signal_view import SignalAt, pnl_of
 from bkapi.signals import (
-    NO_PEAK,
-    NO_PNL,
     CancelledResult,
     CancelReason,
     ClosedResult,
     CloseReason,
-    EntryRecord,
     OpenedResult,
-    PartialRecord,
-    PeakRecord,
     PnlRecord,
-    Position,
     PublicSignal,
     ScheduledResult,
 )
 from bkcore import codes
-from bkcore.event_log import as_opened, pnl_at
-from bkcore.records import FROM_SLOT, POSITION
+from bkcore.entry_points import take_back_to_opening
+from bkcore.jit import direct
+from bkcore.record_views import PositionView, address_of_record, copy_of
+from bkcore.records import FROM_SLOT
 from bkcore.run import Run
 
-_Row: Any = namedtuple("_Row", POSITION.names or ())  # type: ignore[misc]
-_SIDES: Mapping[int, Position] = {int(codes.Side.LONG): "long", int(codes.Side.SHORT): "short"}
 CLOSE_REASONS: Mapping[int, CloseReason] = {
     int(reason): cast(CloseReason, reason.name.lower()) for reason in codes.CloseReason if reason
 }
 CANCEL_REASONS: Mapping[int, CancelReason] = {
     int(reason): cast(CancelReason, reason.name.lower()) for reason in codes.CancelReason if reason
 }
+_take_back_to_opening = direct(take_back_to_opening)
 _NAMESPACE = uuid.UUID("6f9a1c52-5a0e-5c55-9d0f-6d2f3b8f1a11")
+
+
+@lru_cache(maxsize=256)
+def _identity_of(text: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, text))
 
 
 class Details(NamedTuple):
@@ -72,7 +71,6 @@ class Rows:
         self.details: dict[int, Details] = {}
         self._ids = ids
         self._notes = notes
-        self._scratch = np.zeros(1, POSITION)
 
     def details_of(self, row: Any) -> Details:
         """Id, note and further keys of a row; a signal without an id gets the same one in every run."""
@@ -90,83 +88,37 @@ class Rows:
 
     def index_of(self, row: Any) -> int:
         """Number of the trade that ``row`` shows."""
-        return int(self.run.revisions[row.revision]["trade"])
+        return int(self.run.revisions["trade"][row.revision])
 
     def generated_id(self, time: int) -> str:
         """Identity of a signal that brought none: 36 characters, the same whenever the run is repeated."""
         names = self.names
         text = f"{self.symbol}:{names.strategy_name}:{names.exchange_name}:{names.frame_name}:{time}"
-        return str(uuid.uuid5(_NAMESPACE, text))
+        return _identity_of(text)
 
     def row(self, trade: int) -> Any:
-        """The machine's record of a trade as a named tuple."""
-        row: Any = _Row._make(self.run.trades[trade].item())
-        return row
+        """The machine's record of a trade as it is now: fields of ``POSITION``."""
+        return copy_of(PositionView, self.run.tables.trades, trade)
 
     def pnl(self, trade: int, price: float) -> PnlRecord:
         """Result of closing the trade at ``price`` as it is now."""
-        return self._pnl(self.run.trades, trade, self.row(trade), price)
-
-    def _pnl(self, table: Any, index: int, row: Any, price: float) -> PnlRecord:
-        run = self.run
-        percent = pnl_at(table, index, run.entries, run.partials, run.settings, price)
-        return PnlRecord(percent, row.effective_open, price, (percent / 100) * row.invested, row.invested)
+        return pnl_of(self.row(trade), self.run.tables, price)
 
     def public(self, trade: int, price: float) -> PublicSignal:
         """The trade as it is now, with the result of closing it at ``price``."""
-        row = self.row(trade)
-        if row.pending_at == 0:
-            return self._public(row, NO_PNL, resting=True)
-        if row.status == codes.Status.CLOSED and price == row.end_price:
-            pnl = PnlRecord(row.pnl_percent, row.effective_open, price, row.pnl_cost, row.invested)
-        else:
-            pnl = self._pnl(self.run.trades, trade, row, price)
-        return self._public(row, pnl)
+        return SignalAt(self, self.row(trade), price)
 
     def as_opened(self, trade: int) -> PublicSignal:
         """The trade as it was when it opened."""
-        run = self.run
-        as_opened(run.trades, trade, run.revisions, run.entries, run.partials, run.settings, self._scratch)
-        row: Any = _Row._make(self._scratch[0].item())
-        return self._public(row, self._pnl(self._scratch, 0, row, row.price_open))
+        row = self.row(trade)
+        _take_back_to_opening(self.run.tables.addresses, address_of_record(row))
+        return SignalAt(self, row, row.price_open)
 
-    def _public(self, row: Any, pnl: PnlRecord, *, resting: bool = False) -> PublicSignal:
-        details = self.details_of(row)
-        names = self.names
-        entries = self.run.entries[row.entry_first : row.entry_first + row.entry_count].tolist()
-        partials = self.run.partials[row.partial_first : row.partial_first + row.partial_count].tolist()
-        return PublicSignal(
-            id=details.id,
-            position=_SIDES[row.side],
-            note=details.note,
-            cost=row.cost,
-            price_open=row.price_open if resting else row.effective_open,
-            price_take_profit=row.take_profit if resting else row.active_take,
-            price_stop_loss=row.stop_loss if resting else row.active_stop,
-            original_price_open=row.price_open,
-            original_price_take_profit=row.take_profit,
-            original_price_stop_loss=row.stop_loss,
-            minute_estimated_time=row.lifetime,
-            scheduled_at=row.scheduled_at,
-            pending_at=row.pending_at,
-            timestamp=row.scheduled_at,
-            symbol=self.symbol,
-            strategy_name=names.strategy_name,
-            exchange_name=names.exchange_name,
-            frame_name=names.frame_name,
-            total_entries=row.entry_count,
-            total_partials=row.partial_count,
-            partial_executed=row.closed_percent,
-            pnl=pnl,
-            peak_profit=NO_PEAK if resting else _extreme(row, "peak"),
-            max_drawdown=NO_PEAK if resting else _extreme(row, "fall"),
-            entries=tuple(EntryRecord(*entry) for entry in entries),
-            partials=tuple(
-                PartialRecord("profit" if kind > 0 else "loss", percent, price, basis, count, time)
-                for percent, price, basis, count, time, kind in partials
-            ),
-            extra=details.extra,
-        )
+    def as_scheduled(self, trade: int) -> PublicSignal:
+        """The trade as it was when it came to rest."""
+        row = self.row(trade)
+        row.pending_at, row.entry_count, row.partial_count, row.closed_percent = 0, 1, 0, 0.0
+        return SignalAt(self, row, row.price_open)
 
     # ------------------------------------------------------------------------------------------ results
 
@@ -183,10 +135,8 @@ class Rows:
 
     def scheduled(self, trade: int, price: float) -> ScheduledResult:
         """The result of a resting order just created at tick price ``price``."""
-        row = self.row(trade)
-        resting = row._replace(pending_at=0, entry_count=1, partial_count=0, closed_percent=0.0)
-        signal = self._public(resting, NO_PNL, resting=True)
-        return ScheduledResult(signal=signal, **self._common(price, row.scheduled_at))
+        signal = self.as_scheduled(trade)
+        return ScheduledResult(signal=signal, **self._common(price, signal.scheduled_at))
 
     def opened(self, trade: int) -> OpenedResult:
         """The result of the opening, as it was then."""
@@ -214,15 +164,3 @@ class Rows:
             cancel_id=note_id,
             **common,
         )
-
-
-def _extreme(row: Any, prefix: str) -> PeakRecord:
-    return PeakRecord(
-        getattr(row, f"{prefix}_pnl_percent"),
-        getattr(row, f"{prefix}_price_open"),
-        getattr(row, f"{prefix}_price_close"),
-        getattr(row, f"{prefix}_pnl_cost"),
-        getattr(row, f"{prefix}_invested"),
-        getattr(row, f"{prefix}_price"),
-        getattr(row, f"{prefix}_time"),
-    )

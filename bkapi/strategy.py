@@ -49,6 +49,7 @@ _KNOWN_FIELDS = frozenset(
     }
 )
 _SIDES = {"long": 1, "short": -1}
+_NEVER = int(np.iinfo(np.int64).max)
 _NO_HOOKS = Hooks()
 #: What keeps ``commit_create_signal`` from being taken, in the order in which it is looked for (spec 10.10).
 _BUSY: tuple[tuple[str, int], ...] = (
@@ -122,7 +123,7 @@ class StrategyRun:
         )
         ids, notes = ((), None) if table is None else (table.ids, table.notes)
         self.rows = Rows(self.run, symbol, names, ids=ids, notes=notes)
-        self._state = self.run.state[0]
+        self._state = self.run.now
         self._codes = {identity: code for code, identity in enumerate(ids)}
         self._candidate: Details | None = None
         self._queued: SignalInput | None = None
@@ -164,7 +165,7 @@ class StrategyRun:
             self._raise_out_of_candles()
         if first is not None:
             report_error(first, f"{self.names.strategy_name} ({raised:,} times)", self.repeats)
-        refused = int(self._state["rejected_count"])
+        refused = self._state.rejected_count
         if refused:
             event = next(e for e in self.run.events if e["kind"] == EventKind.REJECTED)
             report_error(
@@ -193,17 +194,18 @@ class StrategyRun:
 
     def _listening_results(self) -> Results:
         trades = 0
+        state, run, teller = self._state, self.run, self.teller
         while True:
             with self._lock:
-                self.run.listen(self.teller.bits())
-                wake = self.run.advance()
-            if self.run.trades.size > trades:
-                trades = self.run.trades.size
+                state.listen = teller.bits()
+                wake = run.advance()
+            if state.trade_count > trades:
+                trades = state.trade_count
                 self._deferred = (None, None)
                 if self._candidate is not None:
                     self.rows.details[trades - 1], self._candidate = self._candidate, None
             if wake is Wake.EVENTS:
-                yield from self.teller.tell_events()
+                yield from teller.tell_events()
             elif wake is Wake.GET_SIGNAL:
                 self._ask()
             elif wake is Wake.DONE:
@@ -211,7 +213,7 @@ class StrategyRun:
             elif wake is Wake.OUT_OF_CANDLES:
                 self._raise_out_of_candles()
             else:
-                self.teller.tell_stop(wake)
+                teller.tell_stop(wake)
 
     def _raise_out_of_candles(self) -> None:
         last = from_ms(int(self.run.market.timestamps[-1]))
@@ -226,8 +228,8 @@ class StrategyRun:
     def _ask(self) -> None:
         """Fill the slot with what ``get_signal`` returns or the user queued (spec engine.md 5, steps 6 to 9)."""
         state = self._state
-        timestamp, price = int(state["tick_time"]), float(state["tick_price"])
-        state["candidate"] = -1
+        timestamp, price = state.tick_time, state.tick_price
+        state.candidate = -1
         self._candidate = None
         self.teller.now(timestamp)
         try:
@@ -241,7 +243,7 @@ class StrategyRun:
                 dto = self._take_queued(price)
             if dto is not None:
                 self._candidate = self._bind(dto, timestamp)
-                state["candidate"] = FROM_SLOT
+                state.candidate = FROM_SLOT
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; the tick goes on as idle
             report_error(error, "get_signal", self.repeats)
 
@@ -252,13 +254,13 @@ class StrategyRun:
         try:
             self._refuse_invalid(dto, price)
         except SignalError:
-            self._state["last_bucket"] = NO_BUCKET
+            self._state.last_bucket = NO_BUCKET
             raise
         return dto
 
     def _drop_queued(self) -> None:
         self._queued = None
-        self._state["has_queued"] = 0
+        self._state.has_queued = 0
 
     def _refuse_invalid(self, dto: SignalInput, price: float) -> None:
         """Raise for a signal that the combined validator refuses, defaults filled in (spec engine.md 6.4)."""
@@ -309,27 +311,28 @@ class StrategyRun:
     @property
     def has_position(self) -> bool:
         """Whether a position is open."""
-        return bool(self._state["pending"])
+        return bool(self._state.pending)
 
     @property
     def has_scheduled(self) -> bool:
         """Whether an order is resting."""
-        return bool(self._state["scheduled"])
+        return bool(self._state.scheduled)
 
     @property
     def is_paused(self) -> bool:
         """Whether new signals are held back."""
-        return bool(self._state["is_paused"])
+        return bool(self._state.is_paused)
 
     @property
     def is_stopped(self) -> bool:
         """Whether no further signals are taken."""
-        return bool(self._state["is_stopped"])
+        return bool(self._state.is_stopped)
 
     @property
     def trade(self) -> int:
         """Index of the current trade, -1 before the first."""
-        return int(self._state["current"])
+        trade: int = self._state.current
+        return trade
 
     def position(self) -> Any:
         """The machine's record of the open position (fields of ``POSITION``), or None."""
@@ -345,22 +348,22 @@ class StrategyRun:
 
     def candle_ms(self) -> int:
         """Open time of the candle at which the machine stands, ms UTC."""
-        row = min(int(self._state["row"]), len(self.run.market) - 1)
+        row = min(self._state.row, len(self.run.market) - 1)
         return int(self.run.market.timestamps[row])
 
     def known_price(self) -> float:
         """Price of the last candle that is closed now; NaN before the first tick (spec engine.md 3.2)."""
-        row = int(self._state["row"])
-        return float(self.run.series.values[row - 1]) if row else float("nan")
+        row = self._state.row
+        return self.run.series.values.item(row - 1) if row else float("nan")
 
     def status(self) -> dict[str, Any]:
         """What waits for its candle or tick (spec live.md 4.2)."""
         state = self._state
-        deferred = Deferred(int(state["deferred"]))
+        deferred = Deferred(state.deferred)
         waiting = None
         if deferred:
             waiting = self.rows.public(self.trade, self.known_price())
-        queue = self.run.commits[int(state["commit_told"]) : int(state["commit_count"])]
+        queue = self.run.commits[state.commit_told : state.commit_count]
         return {
             "pending_signal_id": self.rows.identity(self.trade) if self.has_position else None,
             "last_pending_id": self._last_pending_id(),
@@ -419,12 +422,12 @@ class StrategyRun:
             if deferred in (Deferred.CANCEL, Deferred.ACTIVATE):
                 if not self.has_scheduled or (deferred == Deferred.ACTIVATE and self.is_stopped):
                     return
-                state["scheduled"] = 0
+                state.scheduled = 0
             else:
                 if not self.has_position or self.run.trades[self.trade]["status"] != Status.OPEN:
                     return
-                state["pending"] = 0
-            state["deferred"] = deferred
+                state.pending = 0
+            state.deferred = deferred
             self._deferred = (id, note)
 
     def queue_signal(self, dto: SignalInput) -> None:
@@ -440,10 +443,10 @@ class StrategyRun:
             if self._queued is not None:
                 self._refuse_queueing("a signal is queued already")
             for what, code in _BUSY:
-                if self._state["deferred"] == code:
+                if self._state.deferred == code:
                     self._refuse_queueing(f"{what} waits for its candle")
             self._queued = cast("SignalInput", dict(dto))
-            self._state["has_queued"] = 1
+            self._state.has_queued = 1
 
     def _refuse_queueing(self, why: str) -> None:
         raise SignalError(
@@ -455,7 +458,7 @@ class StrategyRun:
         """Hold new signals back, or stop doing so; tells ``listen_pause`` when that is a change (spec 10.12)."""
         if paused == self.is_paused:
             return
-        self._state["is_paused"] = paused
+        self._state.is_paused = paused
         self.teller.tell(
             emitters.pause_subject, lambda: PauseEvent(paused=paused, **self.teller.source(self.now_ms()))
         )
@@ -464,11 +467,11 @@ class StrategyRun:
         """Take no further signals; an open position is carried to its end (spec engine.md 4.7, 10.13)."""
         with self._lock:
             state = self._state
-            state["is_stopped"] = 1
+            state.is_stopped = 1
             self._drop_queued()
-            if self.has_scheduled or state["deferred"] == Deferred.ACTIVATE:
-                state["scheduled"] = 0
-                state["deferred"] = Deferred.CANCEL
+            if self.has_scheduled or state.deferred == Deferred.ACTIVATE:
+                state.scheduled = 0
+                state.deferred = Deferred.CANCEL
                 self._deferred = (None, "stop_strategy")
 
     def wake(
@@ -484,12 +487,12 @@ class StrategyRun:
         infinite = float("inf")
         with self._lock:
             state = self._state
-            state["wake_above"] = infinite if above is None else above
-            state["wake_below"] = -infinite if below is None else below
-            state["wake_pnl_above"] = infinite if pnl_above is None else pnl_above
-            state["wake_pnl_below"] = -infinite if pnl_below is None else pnl_below
-            state["wake_at"] = np.iinfo(np.int64).max if at_ms is None else at_ms
-            state["has_wake"] = NEW_WAKE
+            state.wake_above = infinite if above is None else above
+            state.wake_below = -infinite if below is None else below
+            state.wake_pnl_above = infinite if pnl_above is None else pnl_above
+            state.wake_pnl_below = -infinite if pnl_below is None else pnl_below
+            state.wake_at = _NEVER if at_ms is None else min(at_ms, _NEVER)
+            state.has_wake = NEW_WAKE
 
 
 _STEP_BITS = int(Listen.IDLE | Listen.ACTIVE_PING | Listen.SCHEDULE_PING | Listen.MONITORED)
@@ -534,7 +537,7 @@ def _delivers_commit(event: Any) -> bool:
     run = _run_of(event)
     if run is None:
         return False
-    closes = run.run.state["deferred"][0] == Deferred.CLOSE
+    closes = run.run.now.deferred == Deferred.CLOSE
     return run.has_position or (closes and run.rows.identity(run.trade) == event.signal_id)
 
 

@@ -110,9 +110,13 @@ class Teller:
         self._owner = owner
         self._run: Run = owner.run
         self._rows = owner.rows
-        self._state = owner.run.state[0]
+        self._state = owner.run.now
         self._callbacks = callbacks
         self._own_bits = own_bits | self._callback_bits()
+        self._bits = 0
+        self._bits_at = -1  # what `Channel.changes` was when they were put together
+        self._times = owner.run.market.timestamps
+        self._prices = owner.run.series.values
         self._told = 0
         self._commits_told = 0
         self._activation_price: float | None = None
@@ -131,6 +135,12 @@ class Teller:
 
     def bits(self) -> int:
         """``Listen`` bits of everybody who listens now."""
+        if self._bits_at != Channel.changes:
+            self._bits_at = Channel.changes
+            self._bits = self._gathered_bits()
+        return self._bits
+
+    def _gathered_bits(self) -> int:
         bits = self._own_bits
         for bit, channels, _ in _HEARD_BY:
             for channel in channels:
@@ -149,25 +159,27 @@ class Teller:
         self.moment = timestamp
         execution.set(ExecutionContext(self._owner.symbol, timestamp, self._owner.backtest))
 
-    def _block(self, source: str, *steps: Callable[[], object]) -> None:
-        """Run the steps of one emission; an error is reported and skips the rest (spec adapters-and-events.md 1.2)."""
-        try:
-            for step in steps:
-                settle(step())
-        except Exception as error:  # noqa: BLE001 - whatever a listener raises, the engine goes on
-            report_error(error, source, self._owner.repeats)
+    def _failed(self, error: Exception, source: str) -> None:
+        """Report what a listener or callback raised; the engine goes on (spec adapters-and-events.md 1.2)."""
+        report_error(error, source, self._owner.repeats)
 
     def tell(self, channel: Channel[Any], make: Callable[[], Any]) -> None:
         """Emit a payload, made only if somebody listens."""
         if channel.listeners:
-            self._block(channel.name, lambda: channel.emit(make()))
+            try:
+                channel.emit(make())
+            except Exception as error:  # noqa: BLE001 - whatever a listener raises
+                self._failed(error, channel.name)
 
     def _call(self, name: str, *arguments: Any) -> None:
         """Call a strategy callback ``name(symbol, *arguments, when, backtest)`` if there is one."""
         callback = getattr(self._callbacks, name)
         if callback is not None:
             owner, moment = self._owner, execution.require(name)
-            self._block(name, lambda: callback(owner.symbol, *arguments, moment.when, owner.backtest))
+            try:
+                settle(callback(owner.symbol, *arguments, moment.when, owner.backtest))
+            except Exception as error:  # noqa: BLE001 - whatever a callback raises
+                self._failed(error, name)
 
     def written(self, row: PublicSignal | None, price: float) -> None:
         """``on_write`` is not guarded: an error in it ends the run (spec engine.md 4.6)."""
@@ -183,11 +195,11 @@ class Teller:
 
     def _tell_result(self, result: TickResult) -> None:
         """Serve the signal channels of a result (spec engine.md 13.2)."""
-        self._block(
-            "signal",
-            lambda: emitters.signal_backtest_emitter.emit(result),
-            lambda: emitters.signal_emitter.emit(result),
-        )
+        try:
+            emitters.signal_backtest_emitter.emit(result)
+            emitters.signal_emitter.emit(result)
+        except Exception as error:  # noqa: BLE001 - whatever a listener raises
+            self._failed(error, "signal")
 
     def _tick_told(self, result: TickResult) -> None:
         self._call("on_tick", result, result.current_price)
@@ -221,7 +233,7 @@ class Teller:
     def _tell_rejected(self, candidate: int, price: float) -> None:
         dto = self.dto if candidate == FROM_SLOT and self.dto else self._described(candidate)
         message = violation_message(
-            int(self._state["violations"]),
+            self._state.violations,
             dto,
             self._owner.symbol,
             price=price,
@@ -276,7 +288,7 @@ class Teller:
         row = self._rows.row(trade)
         result = self._rows.ended(trade, self._owner.deferred_id if row.by_command else None)
         # A close that nobody asked for is told while the position can still be looked at (spec engine.md 8.7).
-        self._state["pending"] = not row.by_command
+        self._state.pending = not row.by_command
         try:
             self.tell(
                 emitters.signal_event_subject,
@@ -290,7 +302,7 @@ class Teller:
             )
             self._call("on_close", result.signal, price)
         finally:
-            self._state["pending"] = 0
+            self._state.pending = 0
         if not row.by_command:
             self.written(None, price)
         self._tick_told(result)
@@ -436,12 +448,8 @@ class Teller:
 
     def _candle(self) -> tuple[int, int, float]:
         """Trade, time and price of the candle at which the run stands."""
-        row = int(self._state["row"])
-        return (
-            int(self._state["current"]),
-            int(self._run.market.timestamps[row]),
-            float(self._run.series.values[row]),
-        )
+        row = self._state.row
+        return self._state.current, self._times.item(row), self._prices.item(row)
 
     def _ping(self, channel: Channel[PingEvent], callback: str) -> None:
         trade, timestamp, price = self._candle()
@@ -461,15 +469,15 @@ class Teller:
 
     def _monitored(self) -> None:
         """``on_partial_profit`` / ``on_partial_loss`` hear the progress of every candle of their side."""
-        branch = int(self._state["branch"])
+        branch = self._state.branch
         name = {1: "on_partial_profit", -1: "on_partial_loss"}.get(branch)
         if name is not None and getattr(self._callbacks, name) is not None:
             trade, timestamp, price = self._candle()
             self.now(timestamp)
-            self._call(name, self._rows.public(trade, price), abs(float(self._state["progress"])), price)
+            self._call(name, self._rows.public(trade, price), abs(self._state.progress), price)
 
     def _idle(self) -> None:
-        timestamp, price = int(self._state["tick_time"]), float(self._state["tick_price"])
+        timestamp, price = self._state.tick_time, self._state.tick_price
         self.now(timestamp)
         self.tell(
             emitters.idle_ping_subject, lambda: IdlePingEvent(current_price=price, **self.source(timestamp))
@@ -487,7 +495,7 @@ class Teller:
     def _tick(self) -> None:
         """Tell how far the run has come; these listeners have no execution context (spec market-data.md 13)."""
         execution.set(None)
-        done, total = int(self._state["frame_index"]), self._owner.frame.count
+        done, total = self._state.frame_index, self._owner.frame.count
         self.tell(emitters.progress_backtest_emitter, lambda: self.progress(done, total))
 
     def _raised(self) -> None:

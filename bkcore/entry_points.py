@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import float64, int64
+from numba import float64, int64, types
 
 from bkcore.commands import execute
 from bkcore.drivers import advance
+from bkcore.event_log import take_back
 from bkcore.jit import i8, kernel
+from bkcore.machine import open_position, price_extremes
+from bkcore.pnl import pnl_percent
 from bkcore.policy import POLICY
 from bkcore.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE
 from bkcore.settings import SETTINGS
-from bkcore.tables import Table, rows_at, table_at
+from bkcore.tables import Table, record_at, rows_at, table_at
 
 
 @kernel(int64(i8))
@@ -62,3 +65,28 @@ def execute_command(addresses: Any, command: Any, price: Any, value: Any, time: 
         table_at(addresses, Table.COMMITS, COMMIT),
     )
     return int64(execute(state, settings, tables, command, price, value, time))
+
+
+@kernel(float64(i8, int64, float64))
+def pnl_at(addresses: Any, position: Any, price: Any) -> Any:
+    """Result in percent of closing at ``price`` the ``POSITION`` that lies at the address ``position``."""
+    return pnl_percent(
+        record_at(position, POSITION),
+        table_at(addresses, Table.ENTRIES, ENTRY),
+        table_at(addresses, Table.PARTIALS, PARTIAL),
+        table_at(addresses, Table.SETTINGS, SETTINGS)[0],
+        price,
+    )
+
+
+@kernel(types.void(i8, int64))
+def take_back_to_opening(addresses: Any, position: Any) -> None:
+    """Give the copy of a trade at the address ``position`` the look that it had when it opened."""
+    row = record_at(position, POSITION)
+    entries = table_at(addresses, Table.ENTRIES, ENTRY)
+    partials = table_at(addresses, Table.PARTIALS, PARTIAL)
+    take_back(row, table_at(addresses, Table.REVISIONS, REVISION)[row.revision])
+    row.trails_take = 0
+    row.trails_stop = 0
+    open_position(row, entries, row.pending_at)
+    price_extremes(row, entries, partials, table_at(addresses, Table.SETTINGS, SETTINGS)[0])

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import float64, int64, types
+from numba import types
 from numpy.typing import NDArray
 
 from bkcore.codes import CancelReason, CloseReason, Commit, EventKind, Side, Status
-from bkcore.jit import direct, kernel, rule
-from bkcore.machine import open_position, price_extremes
+from bkcore.jit import kernel, rule
 from bkcore.pnl import pnl_percent
 from bkcore.records import ENTRY, EVENT, PARTIAL, POSITION, REVISION, array_of
 from bkcore.settings import SETTINGS
@@ -33,35 +32,6 @@ def take_back(position: Any, revision: Any) -> None:
     position.closed_percent = revision.closed_percent
     position.entry_count = revision.entry_count
     position.partial_count = revision.partial_count
-
-
-@kernel(float64(array_of(POSITION), int64, array_of(ENTRY), array_of(PARTIAL), array_of(SETTINGS), float64))
-def _pnl_at(trades: Any, index: Any, entries: Any, partials: Any, setting: Any, price: Any) -> Any:
-    return pnl_percent(trades[index], entries, partials, setting[0], price)
-
-
-@kernel(
-    types.void(
-        array_of(POSITION),
-        int64,
-        array_of(REVISION),
-        array_of(ENTRY),
-        array_of(PARTIAL),
-        array_of(SETTINGS),
-        array_of(POSITION),
-    )
-)
-def _as_opened(
-    trades: Any, index: Any, revisions: Any, entries: Any, partials: Any, setting: Any, out: Any
-) -> None:
-    """Write into ``out[0]`` the trade as it was when it opened."""
-    out[0] = trades[index]
-    position = out[0]
-    take_back(position, revisions[position.revision])
-    position.trails_take = 0
-    position.trails_stop = 0
-    open_position(position, entries, position.pending_at)
-    price_extremes(position, entries, partials, setting[0])
 
 
 @kernel(
@@ -105,9 +75,6 @@ def _fill_event_pnl(
         take_back(position, revision)
         out[k] = pnl_percent(position, entries, partials, setting[0], event.price)
 
-
-pnl_at = direct(_pnl_at)
-as_opened = direct(_as_opened)
 
 _NAMES: dict[type, list[str]] = {
     kind: [member.name.lower().replace("_", "-" if kind is Commit else "_") for member in sorted(kind)]

@@ -15,9 +15,10 @@ from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.market import Market
 from bkcore.policy import POLICY
+from bkcore.record_views import StateView, record_in
 from bkcore.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
 from bkcore.settings import EngineSettings
-from bkcore.tables import addresses_of
+from bkcore.tables import Tables, tables_of
 
 Records = NDArray[np.void]
 Driver = Literal["skip", "run", "step"]
@@ -27,6 +28,7 @@ _execute_command = direct(execute_command)
 _ROOM = 64  # records that a table holds at least
 _EXPECTED_TRADES = 4096
 _EVENTS_PER_TRADE = 32
+_WAKES = {int(wake): wake for wake in Wake}
 _NO_ID = -2  # no signal has opened yet; -1 is a signal without an id
 
 
@@ -78,11 +80,11 @@ class Run:
     listen     ``Listen`` bits: where :meth:`advance` returns; 0 runs to the end in one call
     driver     ``skip`` jumps over quiet candles, ``run`` visits each, ``step`` returns at each
     logs       False leaves out the event log; trades are the same
+    now        its state as it is at this moment, a Python number per field of ``STATE``; may be written to
     has_callback   the caller is asked for signals: at ``Wake.GET_SIGNAL`` it fills ``slot`` and sets ``candidate``
     """
 
     __slots__ = (
-        "_addresses",
         "_columns",
         "_events",
         "_hooks",
@@ -94,6 +96,7 @@ class Run:
         "commits",
         "entries",
         "market",
+        "now",
         "partials",
         "revisions",
         "series",
@@ -101,6 +104,7 @@ class Run:
         "signals",
         "slot",
         "state",
+        "tables",
     )
 
     def __init__(
@@ -133,26 +137,23 @@ class Run:
         self.slot = np.zeros(1, SIGNAL)
         self._scratch = np.zeros(1, POSITION)
         self.state = np.zeros(1, STATE)
-        state = self.state[0]
-        state["frame_start"], state["frame_step"], state["frame_count"] = (
-            frame.start_ms,
-            frame.step_ms,
-            frame.count,
-        )
-        state["frame_end"] = frame.end_ms
-        state["interval"] = interval_ms
-        state["last_bucket"] = NO_BUCKET
-        state["last_opened_id"] = _NO_ID
-        state["candidate"] = -1
-        state["current"] = -1
-        state["has_holes"] = market.has_holes
-        state["skips"] = driver == "skip"
-        state["logs"] = logs
-        state["has_callback"] = has_callback
-        state["has_policy"] = policy is not None
+        self.now: Any = record_in(StateView, self.state)
+        state = self.now
+        state.frame_start, state.frame_step, state.frame_count = frame.start_ms, frame.step_ms, frame.count
+        state.frame_end = frame.end_ms
+        state.interval = interval_ms
+        state.last_bucket = NO_BUCKET
+        state.last_opened_id = _NO_ID
+        state.candidate = -1
+        state.current = -1
+        state.has_holes = market.has_holes
+        state.skips = driver == "skip"
+        state.logs = logs
+        state.has_callback = has_callback
+        state.has_policy = policy is not None
         for name in ("kernel", "manage"):
             hook = getattr(hooks, name)
-            state[f"{name}_address"] = 0 if hook is None else address_of(hook)
+            setattr(state, f"{name}_address", 0 if hook is None else address_of(hook))
         self.set_bracket()
         self.listen(listen | (_STEP if driver == "step" else 0))
         self._start = self.state.copy()
@@ -163,10 +164,10 @@ class Run:
         self.partials = np.zeros(_ROOM, PARTIAL)
         self.commits = np.zeros(_ROOM, COMMIT)
         self._events = np.empty(_EVENTS_PER_TRADE * expected if logs else _ROOM, EVENT)
-        self._addresses = self._write_addresses()
+        self.tables = self._tables()
 
-    def _write_addresses(self) -> NDArray[np.int64]:
-        return addresses_of(
+    def _tables(self) -> Tables:
+        return tables_of(
             (
                 *self._columns,
                 *(self.signals, self.slot, self._scratch, self.state),
@@ -187,21 +188,21 @@ class Run:
         lifetime_minutes: float = np.nan,
     ) -> None:
         """Replace the bracket of every signal that gives its levels in percent; NaN leaves the signal's own."""
-        state = self.state[0]
-        state["take_profit_percent"] = take_profit_percent
-        state["stop_loss_percent"] = stop_loss_percent
-        state["lifetime"] = lifetime_minutes
+        state = self.now
+        state.take_profit_percent = take_profit_percent
+        state.stop_loss_percent = stop_loss_percent
+        state.lifetime = lifetime_minutes
 
     def listen(self, bits: int) -> None:
         """Choose anew where :meth:`advance` returns."""
-        self.state["listen"] = bits
+        self.now.listen = bits
 
     def advance(self) -> Wake:
         """Move on to the next thing that the caller has to do; tables are enlarged on the way."""
         while True:
-            wake = _advance(self._addresses)
+            wake = _advance(self.tables.addresses)
             if wake != Wake.GROW:
-                return Wake(wake)
+                return _WAKES[wake]
             self._grow()
 
     def finish(self) -> Run:
@@ -213,9 +214,9 @@ class Run:
 
     def raised(self) -> Exception:
         """The error of the jitted function that made :meth:`advance` return ``Wake.RAISED``: it is called again."""
-        state = self.state[0]
-        asked = state["phase"] == Phase.ROUTE
-        row = int(state["row"])
+        state = self.now
+        asked = state.phase == Phase.ROUTE
+        row = state.row
         market = self.market
         known = tuple(
             column[:row] for column in (market.open, market.high, market.low, market.close, market.volume)
@@ -223,7 +224,7 @@ class Run:
         values, parameters, memory = self.series.values, self._hooks.parameters, self._memory
         try:
             if asked:
-                moment = (int(state["tick_time"]), float(state["tick_price"]))
+                moment = (state.tick_time, state.tick_price)
                 self._hooks.kernel(*moment, *known, parameters, memory, self.slot[0])
             else:
                 prices = (float(values[row]), float(values[row - 1]))
@@ -242,45 +243,44 @@ class Run:
 
     def order(self, command: Command, *, price: float, value: float, time: int) -> bool:
         """Grant or refuse a command on the open position (:func:`bkcore.commands.execute`)."""
-        if self.state["event_count"][0] + _ROOM > self._events.size or self._lacks_room():
+        if self.now.event_count + _ROOM > self._events.size or self._lacks_room():
             self._grow()
-        return bool(_execute_command(self._addresses, command, price, value, time))
+        return bool(_execute_command(self.tables.addresses, command, price, value, time))
 
     def _lacks_room(self) -> bool:
-        state = self.state[0]
+        state = self.now
         return bool(
-            state["entry_count"] + 2 > self.entries.size
-            or state["partial_count"] + 2 > self.partials.size
-            or state["revision_count"] + 2 > self.revisions.size
-            or state["commit_count"] + 2 > self.commits.size
+            state.entry_count + 2 > self.entries.size
+            or state.partial_count + 2 > self.partials.size
+            or state.revision_count + 2 > self.revisions.size
+            or state.commit_count + 2 > self.commits.size
         )
 
     def _grow(self) -> None:
         """Double every table that is more than half full; slots before the counts are kept."""
-        self._trades = _enlarged(self._trades, int(self.state["trade_count"][0]))
-        self.entries = _enlarged(self.entries, int(self.state["entry_count"][0]))
-        self.partials = _enlarged(self.partials, int(self.state["partial_count"][0]))
-        self.revisions = _enlarged(self.revisions, int(self.state["revision_count"][0]))
-        self.commits = _enlarged(self.commits, int(self.state["commit_count"][0]))
-        self._events = _enlarged(self._events, int(self.state["event_count"][0]))
-        self._addresses = self._write_addresses()
+        self._trades = _enlarged(self._trades, self.now.trade_count)
+        self.entries = _enlarged(self.entries, self.now.entry_count)
+        self.partials = _enlarged(self.partials, self.now.partial_count)
+        self.revisions = _enlarged(self.revisions, self.now.revision_count)
+        self.commits = _enlarged(self.commits, self.now.commit_count)
+        self._events = _enlarged(self._events, self.now.event_count)
+        self.tables = self._tables()
 
     @property
     def out_of_candles(self) -> bool:
         """Whether the run stands at a candle that the market does not have."""
-        return int(self.state["phase"][0]) in (Phase.RESTING, Phase.EXIT) and int(
-            self.state["row"][0]
-        ) >= len(self.market)
+        state = self.now
+        return state.phase in (Phase.RESTING, Phase.EXIT) and state.row >= len(self.market)
 
     @property
     def trades(self) -> Records:
         """Every row that came to rest or opened so far, in order (``POSITION``)."""
-        return self._trades[: self.state["trade_count"][0]]
+        return self._trades[: self.now.trade_count]
 
     @property
     def events(self) -> Records:
         """The event log so far (``EVENT``)."""
-        return self._events[: self.state["event_count"][0]]
+        return self._events[: self.now.event_count]
 
 
 _STEP = Listen.IDLE | Listen.ACTIVE_PING | Listen.SCHEDULE_PING | Listen.MONITORED

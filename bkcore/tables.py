@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import literal_unroll, types
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bkcore.jit import direct, f8, i8, kernel
 from bkcore.policy import POLICY
+from bkcore.record_views import bytes_of
 from bkcore.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
 from bkcore.settings import SETTINGS
 
@@ -82,6 +83,28 @@ def _write_addresses(tables: Any, out: Any) -> None:
 _write: Callable[..., None] = direct(_write_addresses)
 
 
+class Tables(NamedTuple):
+    """Where the tables of a run lie: their addresses, and the bytes of those that Python reads record by record.
+
+    It stays good for what had happened when it was made, even after the run has moved its tables.
+    """
+
+    addresses: NDArray[np.int64]
+    trades: memoryview
+    entries: memoryview
+    partials: memoryview
+
+
+def tables_of(tables: tuple[NDArray[Any], ...]) -> Tables:
+    """The tables, given in the order of :class:`Table`."""
+    return Tables(
+        addresses_of(tables),
+        bytes_of(tables[Table.TRADES]),
+        bytes_of(tables[Table.ENTRIES]),
+        bytes_of(tables[Table.PARTIALS]),
+    )
+
+
 def addresses_of(tables: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
     """Address and size of each table, in the order of :class:`Table`: i8[2 * tables]."""
     addresses = np.empty(2 * len(Table), np.int64)
@@ -134,3 +157,13 @@ def table_at(typing_context: Any, addresses: Any, table: Any, kind: Any) -> Any:
 def rows_at(typing_context: Any, addresses: Any, table: Any, kind: Any, columns: Any) -> Any:
     """A table as a two-dimensional array of ``kind`` with so many columns."""
     return types.Array(kind.dtype, 2, "C")(addresses, table, kind, columns), _by_address
+
+
+def _record_by_address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+
+@_by_the_compiler
+def record_at(typing_context: Any, address: Any, kind: Any) -> Any:
+    """The record of ``kind`` at an address."""
+    return kind.dtype(types.int64, kind), _record_by_address
