@@ -228,9 +228,9 @@ def fill_at_open(state: Any, tables: Any, opened: Any) -> None:
 
 @rule
 def set_until_row(state: Any, settings: Any, position: Any, timestamps: Any) -> None:
-    """Remember the first row at which the clock changes something: frame end, expiry, end of a chunk."""
+    """Remember the first row at which the clock changes something: frame end, expiry, end of a chunk that is told."""
     until = min(state.frame_end + 1, time_of_expiry(position))
-    if position.lifetime == np.inf:
+    if position.lifetime == np.inf and state.logs:
         until = min(until, state.chunk_end)
     if state.has_wake:
         until = min(until, state.wake_at)

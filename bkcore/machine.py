@@ -418,8 +418,12 @@ def settle_extremes(
     position: Any, timestamps: Any, series: Any, lows: Any, highs: Any, first: Any, end: Any
 ) -> None:
     """Give the position the best and worst price of candles ``[first, end)`` that a quiet band jumped over."""
-    up = first_maximum(series, highs, first, end)
-    down = first_minimum(series, lows, first, end)
+    worst, best = position.fall_price, position.peak_price
+    if position.side < 0:
+        worst, best = best, worst
+    up = first_maximum(series, highs, first, end, best)
     if up >= 0:
         update_extreme(position, branch_at(position, series[up]), timestamps[up], series[up])
+    down = first_minimum(series, lows, first, end, worst)
+    if down >= 0:
         update_extreme(position, branch_at(position, series[down]), timestamps[down], series[down])

@@ -110,20 +110,25 @@ def leaves_band(
 
 
 @rule
-def first_maximum(series: Any, highs: Any, first: Any, end: Any) -> Any:
-    """Index of the largest value in ``[first, end)``, the earliest of equals; -1 for an empty range."""
+def first_maximum(series: Any, highs: Any, first: Any, end: Any, above: Any) -> Any:
+    """Index of the largest value in ``[first, end)`` above ``above``, the earliest of equals; -1 for none."""
     second = second_offset(series.size)
-    best = -np.inf
+    third = third_offset(series.size)
+    best = above
     where = int64(-1)
     k = first
     while k < end:
-        if k & 255 == 0 and k + 256 <= end and not highs[second + (k >> 8)] > best:
-            k += 256
-            continue
+        if k & 15 == 0:
+            if k & 4095 == 0 and k + 4096 <= end and not highs[third + (k >> 12)] > best:
+                k += 4096
+                continue
+            if k & 255 == 0 and k + 256 <= end and not highs[second + (k >> 8)] > best:
+                k += 256
+                continue
+            if k + 16 <= end and not highs[k >> 4] > best:
+                k += 16
+                continue
         stop = min(end, (k | 15) + 1)
-        if k & 15 == 0 and stop - k == 16 and not highs[k >> 4] > best:
-            k = stop
-            continue
         while k < stop:
             if series[k] > best:
                 best = series[k]
@@ -133,20 +138,25 @@ def first_maximum(series: Any, highs: Any, first: Any, end: Any) -> Any:
 
 
 @rule
-def first_minimum(series: Any, lows: Any, first: Any, end: Any) -> Any:
-    """Index of the smallest value in ``[first, end)``, the earliest of equals; -1 for an empty range."""
+def first_minimum(series: Any, lows: Any, first: Any, end: Any, below: Any) -> Any:
+    """Index of the smallest value in ``[first, end)`` below ``below``, the earliest of equals; -1 for none."""
     second = second_offset(series.size)
-    best = np.inf
+    third = third_offset(series.size)
+    best = below
     where = int64(-1)
     k = first
     while k < end:
-        if k & 255 == 0 and k + 256 <= end and not lows[second + (k >> 8)] < best:
-            k += 256
-            continue
+        if k & 15 == 0:
+            if k & 4095 == 0 and k + 4096 <= end and not lows[third + (k >> 12)] < best:
+                k += 4096
+                continue
+            if k & 255 == 0 and k + 256 <= end and not lows[second + (k >> 8)] < best:
+                k += 256
+                continue
+            if k + 16 <= end and not lows[k >> 4] < best:
+                k += 16
+                continue
         stop = min(end, (k | 15) + 1)
-        if k & 15 == 0 and stop - k == 16 and not lows[k >> 4] < best:
-            k = stop
-            continue
         while k < stop:
             if series[k] < best:
                 best = series[k]

@@ -39,11 +39,6 @@ def bytes_of(table: NDArray[Any]) -> memoryview:
     return memoryview(octets)
 
 
-def record_in(view: Any, table: NDArray[Any]) -> Any:
-    """The first record of a table: what is assigned to its fields is written to the table."""
-    return view.from_buffer(bytes_of(table))
-
-
 def copy_of(view: Any, table: memoryview, index: int) -> Any:
     """A record of a table as it is now."""
     return view.from_buffer_copy(table, index * ctypes.sizeof(view))

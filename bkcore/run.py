@@ -15,7 +15,7 @@ from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.market import Market
 from bkcore.policy import POLICY
-from bkcore.record_views import StateView, record_in
+from bkcore.record_views import StateView, bytes_of
 from bkcore.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
 from bkcore.settings import EngineSettings
 from bkcore.tables import Tables, tables_of
@@ -27,7 +27,7 @@ _advance = direct(advance_at)
 _execute_command = direct(execute_command)
 _ROOM = 64  # records that a table holds at least
 _EXPECTED_TRADES = 4096
-_EVENTS_PER_TRADE = 32
+_EVENTS_PER_TRADE = 64  # room that is not used costs nothing
 _WAKES = {int(wake): wake for wake in Wake}
 _NO_ID = -2  # no signal has opened yet; -1 is a signal without an id
 
@@ -92,6 +92,7 @@ class Run:
         "_policy",
         "_scratch",
         "_start",
+        "_state_bytes",
         "_trades",
         "commits",
         "entries",
@@ -137,7 +138,8 @@ class Run:
         self.slot = np.zeros(1, SIGNAL)
         self._scratch = np.zeros(1, POSITION)
         self.state = np.zeros(1, STATE)
-        self.now: Any = record_in(StateView, self.state)
+        self._state_bytes = bytes_of(self.state)
+        self.now: Any = StateView.from_buffer(self._state_bytes)
         state = self.now
         state.frame_start, state.frame_step, state.frame_count = frame.start_ms, frame.step_ms, frame.count
         state.frame_end = frame.end_ms
@@ -156,7 +158,7 @@ class Run:
             setattr(state, f"{name}_address", 0 if hook is None else address_of(hook))
         self.set_bracket()
         self.listen(listen | (_STEP if driver == "step" else 0))
-        self._start = self.state.copy()
+        self._start = bytes(self._state_bytes)
         expected = min(signals.size, frame.count, _EXPECTED_TRADES) + _ROOM
         self._trades = np.zeros(expected, POSITION)
         self.entries = np.zeros(expected, ENTRY)
@@ -177,7 +179,7 @@ class Run:
 
     def restart(self) -> None:
         """Forget what has happened and stand before the first tick again; tables keep their room."""
-        self.state[:] = self._start
+        self._state_bytes[:] = self._start
         self._memory[:] = 0.0
 
     def set_bracket(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -102,14 +103,19 @@ class EngineSettings:
         return 1 if self.fill == "touch" else self.average_candles
 
     def record(self) -> NDArray[np.void]:
-        """The same numbers as a one-element array of :data:`SETTINGS`, as kernels read them."""
-        record = np.zeros(1, SETTINGS)
-        row = record[0]
-        for name in SETTINGS.names or ():
-            if hasattr(self, name):
-                row[name] = getattr(self, name)
-        row["max_lifetime"] = self.max_lifetime_minutes
-        row["await_ms"] = int(self.await_minutes) * 60_000
-        row["window"] = self.window
-        row["touches"] = self.fill == "touch"
-        return record
+        """The same numbers as a one-element array of :data:`SETTINGS`, as kernels read them; nobody writes to it."""
+        return _record_of(self)
+
+
+@lru_cache(maxsize=64)
+def _record_of(settings: EngineSettings) -> NDArray[np.void]:
+    record = np.zeros(1, SETTINGS)
+    row = record[0]
+    for name in SETTINGS.names or ():
+        if hasattr(settings, name):
+            row[name] = getattr(settings, name)
+    row["max_lifetime"] = settings.max_lifetime_minutes
+    row["await_ms"] = int(settings.await_minutes) * 60_000
+    row["window"] = settings.window
+    row["touches"] = settings.fill == "touch"
+    return record
