@@ -436,6 +436,30 @@ def scenes(
     )
 
 
+def without_ties(scene: Scene) -> Scene:
+    """A scene with ``noise`` in which nothing is decided by the last bit of a price.
+
+    Every candle is traded, so that no average repeats; no level is a price of the market; and every signal has a
+    limit, since the entry of an order at the market is the price that commands of its first candle are judged at.
+    """
+    columns = {**scene.columns, "volume": scene.columns["volume"] + 1.0}
+    averages = market_of(columns).average_price(scene.settings.average_candles).values
+
+    def untied(one: Planned) -> Planned:
+        if one.signal is None:
+            return one
+        moment = scene.start_ms + one.minute * MINUTE_MS
+        known = float(averages[np.searchsorted(columns["timestamp"], moment) - 1])
+        side = -1 if one.signal["position"] == "short" else 1
+        changed = {**one.signal, "price_open": (one.signal.get("price_open") or known) * (1.0 + side * 3e-7)}
+        for name, nudge in zip(LEVELS, (1.1e-7, -1.3e-7), strict=True):
+            if changed[name] is not None:
+                changed[name] *= 1.0 + nudge
+        return Planned(one.minute, changed)
+
+    return replace(scene, columns=columns, plan=tuple(untied(one) for one in scene.plan))
+
+
 def _levels() -> st.SearchStrategy[tuple[tuple[float, float], ...]]:
     levels = st.lists(st.sampled_from([10.0, 25.0, 50.0, 80.0, 100.0]), unique=True, max_size=4).map(sorted)
     shares = st.lists(st.sampled_from([33.0, 10.0, 50.0, 100.0]), min_size=4, max_size=4)
