@@ -151,6 +151,8 @@ from bkapi.events import (
 )
 from bkapi.exchange import (
     CandleRequestError as CandleRequestError,
+    Exchange as Exchange,
+    ExchangeUtils as ExchangeUtils,
     get_average_price as get_average_price,
     get_candles as get_candles,
     get_close_price as get_close_price,
@@ -202,6 +204,31 @@ from bkapi.getters import (
     has_no_pending_signal as has_no_pending_signal,
     has_no_scheduled_signal as has_no_scheduled_signal,
 )
+from bkapi.idea_feed import (
+    IdeaSweepError as IdeaSweepError,
+)
+from bkapi.idea_records import (
+    AbsorbedIdea as AbsorbedIdea,
+    AuthorTrack as AuthorTrack,
+    BestGridPoint as BestGridPoint,
+    GridPoint as GridPoint,
+    GridPointReport as GridPointReport,
+    GridReports as GridReports,
+    Idea as Idea,
+    IdeaProfile as IdeaProfile,
+    IdeaSweepResult as IdeaSweepResult,
+    IdeaTrade as IdeaTrade,
+)
+from bkapi.idea_sweep import (
+    ClientSweep as ClientSweep,
+    Sweep as Sweep,
+    SweepConnectionService as SweepConnectionService,
+    SweepCoreService as SweepCoreService,
+    SweepGlobalService as SweepGlobalService,
+    SweepSchemaService as SweepSchemaService,
+    SweepUtils as SweepUtils,
+    SweepValidationService as SweepValidationService,
+)
 from bkapi.moments import (
     align_to_interval as align_to_interval,
     to_datetime as to_datetime,
@@ -251,15 +278,20 @@ from bkapi.registry import (
     add_frame_schema as add_frame_schema,
     add_strategy as add_strategy,
     add_strategy_schema as add_strategy_schema,
+    add_sweep as add_sweep,
+    add_sweep_schema as add_sweep_schema,
     get_exchange_schema as get_exchange_schema,
     get_frame_schema as get_frame_schema,
     get_strategy_schema as get_strategy_schema,
+    get_sweep_schema as get_sweep_schema,
     list_exchange_schema as list_exchange_schema,
     list_frame_schema as list_frame_schema,
     list_strategy_schema as list_strategy_schema,
+    list_sweep_schema as list_sweep_schema,
     override_exchange_schema as override_exchange_schema,
     override_frame_schema as override_frame_schema,
     override_strategy_schema as override_strategy_schema,
+    override_sweep_schema as override_sweep_schema,
     validate as validate,
 )
 from bkapi.reports import (
@@ -278,6 +310,8 @@ from bkapi.schemas import (
     FrameSchema as FrameSchema,
     StrategyCallbacks as StrategyCallbacks,
     StrategySchema as StrategySchema,
+    SweepCallbacks as SweepCallbacks,
+    SweepSchema as SweepSchema,
 )
 from bkapi.signals import (
     ActiveResult as ActiveResult,

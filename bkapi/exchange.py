@@ -7,18 +7,18 @@ Whatever strategy code asks is answered as of the ambient "now": no candle at or
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bkapi import config
-from bkapi.context import ExecutionContext, MethodContext, require_trade_context
+from bkapi.context import ExecutionContext, MethodContext, execution, require_trade_context
 from bkapi.coroutines import settle
 from bkapi.errors import BkError, FatalError
 from bkapi.events import report_error
-from bkapi.moments import from_ms
+from bkapi.moments import Moment, from_ms, this_minute_ms, to_ms
 from bkapi.registry import exchanges
 from bkapi.schemas import ExchangeSchema
 from bkcore.candle_errors import CandleGapError, CandleResampleError
@@ -126,24 +126,89 @@ class ExchangeClient:
         self, symbol: str, interval: str, limit: int, when_ms: int, *, backtest: bool
     ) -> pl.DataFrame:
         """The ``limit`` candles that closed last at or before ``when_ms`` (spec market-data.md 5.2)."""
-        step = interval_step_ms(interval)
-        end = interval_start(when_ms, interval)
-        since = end - limit * step
+        since = interval_start(when_ms, interval) - limit * interval_step_ms(interval)
         if limit != int(limit) or limit < 1:
             raise CandleRequestError(
                 f"adapter returned empty array. Expected {limit} candles starting from openTime={since}",
                 hint="ask for a whole number of candles above 0.",
             )
+        return self._exactly(symbol, interval, since, int(limit), backtest=backtest)
+
+    def get_raw_candles(
+        self,
+        symbol: str,
+        interval: str,
+        limit: int | None,
+        start_ms: int | None,
+        end_ms: int | None,
+        *,
+        now_ms: int,
+        backtest: bool,
+    ) -> pl.DataFrame:
+        """Candles of a range of one's own, none that ends after ``now_ms``, one attempt (spec 5.5 and 9)."""
+        step = interval_step_ms(interval)
+        if limit is not None and start_ms is None and end_ms is None:
+            return self.get_candles(symbol, interval, limit, now_ms, backtest=backtest)
+        if (start_ms is None and (limit is None or end_ms is None)) or (limit is None and end_ms is None):
+            raise CandleRequestError(
+                "invalid parameter combination",
+                hint="give limit, or s_date and e_date, or limit and one of them, or all three.",
+            )
+        if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+            raise CandleRequestError(
+                f"sDate ({start_ms}) must be < eDate ({end_ms})", hint="let the range start before it ends."
+            )
+        if end_ms is not None and end_ms > now_ms:
+            raise _looks_ahead("eDate", end_ms, now_ms)
+        if start_ms is not None:
+            since = interval_start(start_ms, interval)
+        else:
+            assert end_ms is not None
+            assert limit is not None
+            since = interval_start(end_ms, interval) - limit * step
+        if limit is None:
+            assert end_ms is not None
+            limit = (interval_start(end_ms, interval) - since) // step
+        if limit != int(limit) or limit < 1:
+            raise CandleRequestError(
+                f"calculated limit is {limit}, must be > 0", hint="ask for at least one whole candle."
+            )
+        if since + limit * step > now_ms:
+            raise _looks_ahead("calculated endTimestamp", since + limit * step, now_ms)
+        return self._exactly(symbol, interval, since, int(limit), backtest=backtest, attempts=1)
+
+    def _exactly(
+        self,
+        symbol: str,
+        interval: str,
+        since: int,
+        limit: int,
+        *,
+        backtest: bool,
+        attempts: int | None = None,
+    ) -> pl.DataFrame:
+        """The ``limit`` candles from ``since`` on; raises :class:`CandleRequestError` when there are fewer."""
+        end = since + limit * interval_step_ms(interval)
         if self.in_memory:
             try:
                 rows = _between(self.candles(symbol, interval).frame, since, end)
             except CandleResampleError:
-                raise _incomplete(0, int(limit), since) from None
+                raise _incomplete(0, limit, since) from None
         else:
-            rows = _between(self._fetch(symbol, interval, since, int(limit), backtest=backtest), since, end)
-        return _complete(rows, since, int(limit))
+            fetched = self._fetch(symbol, interval, since, limit, backtest=backtest, attempts=attempts)
+            rows = _between(fetched, since, end)
+        return _complete(rows, since, limit)
 
-    def _fetch(self, symbol: str, interval: str, since: int, limit: int, *, backtest: bool) -> pl.DataFrame:
+    def _fetch(
+        self,
+        symbol: str,
+        interval: str,
+        since: int,
+        limit: int,
+        *,
+        backtest: bool,
+        attempts: int | None = None,
+    ) -> pl.DataFrame:
         """Ask the adapter, a chunk at a time, each with its retries; rows of the candle schema."""
         import polars as pl
 
@@ -151,18 +216,24 @@ class ExchangeClient:
         chunk = int(config.value("CC_MAX_CANDLES_PER_REQUEST"))
         parts = [
             self._fetch_chunk(
-                symbol, interval, since + done * step, min(chunk, limit - done), backtest=backtest
+                symbol,
+                interval,
+                since + done * step,
+                min(chunk, limit - done),
+                backtest=backtest,
+                attempts=attempts,
             )
             for done in range(0, limit, chunk)
         ]
         return pl.concat(parts)
 
     def _fetch_chunk(
-        self, symbol: str, interval: str, since: int, limit: int, *, backtest: bool
+        self, symbol: str, interval: str, since: int, limit: int, *, backtest: bool, attempts: int | None
     ) -> pl.DataFrame:
         """One request: every row is checked before it is used (spec market-data.md 5.1; deviation 10)."""
         assert self.schema.get_candles is not None
-        attempts = int(config.value("CC_GET_CANDLES_RETRY_COUNT"))
+        if attempts is None:
+            attempts = int(config.value("CC_GET_CANDLES_RETRY_COUNT"))
         failure: Exception | None = None
         for attempt in range(attempts):
             if attempt:
@@ -224,6 +295,13 @@ def _incomplete(count: int, limit: int, since: int) -> CandleRequestError:
     )
 
 
+def _looks_ahead(what: str, end: int, now: int) -> CandleRequestError:
+    return CandleRequestError(
+        f"{what} ({end}) exceeds current time ({now}). Look-ahead bias protection.",
+        hint="end the range at or before now.",
+    )
+
+
 _clients: dict[str, ExchangeClient] = {}
 
 
@@ -278,6 +356,46 @@ def get_close_price(symbol: str, interval: str) -> float:
     return float(rows["close"][-1])
 
 
+class ExchangeUtils:
+    """Candles of a registered exchange by name, in a run or outside of one; spec market-data.md 9.
+
+    Inside a run "now" is that of the run, else the wall clock floored to the minute.
+    """
+
+    def get_raw_candles(
+        self,
+        symbol: str,
+        interval: str,
+        context: Mapping[str, str],
+        limit: int | None = None,
+        s_date: Moment | None = None,
+        e_date: Moment | None = None,
+    ) -> pl.DataFrame:
+        """Candles of a range of one's own, a Polars frame as of :func:`get_candles`.
+
+        context    ``{"exchange_name": ...}``
+        limit      candles from ``s_date`` on, or up to ``e_date``, or up to now
+        s_date     start, floored to the interval; ``e_date`` the end, which is not included
+
+        One request per chunk of ``CC_MAX_CANDLES_PER_REQUEST``, no second attempt. ``limit`` with both dates may reach
+        past ``e_date``, but like every range not past now. Raises :class:`CandleRequestError` where the range makes no
+        sense, ends after now, or has fewer candles.
+        """
+        moment = execution.get()
+        return client_of(context["exchange_name"], "ExchangeUtils.get_raw_candles").get_raw_candles(
+            symbol,
+            interval,
+            limit,
+            None if s_date is None else to_ms(s_date),
+            None if e_date is None else to_ms(e_date),
+            now_ms=this_minute_ms() if moment is None else moment.when_ms,
+            backtest=moment is not None and moment.backtest,
+        )
+
+
+Exchange = ExchangeUtils()
+
+
 def check_covers(market: Market, symbol: str, first: int, last: int) -> None:
     """Raise :class:`FatalError` unless the market has candles from ``first`` to ``last`` (ms UTC, OPEN times)."""
     if not len(market) or market.timestamps[0] > first or market.timestamps[-1] < last:
@@ -294,7 +412,9 @@ def _span(ends: Iterable[int]) -> str:
 
 __all__ = [
     "CandleRequestError",
+    "Exchange",
     "ExchangeClient",
+    "ExchangeUtils",
     "client_of",
     "get_average_price",
     "get_candles",

@@ -19,6 +19,8 @@ from bkapi.schemas import (
     FrameSchema,
     StrategyFields,
     StrategySchema,
+    SweepFields,
+    SweepSchema,
 )
 
 S = TypeVar("S", bound=Schema)
@@ -50,19 +52,23 @@ class Registry(Generic[S]):
         values = self._values(schema, fields)
         name = values.get(self.name_field)
         if isinstance(name, str):
-            if name in self._known:
-                raise AlreadyExistsError(
-                    f"{self.kind} {name} already exist", kind=self.kind, name=name, hint=self._way_out(name)
-                )
-            try:
-                checked = self.model.model_validate(values)
-            except SchemaError as error:
-                self._refused[name] = error
-                self._known[name] = self.model.unchecked({self.name_field: name})
-                raise
-            self._known[name] = checked
-            return self.register(name, checked)
+            return self.register(name, self.know(name, values))
         return self.model.model_validate(values)  # raises: the name is missing or not a text
+
+    def know(self, name: str, values: S | Mapping[str, Any]) -> S:
+        """Make the name known, without registering; returns the checked schema. Raises as :meth:`add` does."""
+        if name in self._known:
+            raise AlreadyExistsError(
+                f"{self.kind} {name} already exist", kind=self.kind, name=name, hint=self._way_out(name)
+            )
+        try:
+            checked = self.model.model_validate(self._values(values, {}))
+        except SchemaError as error:
+            self._refused[name] = error
+            self._known[name] = self.model.unchecked({self.name_field: name})
+            raise
+        self._known[name] = checked
+        return checked
 
     def register(self, name: str, schema: S) -> S:
         """Store a checked schema; raises :class:`AlreadyExistsError` when the name is registered."""
@@ -98,6 +104,10 @@ class Registry(Generic[S]):
         if name is None:
             raise SchemaError(self.kind, f"missing {self.name_field}.", field=self.name_field)
         self.validate(name, f"override_{self.kind}_schema")
+        return self.merge(name, values)
+
+    def merge(self, name: str, values: Mapping[str, Any]) -> S:
+        """:meth:`override` without asking whether the name is known; an unknown one is registered so (spec 19)."""
         current = self._schemas.get(name)
         merged = self.model.unchecked(values) if current is None else current.overridden(values)
         self._schemas[name] = merged
@@ -160,20 +170,25 @@ def _check_strategy(schema: StrategySchema, source: str) -> None:
         validate_name("action", action_name, source)
 
 
+def _check_sweep(schema: SweepSchema, source: str) -> None:
+    validate_name("exchange", getattr(schema, "exchange_name", None), source)
+
+
 strategies: Registry[StrategySchema] = Registry(StrategySchema, cross_check=_check_strategy)
 exchanges: Registry[ExchangeSchema] = Registry(ExchangeSchema)
 frames: Registry[FrameSchema] = Registry(FrameSchema)
+sweeps: Registry[SweepSchema] = Registry(SweepSchema, cross_check=_check_sweep)
 
 #: The kinds that ``validate`` goes through, in this order.
 VALIDATED_KINDS = ("exchange", "frame", "strategy", "risk", "action", "sizing", "walker")
 
 #: The registry of each kind; a further kind is a further registry here.
 REGISTRIES: dict[str, Registry[Any]] = {
-    registry.kind: registry for registry in (exchanges, frames, strategies)
+    registry.kind: registry for registry in (exchanges, frames, strategies, sweeps)
 }
 
 
-def validate_name(kind: str, name: str, source: str) -> bool:
+def validate_name(kind: str, name: Any, source: str) -> bool:
     """``Registry.validate`` of the registry of ``kind``; of a kind without one, no name is known."""
     registry = REGISTRIES.get(kind)
     if registry is None:
@@ -299,10 +314,23 @@ def add_frame_schema(
     return frames.add(schema, **fields)
 
 
+def add_sweep_schema(
+    schema: SweepSchema | Mapping[str, Any] | None = None, /, **fields: Unpack[SweepFields]
+) -> SweepSchema:
+    """Register a sweep over ideas: ``add_sweep_schema(sweep_name="feed", exchange_name="memory")``.
+
+    Fields are given by name or as one mapping, see :class:`SweepSchema`. Raises :class:`SchemaError` for a
+    bad field and :class:`AlreadyExistsError` for a name that is taken.
+    """
+    return sweeps.add(schema, **fields)
+
+
 get_strategy_schema, override_strategy_schema, list_strategy_schema = doors(strategies)
 get_exchange_schema, override_exchange_schema, list_exchange_schema = doors(exchanges)
 get_frame_schema, override_frame_schema, list_frame_schema = doors(frames)
+get_sweep_schema, override_sweep_schema, list_sweep_schema = doors(sweeps)
 
 add_strategy = add_strategy_schema
 add_exchange = add_exchange_schema
 add_frame = add_frame_schema
+add_sweep = add_sweep_schema

@@ -6,6 +6,7 @@ from bkapi.backtest import Backtest
 from bkapi.config import reset_config
 from bkapi.events import emitters
 from bkapi.exchange import forget_clients
+from bkapi.idea_sweep import SweepConnectionService
 from bkapi.registry import clear_registries
 
 
@@ -18,4 +19,5 @@ def reset() -> None:
     clear_registries()
     reset_config()
     forget_clients()
+    SweepConnectionService().clear()
     Backtest.clear()

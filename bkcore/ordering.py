@@ -54,12 +54,11 @@ def write_close_order(close: Any, is_backward: Any, order: Any) -> None:
 
 
 @rule
-def take_median(values: Any, size: Any) -> Any:
-    """Median of ``values[:size]`` (size > 0, no NaN), the mean of two middles for an even size.
+def take_rank(values: Any, size: Any, rank: Any) -> Any:
+    """The value that stands at ``rank`` (from 0) when ``values[:size]`` is sorted (size > rank, no NaN).
 
-    Selects in place: the values are in another order afterwards.
+    Selects in place: afterwards nothing before ``rank`` is larger and nothing behind it is smaller.
     """
-    rank = size // 2
     low = 0
     high = size - 1
     while low < high:
@@ -82,9 +81,20 @@ def take_median(values: Any, size: Any) -> Any:
             low = i
         else:
             break
+    return values[rank]
+
+
+@rule
+def take_median(values: Any, size: Any) -> Any:
+    """Median of ``values[:size]`` (size > 0, no NaN), the mean of two middles for an even size.
+
+    Selects in place: the values are in another order afterwards.
+    """
+    rank = size // 2
+    upper = take_rank(values, size, rank)
     if size % 2 == 1:
-        return values[rank]
+        return upper
     below = values[0]
     for k in range(1, rank):
         below = max(below, values[k])
-    return (below + values[rank]) / 2.0
+    return (below + upper) / 2.0

@@ -13,6 +13,7 @@ import pytest
 
 from bkapi import registry
 from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
+from bkapi.idea_sweep import SweepValidationService
 from bkapi.registry import REGISTRIES, Registry, strategies
 from bkapi.schemas import FrameSchema, StrategySchema
 
@@ -88,6 +89,8 @@ def operate(operation: dict[str, Any], prefix: str) -> Any:
         return {name: encoded(value) for name, value in of_kind.override(fields).given().items()}
     if operation["op"] == "get":
         return {name: encoded(value) for name, value in of_kind.get(operation["name"]).given().items()}
+    if operation["op"] == "validate" and operation["kind"] == "sweep":
+        return SweepValidationService().validate(operation["name"], "test")
     if operation["op"] == "validate":
         names: dict[str, list[str]] = {f"{kind}_name": [] for kind in registry.VALIDATED_KINDS}
         registry.validate({**names, of_kind.name_field: [operation["name"]]})
