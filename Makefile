@@ -22,6 +22,7 @@ test: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/single.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/ideas.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check bkcore bkapi tests benchmarks examples

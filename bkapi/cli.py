@@ -334,7 +334,7 @@ def warmup() -> None:
     import time
 
     started = time.perf_counter()
-    for module in ("bkapi.backtest", "bkapi.sweep"):
+    for module in ("bkapi.backtest", "bkapi.sweep", "bkapi.idea_sweep"):
         import_module(module)
     from bkcore.jit import CACHE_FOLDER, COLD_START
 
