@@ -280,6 +280,12 @@ class Calls:
         """A function that does nothing but be called."""
         self.count += 1
 
+    def read(self, event: Any) -> None:
+        """A listener that looks at the result and the stop of the position."""
+        self.count += 1
+        signal = event.data
+        self.seen = signal.pnl.pnl_percentage, signal.price_stop_loss
+
     def opened(self, symbol: str, when: datetime, price: float) -> dict[str, Any]:
         """A signal that ends in a minute, so that every second tick asks."""
         self.count += 1
@@ -399,6 +405,7 @@ class Calls:
             "get_signal_us": self.per_call("silent"),
             "get_signal_with_trade_us": self.per_call("asked"),
             "ping_listener_us": self.per_call("held", active_ping=self.counted),
+            "ping_listener_that_reads_us": self.per_call("held", active_ping=self.read),
             "ping_callback_us": self.per_call("called back"),
             "idle_ping_us": self.per_call("idle", idle_ping=self.counted),
             "wake_us": self.per_call("held", wake=wake_again, signal_event=first_wake),

@@ -42,11 +42,14 @@ def _identity_of(text: str) -> str:
 
 
 class Details(NamedTuple):
-    """What a signal carries besides numbers."""
+    """What a signal carries besides numbers; an empty ``id`` stands for the generated one."""
 
     id: str
     note: str = ""
     extra: Mapping[str, Any] = {}
+
+
+_NO_DETAILS = Details("")
 
 
 class Rows:
@@ -75,8 +78,8 @@ class Rows:
     def details_of(self, row: Any) -> Details:
         """Id, note and further keys of a row; a signal without an id gets the same one in every run."""
         if row.signal == FROM_SLOT:
-            known = self.details.get(self.index_of(row))
-            return Details(self.generated_id(row.scheduled_at)) if known is None else known
+            known = self.details.get(self.index_of(row), _NO_DETAILS)
+            return known if known.id else known._replace(id=self.generated_id(row.scheduled_at))
         note = None if self._notes is None else self._notes[row.signal]
         if row.id >= 0:
             return Details(self._ids[row.id], note or "")
@@ -88,7 +91,7 @@ class Rows:
 
     def index_of(self, row: Any) -> int:
         """Number of the trade that ``row`` shows."""
-        return int(self.run.revisions["trade"][row.revision])
+        return int(self.run.revisions["trade"].item(row.revision))
 
     def generated_id(self, time: int) -> str:
         """Identity of a signal that brought none: 36 characters, the same whenever the run is repeated."""

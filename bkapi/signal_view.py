@@ -10,7 +10,7 @@ from bkapi.signals import NO_PEAK, NO_PNL, EntryRecord, PartialRecord, PeakRecor
 from bkcore.codes import Side, Status
 from bkcore.entry_points import pnl_at
 from bkcore.jit import direct
-from bkcore.record_views import EntryView, PartialView, address_of_record, copy_of
+from bkcore.record_views import address_of_record, read_entry, read_partial
 from bkcore.tables import Tables
 
 if TYPE_CHECKING:
@@ -73,31 +73,15 @@ class SignalAt(PublicSignal):
 
     def _entries_of(self) -> tuple[EntryRecord, ...]:
         if self._entries is None:
-            first = self._row.entry_first
-            views = (
-                copy_of(EntryView, self._tables.entries, k)
-                for k in range(first, first + self._row.entry_count)
-            )
-            self._entries = tuple(EntryRecord(view.price, view.cost, view.time) for view in views)
+            first, table = self._row.entry_first, self._tables.entries
+            rows = range(first, first + self._row.entry_count)
+            self._entries = tuple(EntryRecord(*read_entry(table, k)) for k in rows)
         return self._entries
 
     def _partials_of(self) -> tuple[PartialRecord, ...]:
-        first = self._row.partial_first
-        views = (
-            copy_of(PartialView, self._tables.partials, k)
-            for k in range(first, first + self._row.partial_count)
-        )
-        return tuple(
-            PartialRecord(
-                "profit" if view.kind > 0 else "loss",
-                view.percent,
-                view.price,
-                view.basis,
-                view.entry_count,
-                view.time,
-            )
-            for view in views
-        )
+        first, table = self._row.partial_first, self._tables.partials
+        rows = (read_partial(table, k) for k in range(first, first + self._row.partial_count))
+        return tuple(PartialRecord("profit" if kind > 0 else "loss", *about) for *about, kind in rows)
 
     def _peak_of(self) -> PeakRecord:
         return PeakRecord(*_peak(self._row)) if self._row.pending_at else NO_PEAK

@@ -27,6 +27,7 @@ from bkapi.validation import as_number, violation_message, violations_of
 from bkcore.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
 from bkcore.intervals import interval_step_ms
 from bkcore.market import Market
+from bkcore.record_views import SignalView, bytes_of
 from bkcore.records import FROM_SLOT, NEW_WAKE, NO_BUCKET
 from bkcore.run import Driver, Frame, Hooks, Records, Run, no_signals
 from bkcore.settings import EngineSettings
@@ -124,6 +125,7 @@ class StrategyRun:
         ids, notes = ((), None) if table is None else (table.ids, table.notes)
         self.rows = Rows(self.run, symbol, names, ids=ids, notes=notes)
         self._state = self.run.now
+        self._slot: Any = SignalView.from_buffer(bytes_of(self.run.slot))
         self._codes = {identity: code for code, identity in enumerate(ids)}
         self._candidate: Details | None = None
         self._queued: SignalInput | None = None
@@ -285,26 +287,24 @@ class StrategyRun:
         )
         symbol = dto.get("symbol")
         identity = dto.get("id") or None
-        given = (
+        position = dto.get("position")
+        slot = self._slot
+        slot.time = timestamp
+        slot.id = -1 if identity is None else self._codes.setdefault(identity, len(self._codes))
+        slot.price_open = as_number(price_open)
+        slot.take_profit = as_number(dto.get("price_take_profit"))
+        slot.stop_loss = as_number(dto.get("price_stop_loss"))
+        slot.lifetime = as_number(lifetime)
+        slot.cost = as_number(cost)
+        slot.side = _SIDES.get(position, 0) if isinstance(position, str) else 0
+        slot.given = (
             (0 if price_open is None else Given.PRICE_OPEN)
             | (0 if lifetime is None else Given.LIFETIME)
             | (0 if cost is None else Given.COST)
             | (Given.FOREIGN_SYMBOL if symbol is not None and symbol != self.symbol else 0)
         )
-        position = dto.get("position")
-        self.run.slot[0] = (
-            timestamp,
-            -1 if identity is None else self._codes.setdefault(identity, len(self._codes)),
-            as_number(price_open),
-            as_number(dto.get("price_take_profit")),
-            as_number(dto.get("price_stop_loss")),
-            as_number(lifetime),
-            as_number(cost),
-            _SIDES.get(position, 0) if isinstance(position, str) else 0,
-            given,
-        )
         extra = {key: value for key, value in dto.items() if key not in _KNOWN_FIELDS}
-        return Details(identity or self.rows.generated_id(timestamp), dto.get("note") or "", extra)
+        return Details(identity or "", dto.get("note") or "", extra)
 
     # ------------------------------------------------------------------------------------- what can be seen
 

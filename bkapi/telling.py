@@ -41,6 +41,7 @@ from bkapi.signals import (
 )
 from bkapi.validation import violation_message
 from bkcore.codes import CancelReason, Commit, EventKind, Given, Listen, Wake
+from bkcore.record_views import read_event
 from bkcore.records import FROM_SLOT
 from bkcore.run import Run
 
@@ -213,8 +214,9 @@ class Teller:
 
     def tell_events(self) -> Results:
         """Deliver the rows that the log has grown by since the last time."""
-        while self._told < self._run.events.size:
-            timestamp, price, revision, kind, code = self._run.events[self._told].item()
+        run, state = self._run, self._state
+        while self._told < state.event_count:
+            timestamp, price, revision, kind, code = read_event(run.tables.events, self._told)
             self._told += 1
             if kind == EventKind.COMMIT:
                 self._commits_told += 1
@@ -224,7 +226,7 @@ class Teller:
             if kind == EventKind.REJECTED:
                 self._tell_rejected(revision, price)
                 continue
-            trade = int(self._run.revisions["trade"][revision])
+            trade = run.revisions["trade"].item(revision)
             if kind in _ALWAYS:
                 yield from _LIFE[kind](self, trade, timestamp, price)
             else:

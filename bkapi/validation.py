@@ -12,6 +12,7 @@ from bkapi import config
 from bkapi.signals import SignalInput
 from bkcore.codes import Given, Side, Violation
 from bkcore.commands import signal_violations
+from bkcore.intervals import MINUTE_MS
 from bkcore.settings import EngineSettings
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,10 @@ _SENTENCES: dict[Violation, _Sentence] = {
     Violation.LIFETIME_FRACTION: _lifetime("must be a whole number of minutes"),
     Violation.LIFETIME_INFINITE: _lifetime("is allowed only when CC_MAX_SIGNAL_LIFETIME_MINUTES is inf"),
     Violation.LIFETIME_TOO_LONG: _lifetime("is longer than CC_MAX_SIGNAL_LIFETIME_MINUTES ({:g})"),
+    Violation.LIFETIME_STEP: lambda dto, _, settings: (
+        f"minute_estimated_time {dto.get('minute_estimated_time')!r} is not a multiple of the candles, which are "
+        f"{settings.step_ms // MINUTE_MS} minutes long (base_interval of the exchange)"
+    ),
     Violation.COST: lambda dto, *_: f"cost must be a finite number above 0, got {dto.get('cost')!r}",
     Violation.WOULD_CLOSE_AT_TAKE_PROFIT: lambda dto, price, _: (
         f"the market ({price!r}) is at or beyond price_take_profit {dto.get('price_take_profit')!r}: "
@@ -92,9 +97,14 @@ def violation_message(
     return "\n".join([title, *violation_lines(found, dto, price, settings)])
 
 
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
 def as_number(value: object) -> float:
     """A number as it is; everything else is NaN, which no rule accepts."""
-    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+    if type(value) is float:
+        return value
+    if isinstance(value, _NUMBERS) and not isinstance(value, bool):
         return float(value)
     return float("nan")
 

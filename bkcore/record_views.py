@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.records import ENTRY, PARTIAL, POSITION, STATE
+from bkcore.records import ENTRY, EVENT, PARTIAL, POSITION, SIGNAL, STATE
 
 _KINDS: dict[str, Any] = {
     "f8": ctypes.c_double,
@@ -16,6 +18,7 @@ _KINDS: dict[str, Any] = {
     "i4": ctypes.c_int32,
     "i1": ctypes.c_int8,
 }
+_LETTERS = {"f8": "d", "i8": "q", "i4": "i", "i1": "b"}
 
 
 def _view_of(name: str, dtype: np.dtype[Any]) -> Any:
@@ -27,10 +30,21 @@ def _view_of(name: str, dtype: np.dtype[Any]) -> Any:
     return view
 
 
+def _reader_of(dtype: np.dtype[Any]) -> Callable[[memoryview, int], tuple[Any, ...]]:
+    """``read(table, index)``: the fields of a record of ``dtype`` as a tuple."""
+    layout = struct.Struct("=" + "".join(_LETTERS[dtype[field].str[1:]] for field in dtype.names or ()))
+    unpack, size = layout.unpack_from, dtype.itemsize
+    ends = [dtype[field].itemsize + dtype.fields[field][1] for field in dtype.names or () if dtype.fields]
+    assert layout.size == ends[-1]  # no gaps but at the end
+    return lambda table, index: unpack(table, index * size)
+
+
+read_entry = _reader_of(ENTRY)
+read_partial = _reader_of(PARTIAL)
+read_event = _reader_of(EVENT)
 StateView = _view_of("StateView", STATE)
 PositionView = _view_of("PositionView", POSITION)
-EntryView = _view_of("EntryView", ENTRY)
-PartialView = _view_of("PartialView", PARTIAL)
+SignalView = _view_of("SignalView", SIGNAL)
 
 
 def bytes_of(table: NDArray[Any]) -> memoryview:

@@ -93,6 +93,7 @@ class Tables(NamedTuple):
     trades: memoryview
     entries: memoryview
     partials: memoryview
+    events: memoryview
 
 
 def tables_of(tables: tuple[NDArray[Any], ...]) -> Tables:
@@ -102,6 +103,7 @@ def tables_of(tables: tuple[NDArray[Any], ...]) -> Tables:
         bytes_of(tables[Table.TRADES]),
         bytes_of(tables[Table.ENTRIES]),
         bytes_of(tables[Table.PARTIALS]),
+        bytes_of(tables[Table.EVENTS]),
     )
 
 
