@@ -47,5 +47,7 @@ def settings(overrides: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def interval_ms(interval: str) -> int:
-    """Milliseconds of an interval name such as ``"15m"``; an unknown name raises KeyError."""
+    """Milliseconds of an interval name such as ``"15m"``, or of any number of minutes; else KeyError."""
+    if interval not in INTERVAL_MINUTES and interval[:-1].isdigit() and interval.endswith("m"):
+        return int(interval[:-1]) * MINUTE
     return INTERVAL_MINUTES[interval] * MINUTE

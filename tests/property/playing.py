@@ -112,7 +112,11 @@ def registered(scene: Scene, **strategy: Any) -> Iterator[dict[str, str]]:
     bkapi.reset()
     try:
         bkapi.set_config(scene.config, unsafe=True)
-        bkapi.add_exchange_schema(exchange_name="memory", candles={SYMBOL: scene.candles()})
+        bkapi.add_exchange_schema(
+            exchange_name="memory",
+            candles={SYMBOL: scene.candles()},
+            base_interval=scene.base,  # type: ignore[arg-type]
+        )
         bkapi.add_frame_schema(
             frame_name="scene",
             interval=scene.interval,  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from bkcore.market import Market
 from bkcore.run import Driver, Frame, Hooks, Run, no_signals
 from bkcore.settings import EngineSettings, FillModel
 from bkcore.signals import SignalTable, bind_signals
+from tests.naive.settings import interval_ms
 
 Column = NDArray[np.float64]
 Signal = Mapping[str, Any]
@@ -80,7 +81,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that decides a run. Times of candles in ms UTC, ``minutes`` of the frame counted from its start."""
+    """Everything that decides a run. Times of candles in ms UTC, ``minutes`` of the frame counted from its start.
+
+    ``base`` is the interval of the candles.
+    """
 
     columns: Mapping[str, NDArray[Any]] = field(repr=False)
     start_ms: int
@@ -89,6 +93,7 @@ class Scene:
     strategy_interval: str
     plan: tuple[Planned, ...]
     config: Mapping[str, Any]
+    base: str = "1m"
 
     @property
     def settings(self) -> EngineSettings:
@@ -97,7 +102,9 @@ class Scene:
 
     def settings_for(self, fill: FillModel) -> EngineSettings:
         """The same for a fill model."""
-        return EngineSettings.from_config({**DEFAULTS, **self.config}, fill=fill)
+        return EngineSettings.from_config(
+            {**DEFAULTS, **self.config}, step_ms=interval_step_ms(self.base), fill=fill
+        )
 
     @property
     def end_ms(self) -> int:
@@ -111,11 +118,13 @@ class Scene:
 
     def market(self) -> Market:
         """A new market of its candles."""
-        return market_of(self.columns)
+        return market_of(self.columns, interval_step_ms(self.base))
 
     def candles(self) -> CandleFrame:
         """Its candles as a user hands them in; holes are kept."""
-        return CandleFrame.from_any(pl.DataFrame(dict(self.columns)), symbol=SYMBOL, gaps="keep")
+        return CandleFrame.from_any(
+            pl.DataFrame(dict(self.columns)), symbol=SYMBOL, interval=self.base, gaps="keep"
+        )
 
     def signal_frame(self) -> pl.DataFrame:
         """The plan as a signal frame, a row per entry of the plan."""
@@ -130,7 +139,7 @@ class Scene:
 
     def answer(self, when_ms: int) -> dict[str, Any] | None:
         """The plan as ``get_signal``: the latest entry of the interval at or before ``when_ms``."""
-        step = interval_step_ms(self.strategy_interval)
+        step = interval_ms(self.strategy_interval)
         first = when_ms // step * step
         times = ((self.start_ms + one.minute * MINUTE_MS, one.signal) for one in self.plan)
         offered = [signal for time, signal in times if first <= time <= when_ms]
@@ -198,23 +207,24 @@ SIGNAL_SCHEMA = {
 }
 
 
-def market_of(columns: Mapping[str, NDArray[Any]]) -> Market:
+def market_of(columns: Mapping[str, NDArray[Any]], step_ms: int = MINUTE_MS) -> Market:
     """A market of columns; a change of them would be seen, so nobody may."""
     names = ("timestamp", "open", "high", "low", "close", "volume")
     frozen = [np.array(columns[name]) for name in names]
     for column in frozen:
         column.flags.writeable = False
     timestamps, opened, high, low, close, volume = frozen
-    return Market(SYMBOL, timestamps, opened, high, low, close, volume)
+    return Market(SYMBOL, timestamps, opened, high, low, close, volume, step_ms)
 
 
 def columns_of(
-    stretches: list[Stretch], first_ms: int, *, tick: float, scale: float, noise: float
+    stretches: list[Stretch], first_ms: int, *, tick: float, scale: float, noise: float, gap: float = 0.0
 ) -> dict[str, NDArray[Any]]:
     """Candle columns of stretches that follow each other.
 
     tick    grid of the prices before scaling; 0 leaves them as they come
     noise   standard deviation in percent that every price is moved by, so that nothing ties
+    gap     standard deviation in percent between the close of a candle and the open of the next
     """
     close = np.empty(0)
     wicks = np.empty(0)
@@ -230,6 +240,8 @@ def columns_of(
     if noise:
         close = close * (1.0 + dice.normal(0.0, noise / 100.0, close.size))
     opened = np.concatenate([close[:1], close[:-1]])
+    if gap:
+        opened = opened * (1.0 + dice.normal(0.0, gap / 100.0, close.size))
     high = np.maximum(opened, close) * (1.0 + wicks / 100.0 * dice.random(close.size))
     low = np.minimum(opened, close) * (1.0 - wicks / 100.0 * dice.random(close.size))
     prices = {"open": opened, "high": high, "low": low, "close": close}
@@ -404,6 +416,7 @@ def scenes(
         tick=0.0 if noise else draw(st.sampled_from([0.01, 0.5, 0.0])),
         scale=draw(st.sampled_from(scales)),
         noise=noise,
+        gap=draw(st.sampled_from([0.0, 0.0, 0.3, 2.0])),
     )
     averages = market_of(columns).average_price(window).values
     planned = draw(
