@@ -51,8 +51,9 @@ class SignalAt(PublicSignal):
             self._pnl = NO_PNL
             self._entries_of()  # now: the entry of an order may still find another price
 
-    #: Only the slots can be set; the fields have no setter.
+    #: Only the slots can be set; the fields have no setter. Both methods, or the interpreter is slow with either.
     __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
 
     __class__ = property(lambda _: PublicSignal)
 

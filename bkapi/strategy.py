@@ -22,7 +22,7 @@ from bkapi.payloads import PauseEvent
 from bkapi.rows import Details, Rows
 from bkapi.schemas import StrategyCallbacks, StrategySchema
 from bkapi.signals import SignalInput
-from bkapi.telling import BacktestResult, Results, Teller
+from bkapi.telling import STOPS, BacktestResult, Results, Teller
 from bkapi.validation import as_number, violation_message, violations_of
 from bkcore.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
 from bkcore.intervals import interval_step_ms
@@ -206,16 +206,16 @@ class StrategyRun:
                 self._deferred = (None, None)
                 if self._candidate is not None:
                     self.rows.details[trades - 1], self._candidate = self._candidate, None
-            if wake is Wake.EVENTS:
+            if wake in STOPS:
+                STOPS[wake](teller)
+            elif wake is Wake.EVENTS:
                 yield from teller.tell_events()
             elif wake is Wake.GET_SIGNAL:
                 self._ask()
-            elif wake is Wake.DONE:
-                return
             elif wake is Wake.OUT_OF_CANDLES:
                 self._raise_out_of_candles()
             else:
-                teller.tell_stop(wake)
+                return
 
     def _raise_out_of_candles(self) -> None:
         last = from_ms(int(self.run.market.timestamps[-1]))

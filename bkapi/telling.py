@@ -114,6 +114,15 @@ class Teller:
         self._state = owner.run.now
         self._callbacks = callbacks
         self._own_bits = own_bits | self._callback_bits()
+        names = owner.names
+        #: The common fields of events, in their order.
+        self._place = (
+            owner.symbol,
+            names.strategy_name,
+            names.exchange_name,
+            names.frame_name,
+            owner.backtest,
+        )
         self._bits = 0
         self._bits_at = -1  # what `Channel.changes` was when they were put together
         self._times = owner.run.market.timestamps
@@ -387,7 +396,7 @@ class Teller:
         self._tell_level(emitters.partial_loss_subject, trade, timestamp, price, code)
 
     def _ping_event(self, trade: int, timestamp: int, price: float) -> PingEvent:
-        return PingEvent(data=self._rows.public(trade, price), current_price=price, **self.source(timestamp))
+        return PingEvent(*self._place, timestamp, self._rows.public(trade, price), price)
 
     def _tell_breakeven(self, trade: int, timestamp: int, price: float, code: int) -> None:
         self.tell(emitters.breakeven_subject, lambda: self._ping_event(trade, timestamp, price))
@@ -481,9 +490,7 @@ class Teller:
     def _idle(self) -> None:
         timestamp, price = self._state.tick_time, self._state.tick_price
         self.now(timestamp)
-        self.tell(
-            emitters.idle_ping_subject, lambda: IdlePingEvent(current_price=price, **self.source(timestamp))
-        )
+        self.tell(emitters.idle_ping_subject, lambda: IdlePingEvent(*self._place, timestamp, price))
         self._call("on_idle", price)
         if (
             self._callbacks.on_tick is not None
@@ -504,10 +511,6 @@ class Teller:
         """A jitted function raised: its error is told, and the candle goes on without it."""
         self.now(self._owner.candle_ms())
         report_error(self._run.raised(), self._owner.names.strategy_name, self._owner.repeats)
-
-    def tell_stop(self, wake: Wake) -> None:
-        """Deliver what a stop of the machine other than a row of the log stands for."""
-        _STOPS[wake](self)
 
     def progress(self, done: int, total: int) -> BacktestProgressEvent:
         """The payload of ``listen_backtest_progress`` after ``done`` of ``total`` ticks."""
@@ -537,7 +540,8 @@ _MOMENTS: dict[int, Callable[[Teller, int, int, float, int], None]] = {
     EventKind.BREAKEVEN: Teller._tell_breakeven,
     EventKind.COMMIT: Teller._tell_logged_commit,
 }
-_STOPS: dict[Wake, Callable[[Teller], None]] = {
+#: How a stop of the machine other than a row of the log is told.
+STOPS: dict[Wake, Callable[[Teller], None]] = {
     Wake.ACTIVE_PING: Teller._active_ping,
     Wake.SCHEDULE_PING: Teller._schedule_ping,
     Wake.IDLE: Teller._idle,

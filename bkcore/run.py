@@ -29,6 +29,7 @@ _ROOM = 64  # records that a table holds at least
 _EXPECTED_TRADES = 4096
 _EVENTS_PER_TRADE = 64  # room that is not used costs nothing
 _WAKES = {int(wake): wake for wake in Wake}
+_GROW = int(Wake.GROW)
 _NO_ID = -2  # no signal has opened yet; -1 is a signal without an id
 
 
@@ -203,7 +204,7 @@ class Run:
         """Move on to the next thing that the caller has to do; tables are enlarged on the way."""
         while True:
             wake = _advance(self.tables.addresses)
-            if wake != Wake.GROW:
+            if wake != _GROW:
                 return _WAKES[wake]
             self._grow()
 
