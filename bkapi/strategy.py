@@ -346,11 +346,6 @@ class StrategyRun:
         """The tick or candle that is being processed, ms UTC."""
         return self.teller.moment
 
-    def candle_ms(self) -> int:
-        """Open time of the candle at which the machine stands, ms UTC."""
-        row = min(self._state.row, len(self.run.market) - 1)
-        return int(self.run.market.timestamps[row])
-
     def known_price(self) -> float:
         """Price of the last candle that is closed now; NaN before the first tick (spec engine.md 3.2)."""
         row = self._state.row

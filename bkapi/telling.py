@@ -509,7 +509,7 @@ class Teller:
 
     def _raised(self) -> None:
         """A jitted function raised: its error is told, and the candle goes on without it."""
-        self.now(self._owner.candle_ms())
+        self.now(self._run.when)
         report_error(self._run.raised(), self._owner.names.strategy_name, self._owner.repeats)
 
     def progress(self, done: int, total: int) -> BacktestProgressEvent:

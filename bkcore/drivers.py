@@ -27,7 +27,7 @@ from bkcore.codes import (
     Wake,
 )
 from bkcore.commands import execute, queue_commit, write_revision
-from bkcore.hooks import MOST_ORDERS, RAISED, call_kernel, call_manage
+from bkcore.hooks import MEMORY_SIZE, MOST_ORDERS, RAISED, call_kernel, call_manage
 from bkcore.jit import routine, rule
 from bkcore.machine import (
     branch_at,
@@ -405,6 +405,13 @@ def glide(state: Any, settings: Any, policy: Any, tables: Any, events: Any, colu
         settle_extremes(position, timestamps, series, lows, highs, first, row)
 
 
+@rule
+def keep_memory(memory: Any) -> None:
+    """Copy what a hook remembers: a call that raises is made again from there to find its error."""
+    for k in range(MEMORY_SIZE):
+        memory[MEMORY_SIZE + k] = memory[k]
+
+
 @routine
 def obey_hook(
     state: Any,
@@ -426,6 +433,7 @@ def obey_hook(
     row = state.row
     time = timestamps[row]
     scratch[0] = trades[state.current]
+    keep_memory(memory)
     opened, high, low, close, volume = market
     count = call_manage(
         state.manage_address,
@@ -440,7 +448,7 @@ def obey_hook(
             volume[:row],
             scratch[0],
             parameters,
-            memory,
+            memory[:MEMORY_SIZE],
             orders,
         ),
     )
@@ -468,6 +476,7 @@ def ask_kernel(state: Any, slot: Any, market: Any, parameters: Any, memory: Any)
     signal.lifetime = np.nan
     signal.cost = np.nan
     opened, high, low, close, volume = market
+    keep_memory(memory)
     answer = call_kernel(
         state.kernel_address,
         (
@@ -479,7 +488,7 @@ def ask_kernel(state: Any, slot: Any, market: Any, parameters: Any, memory: Any)
             close[:known],
             volume[:known],
             parameters,
-            memory,
+            memory[:MEMORY_SIZE],
             signal,
         ),
     )
@@ -534,7 +543,7 @@ def advance(
     series : f8[n]            price of each candle (spec engine.md 3; its close where candles touch levels)
     floors, ceilings : f8[n]  what levels are held against; ``lows``, ``highs`` their block index
     setting, policies, states one record each (``SETTINGS``, ``POLICY``, ``STATE``)
-    parameters, memory, orders   what hooks get: f8[p], f8[64] scratch, f8[8, 2]
+    parameters, memory, orders   what hooks get: f8[p], f8[64] and its copy, f8[8, 2]
     signals                   candidates by time
     slot                      one signal: the answer to ``Wake.GET_SIGNAL``, with ``candidate = FROM_SLOT``
     scratch                   one position, for hooks to look at

@@ -130,8 +130,8 @@ def address_of(dispatcher: Any) -> int:
 
 
 def no_memory() -> Any:
-    """Fresh scratch memory for hooks: ``MEMORY_SIZE`` zeros that live as long as a run."""
-    return np.zeros(MEMORY_SIZE)
+    """Fresh scratch memory for hooks that lives as long as a run: ``MEMORY_SIZE`` zeros, and as many before a call."""
+    return np.zeros(2 * MEMORY_SIZE)
 
 
 def _by_address(signature: Any) -> Callable[[Any, Any, Any, Any], Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bkcore.codes import Command, Listen, Phase, Wake
 from bkcore.entry_points import advance_at, execute_command
-from bkcore.hooks import MOST_ORDERS, address_of, no_memory
+from bkcore.hooks import MEMORY_SIZE, MOST_ORDERS, address_of, no_memory
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.market import Market
@@ -215,8 +215,19 @@ class Run:
                 raise RuntimeError("a jitted function of the strategy raised")
         return self
 
+    @property
+    def when(self) -> int:
+        """The moment of the tick or candle at which the run stands, ms UTC."""
+        state = self.now
+        if state.phase <= Phase.ENTRY:
+            return int(state.tick_time)
+        return int(self.market.timestamps[min(state.row, len(self.market) - 1)])
+
     def raised(self) -> Exception:
-        """The error of the jitted function that made :meth:`advance` return ``Wake.RAISED``: it is called again."""
+        """The error of the jitted function that made :meth:`advance` return ``Wake.RAISED``.
+
+        It is called again with what it was given, and what it does to that is forgotten.
+        """
         state = self.now
         asked = state.phase == Phase.ROUTE
         row = state.row
@@ -224,22 +235,20 @@ class Run:
         known = tuple(
             column[:row] for column in (market.open, market.high, market.low, market.close, market.volume)
         )
-        values, parameters, memory = self.series.values, self._hooks.parameters, self._memory
+        values, parameters, memory = (
+            self.series.values,
+            self._hooks.parameters,
+            self._memory[MEMORY_SIZE:].copy(),
+        )
         try:
             if asked:
-                moment = (state.tick_time, state.tick_price)
-                self._hooks.kernel(*moment, *known, parameters, memory, self.slot[0])
+                signal = _nothing_yet(state.tick_time)
+                self._hooks.kernel(state.tick_time, state.tick_price, *known, parameters, memory, signal)
             else:
                 prices = (float(values[row]), float(values[row - 1]))
-                self._hooks.manage(
-                    int(market.timestamps[row]),
-                    *prices,
-                    *known,
-                    self._scratch[0],
-                    parameters,
-                    memory,
-                    np.zeros((MOST_ORDERS, 2)),
-                )
+                position = self._trades[state.current].copy()
+                orders = np.zeros((MOST_ORDERS, 2))
+                self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
         except Exception as error:  # noqa: BLE001 - the user's function may raise anything
             return error
         return RuntimeError(f"the {'kernel' if asked else 'manage'} function of the strategy raised once")
@@ -295,6 +304,15 @@ def _enlarged(table: Records, used: int) -> Records:
     larger = np.zeros(2 * table.size, table.dtype)
     larger[:used] = table[:used]
     return larger
+
+
+def _nothing_yet(time: int) -> Any:
+    """A signal as a kernel finds it: nothing is filled in."""
+    signal: Any = np.zeros(1, SIGNAL)[0]
+    for name in ("price_open", "take_profit", "stop_loss", "lifetime", "cost"):
+        signal[name] = np.nan
+    signal["time"], signal["id"] = time, -1
+    return signal
 
 
 def no_signals() -> Records:

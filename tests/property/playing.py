@@ -69,7 +69,8 @@ class Heard:
     def finish(self, results: Iterator[Any] | list[Any]) -> Heard:
         """Take the results, one by one."""
         ids: dict[str, str] = {}  # the twin returns them all at the end: they are counted on their own
-        self.results.extend(_named(result_record(result), ids) for result in results)
+        for result in results:
+            self.results.append(_named(result_record(result), ids))
         return self
 
     def of(self, *names: str) -> list[tuple[str, Any]]:
@@ -152,18 +153,22 @@ def play(
     callbacks: tuple[str, ...] = (),
     rules: tuple[Rule, ...] = (),
     first: Callable[[], object] = lambda: None,
+    then: Callable[[str], object] = lambda place: None,
+    heard: Heard | None = None,
 ) -> Heard:
     """Run on the product; listen to ``kinds`` (None = all), and give the strategy ``callbacks``.
 
-    ``rules`` are obeyed at every place that hears something; ``first`` is called before anybody listens.
+    ``rules`` are obeyed at every place that hears something, and ``then`` is called there; ``first`` is called before
+    anybody listens. ``heard`` is what is added to, for runs that do not come to their end.
     """
-    heard = Heard()
+    heard = Heard() if heard is None else heard
     script = Script(rules, bkapi, heard.answer)
     if "get_signal" in strategy:
         plan = strategy["get_signal"]
 
         def get_signal(*arguments: Any) -> Any:
             script.at("get_signal", arguments)
+            then("get_signal")
             return plan(*arguments)
 
         strategy = {**strategy, "get_signal": get_signal}
@@ -176,6 +181,7 @@ def play(
             ):  # an assertion that fails becomes an error event, which the twin does not have
                 assert get_timestamp() == (event.created_at if kind == "signal" else event.timestamp)
             script.at(kind, event)
+            then(kind)
 
         return hear
 
@@ -185,6 +191,7 @@ def play(
             assert (symbol, backtest, to_ms(when)) == (SYMBOL, True, get_timestamp())
             heard.keep(name, (*told, to_ms(when)))
             script.at(name, arguments)
+            then(name)
 
         return call
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,9 +15,11 @@ from bkapi.moments import from_ms
 from bkcore.intervals import INTERVAL_MINUTES
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS
+from tests.property.jitted import params_of, plan_kernel, without_ids
 from tests.property.playing import get_signal_of, play, registered, signals_of
-from tests.property.scenes import SYMBOL, Scene, scenes
+from tests.property.scenes import SYMBOL, Scene, fills, scenes
 
+DRIVERS = st.sampled_from(["skip", "run", "step"])
 _CANDLES = tuple(name for name in INTERVAL_MINUTES if name != "12h")
 
 
@@ -26,6 +29,21 @@ def test_asked_equals_vectorized_equals_heard(scene: Scene) -> None:
     silent = play(scene, signals_of(scene), kinds=()).results
     heard = play(scene, signals_of(scene), kinds=("signal", "active_ping"), callbacks=("on_tick",))
     assert asked == silent == heard.results
+
+
+@given(scenes(holes=True), fills, DRIVERS)
+def test_asked_equals_vectorized_equals_jitted(scene: Scene, fill: Any, driver: Any) -> None:
+    """The plan as a function, as a frame and as a kernel: the same results, whoever listens."""
+    scene = replace(scene, plan=without_ids(scene.plan))
+    kinds = ("signal", "signal_event", "order_schedule", "active_ping", "idle_ping", "error")
+    forms = (get_signal_of(scene), signals_of(scene), {"kernel": plan_kernel, "params": params_of(scene)})
+    asked, vectorized, jitted = (
+        play(scene, {**form, "fill": fill}, driver=driver, kinds=kinds) for form in forms
+    )
+    assert asked.results == vectorized.results == jitted.results
+    assert asked.stream == vectorized.stream == jitted.stream
+    for form in forms[1:]:
+        assert play(scene, {**form, "fill": fill}, kinds=()).results == asked.results
 
 
 @given(scenes(holes=True), st.sampled_from(_CANDLES), st.integers(1, 4))
