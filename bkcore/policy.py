@@ -87,11 +87,12 @@ def apply_policy(
     trades, entries, partials, _, _ = tables
     position = trades[state.current]
     side = position.side
-    pnl = pnl_percent(position, entries, partials, settings, price)
     move = move_percent(position, price)
-    if pnl >= policy.close_profit or pnl <= -policy.close_loss:
-        execute(state, settings, tables, Command.CLOSE, price, 0.0, time)
-        return
+    if policy.close_profit != np.inf or policy.close_loss != np.inf:
+        pnl = pnl_percent(position, entries, partials, settings, price)
+        if pnl >= policy.close_profit or pnl <= -policy.close_loss:
+            execute(state, settings, tables, Command.CLOSE, price, 0.0, time)
+            return
     if move >= policy.breakeven_from and position.breakeven_rule_done == 0:
         position.breakeven_rule_done = execute(
             state, settings, tables, Command.BREAKEVEN, known_price, 0.0, time
