@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+from hypothesis import strategies as st
+
 from bkapi import Command
+from bkcore.hooks import KERNEL, MANAGE, compile_hook
 from bkcore.intervals import MINUTE_MS, interval_step_ms
+from bkcore.run import Hooks
 from tests.property.scenes import Planned, Scene
 
 _FIELDS = 8
+#: How a scene is played: as a table, by a jitted kernel, or as a table with a jitted manager.
+FORMS = st.sampled_from(["table", "kernel", "manage"])
 
 
 def plan_kernel(
@@ -123,3 +130,12 @@ def manage_everything(
         orders[1, 1] = 10.0
         return 2
     return 1
+
+
+def hooks_of(scene: Scene, form: str) -> Hooks:
+    """The jitted functions of a scene in one of the ``FORMS``; its plan has no ids."""
+    if form == "kernel":
+        return Hooks(compile_hook(plan_kernel, KERNEL), None, np.array(list(params_of(scene).values())))
+    if form == "manage":
+        return Hooks(None, compile_hook(manage_everything, MANAGE), np.array([2.0]))
+    return Hooks()

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from hypothesis import given, strategies as st
 
-from bkapi.policy import Policy
 from bkcore.codes import Listen, Wake
 from bkcore.run import Run
 from tests.property.comparing import assert_same_runs
+from tests.property.jitted import FORMS, hooks_of, without_ids
 from tests.property.scenes import Scene, fills, market_of, policies, scenes
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
-TABLES = ("_trades", "entries", "partials", "revisions", "commits", "_events", "slot")
+TABLES = ("_trades", "entries", "partials", "revisions", "commits", "_events", "slot", "_memory")
 STOPS = int(Listen.IDLE | Listen.SCHEDULE_PING | Listen.MONITORED)
 #: Fields of the state that say how a run is driven, not where it stands.
 OF_THE_DRIVER = ("listen", "skips")
 some_scenes = st.one_of(scenes(busy=True), scenes(holes=True, busy=True))
+
+
+@st.composite
+def plays(draw: st.DrawFn) -> tuple[Scene, dict[str, Any]]:
+    """A scene, and what else decides a run of it."""
+    scene, form = draw(some_scenes), draw(FORMS)
+    scene = replace(scene, plan=without_ids(scene.plan))
+    policy = draw(st.one_of(st.none(), policies()))
+    return scene, {"policy": policy, "fill": draw(fills), "hooks": hooks_of(scene, form)}
 
 
 def continued(run: Run, other: Run) -> Run:
@@ -34,12 +44,12 @@ def continued(run: Run, other: Run) -> Run:
     return other
 
 
-@given(some_scenes, policies(), fills, DRIVERS, st.integers(0, 400))
+@given(plays(), DRIVERS, st.integers(0, 400))
 def test_a_run_that_goes_on_with_more_candles_never_stopped(
-    scene: Scene, policy: Policy, fill: Any, driver: Any, stops: int
+    play: tuple[Scene, dict[str, Any]], driver: Any, stops: int
 ) -> None:
     """The first part does not even have the candles of the second."""
-    options: dict[str, Any] = {"policy": policy, "fill": fill}
+    scene, options = play
     whole = scene.run(**options).finish()
     first = scene.run("run", listen=STOPS, **options)
     for _ in range(stops):
@@ -54,11 +64,12 @@ def test_a_run_that_goes_on_with_more_candles_never_stopped(
     assert_same_runs(whole, continued(first, scene.run(driver, **options)).finish())
 
 
-@given(some_scenes, policies(), fills, st.lists(st.integers(0, 2**20 - 1), min_size=1, max_size=8))
-def test_stops_of_any_kind_change_nothing(scene: Scene, policy: Policy, fill: Any, bits: list[int]) -> None:
+@given(plays(), st.lists(st.integers(0, 2**20 - 1), min_size=1, max_size=8))
+def test_stops_of_any_kind_change_nothing(play: tuple[Scene, dict[str, Any]], bits: list[int]) -> None:
     """Listening now to this and now to that, skipping or not, a run comes to the same end."""
-    whole = scene.run("run", policy=policy, fill=fill).finish()
-    run = scene.run(policy=policy, fill=fill)
+    scene, options = play
+    whole = scene.run("run", **options).finish()
+    run = scene.run(**options)
     dice = np.random.default_rng(len(bits))
     while True:
         run.listen(int(dice.choice(bits)))
@@ -68,9 +79,15 @@ def test_stops_of_any_kind_change_nothing(scene: Scene, policy: Policy, fill: An
     assert_same_runs(whole, run)
 
 
-@given(some_scenes, policies(), fills)
-def test_a_run_that_starts_again_is_a_new_run(scene: Scene, policy: Policy, fill: Any) -> None:
-    run = scene.run(policy=policy, fill=fill).finish()
-    again = scene.run(policy=policy, fill=fill).finish()
-    again.restart()
-    assert_same_runs(run, again.finish())
+@given(plays(), st.integers(0, 400))
+def test_a_run_that_starts_again_is_a_new_run(play: tuple[Scene, dict[str, Any]], stops: int) -> None:
+    """From wherever it stands."""
+    scene, options = play
+    whole = scene.run(**options).finish()
+    run = scene.run(**options)
+    run.listen(STOPS)
+    for _ in range(stops):
+        if run.advance() in (Wake.DONE, Wake.OUT_OF_CANDLES):
+            break
+    run.restart()
+    assert_same_runs(whole, run.finish())

@@ -13,13 +13,12 @@ import bkapi as bk
 from bkapi.exchange import CandleRequestError
 from bkapi.moments import from_ms
 from bkapi.policy import Policy
-from bkcore.hooks import KERNEL, MANAGE, compile_hook
 from bkcore.intervals import INTERVAL_MINUTES
-from bkcore.run import Hooks, Run
+from bkcore.run import Run
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS
 from tests.property.comparing import Records, assert_same_records, rows_of
-from tests.property.jitted import manage_everything, params_of, plan_kernel, without_ids
+from tests.property.jitted import FORMS, hooks_of, without_ids
 from tests.property.playing import Heard, get_signal_of, play, registered, signals_of
 from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
 from tests.property.test_wakes import Watch, conditions
@@ -53,22 +52,13 @@ def two_futures(draw: st.DrawFn) -> tuple[Scene, Scene, int]:
     return scene, changed_after(scene, cut, factor), int(times[cut])
 
 
-def hooks_of(scene: Scene, *, kernel: bool, manage: bool) -> Hooks:
-    """Jitted functions for a scene; a kernel and a manager share their parameters, so there is one at a time."""
-    if kernel:
-        return Hooks(compile_hook(plan_kernel, KERNEL), None, np.array(list(params_of(scene).values())))
-    if manage:
-        return Hooks(None, compile_hook(manage_everything, MANAGE), np.array([2.0]))
-    return Hooks()
-
-
 def ended_before(run: Run, moment: int) -> Records:
     """Trades that are over."""
     trades = run.trades
     return trades[(trades["ended_at"] > 0) & (trades["ended_at"] < moment)]
 
 
-@given(two_futures(), policies(), fills, DRIVERS, st.sampled_from(["plan", "kernel", "manage"]))
+@given(two_futures(), policies(), fills, DRIVERS, FORMS)
 def test_other_candles_later_change_no_trade_and_no_event_before(
     futures: tuple[Scene, Scene, int], policy: Policy, fill: Any, driver: Any, form: str
 ) -> None:
@@ -76,8 +66,7 @@ def test_other_candles_later_change_no_trade_and_no_event_before(
     runs: list[Run] = []
     for scene in both:
         planned = replace(scene, plan=without_ids(scene.plan))
-        hooks = hooks_of(planned, kernel=form == "kernel", manage=form == "manage")
-        runs.append(planned.run(driver, policy=policy, fill=fill, hooks=hooks).finish())
+        runs.append(planned.run(driver, policy=policy, fill=fill, hooks=hooks_of(planned, form)).finish())
     one, other = runs
     assert_same_records(ended_before(one, moment), ended_before(other, moment))
     tables = [

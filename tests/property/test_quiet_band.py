@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bkapi.policy import Policy
 from bkcore.codes import EventKind, Listen, Wake
@@ -79,9 +79,15 @@ def snapshot(run: Run) -> tuple[Records, dict[str, Any]]:
     return position, {name: run.state[name][0] for name in names}
 
 
-@given(st.one_of(scenes(busy=True), scenes(holes=True, busy=True)), policies(), fills, wakes)
+@settings(max_examples=2 * settings().max_examples)
+@given(
+    st.one_of(scenes(busy=True), scenes(holes=True, busy=True)),
+    st.one_of(st.none(), policies()),
+    fills,
+    wakes,
+)
 def test_nothing_changes_inside_the_quiet_band(
-    scene: Scene, policy: Policy, fill: Any, wake: dict[str, float] | None
+    scene: Scene, policy: Policy | None, fill: Any, wake: dict[str, float] | None
 ) -> None:
     stops = int(Listen.MONITORED | Listen.EVENTS << EventKind.OPENED)
     run = scene.run("run", listen=stops, policy=policy, fill=fill)
