@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkcore.intervals import INTERVAL_MINUTES, STRATEGY_INTERVALS
+from bkapi.exchange import CandleRequestError
+from bkcore.intervals import INTERVAL_MINUTES, STRATEGY_INTERVALS, interval_step_ms
 from tests.naive.events import CALLBACKS
 from tests.property.comparing import assert_same_runs
 from tests.property.playing import get_signal_of, play, play_naive, registered, signals_of
@@ -99,6 +100,35 @@ def test_skip_and_run_and_step_are_one_on_longer_candles(
     run = scene.run("run", policy=policy, fill=fill).finish()
     for driver in ("skip", "step"):
         assert_same_runs(run, scene.run(driver, policy=policy, fill=fill).finish())
+
+
+@given(pairs(), st.integers(1, 3))
+def test_no_callback_reaches_a_longer_candle_early(pair: tuple[Scene, Scene, str], limit: int) -> None:
+    """Candles of the base and longer ones, closed by now; and the average is that of the last one known."""
+    _, scene, base = pair
+    market, window = scene.market(), scene.settings.average_candles
+    longer = [name for name, _ in multiples(base, tuple(INTERVAL_MINUTES)) if name != "12h"]
+
+    def look(*_: Any) -> None:
+        now = bk.get_timestamp()
+        for interval in longer:
+            try:
+                candles = bk.get_candles(SYMBOL, interval, limit)
+            except CandleRequestError:
+                continue  # the history is too short
+            assert candles["timestamp"][-1] + interval_step_ms(interval) <= now
+            assert len(candles) == limit
+        known = market.timestamps.searchsorted(now) - 1
+        assert market.timestamps[known] + interval_step_ms(base) == now
+        assert bk.get_average_price(SYMBOL) == market.average_price(window).values[known]
+
+    errors: list[Exception] = []
+    with registered(scene, **signals_of(scene), callbacks=dict.fromkeys(CALLBACKS, look)) as context:
+        bk.listen_error(errors.append)
+        bk.listen_active_ping(look)
+        for _ in bk.Backtest.run(SYMBOL, context):
+            pass
+    assert [error for error in errors if not isinstance(error, bk.SignalError)] == []
 
 
 @given(pairs(faults=False), st.integers(1, 500))

@@ -118,6 +118,22 @@ def raises_in_get_signal(clumsy: Clumsy) -> Any:
     return lambda place: clumsy(place) if place == "get_signal" else None
 
 
+@given(scenes(busy=True), st.integers(1, 5), DRIVERS)
+def test_what_is_left_of_an_emission_is_skipped(scene: Scene, every: int, driver: Any) -> None:
+    """``listen_signal`` speaks after ``listen_signal_backtest``, in one block (spec adapters-and-events.md 1.2)."""
+    clumsy, heard, told = Clumsy(("signal",), every), [], []
+
+    def first() -> None:
+        clumsy.listen()
+        bk.listen_signal_backtest(lambda result: told.append((result.action, result.created_at)))
+        bk.listen_signal_backtest(lambda _: clumsy("signal"))
+        bk.listen_signal(lambda result: heard.append((result.action, result.created_at)))
+
+    play(scene, signals_of(scene), driver=driver, kinds=(), first=first)
+    assert heard == [one for number, one in enumerate(told, start=1) if number % every]
+    clumsy.assert_told_once()
+
+
 def without_errors(heard: Heard) -> list[tuple[str, Any]]:
     """The stream without error events."""
     return [one for one in heard.stream if one[0] != "error"]

@@ -40,7 +40,7 @@ class Watch:
     """Sets one condition after the other; the next one where the last one held."""
 
     conditions: list[dict[str, Any]]
-    woken: list[tuple[int, float, str]] = field(default_factory=list)
+    woken: list[tuple[int, float]] = field(default_factory=list)
     armed: dict[str, Any] | None = None
     armed_at: int = 0
     count: int = 0
@@ -54,7 +54,7 @@ class Watch:
 
     def wake(self, event: Any) -> None:
         """Note where it was woken."""
-        self.woken.append((bk.get_timestamp(), event.current_price, event.data.id))
+        self.woken.append((bk.get_timestamp(), event.current_price))
 
     def holds(self, event: Any) -> bool:
         """Whether the armed condition is true at a candle: the docstring of ``wake_on``, read aloud."""
@@ -123,9 +123,10 @@ def test_woken_where_a_listener_of_every_candle_finds_it_first(
         bk.listen_wake(woken)
         bk.listen_signal_event(opened)
 
-    fast = play(scene, strategy, driver=driver, kinds=(), first=listen_wakes)
+    fast = play(scene, strategy, driver=driver, kinds=(), callbacks=("on_wake",), first=listen_wakes)
     assert fast.results == slow.results
-    assert [one[:2] for one in watching.woken] == [one[:2] for one in pinged.woken]
+    assert watching.woken == pinged.woken
+    assert [(told[-1], told[1]) for _, told in fast.stream] == watching.woken
 
 
 @given(scenes(busy=True), st.lists(conditions, min_size=1, max_size=3), DRIVERS)
