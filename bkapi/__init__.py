@@ -334,9 +334,20 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "TickResult",
         "WaitingResult",
     ),
+    "bkapi.space": (
+        "Space",
+        "SpaceError",
+    ),
     "bkapi.sweep": (
-        "SweepResult",
+        "ParameterSweep",
+        "SweepExplanation",
         "sweep_brackets",
+    ),
+    "bkapi.sweep_parts": ("SweepFolderError",),
+    "bkapi.sweep_plan": ("SweepError",),
+    "bkapi.sweep_result": (
+        "SweepResult",
+        "SweepResultError",
     ),
     "bkapi.validation": ("validate_signal",),
     "bkapi.wakes": ("wake_on",),

@@ -204,9 +204,7 @@ from bkapi.getters import (
     has_no_pending_signal as has_no_pending_signal,
     has_no_scheduled_signal as has_no_scheduled_signal,
 )
-from bkapi.idea_feed import (
-    IdeaSweepError as IdeaSweepError,
-)
+from bkapi.idea_feed import IdeaSweepError as IdeaSweepError
 from bkapi.idea_records import (
     AbsorbedIdea as AbsorbedIdea,
     AuthorTrack as AuthorTrack,
@@ -260,12 +258,8 @@ from bkapi.payloads import (
     WalkerProgressEvent as WalkerProgressEvent,
     WalkerStopEvent as WalkerStopEvent,
 )
-from bkapi.policy import (
-    Policy as Policy,
-)
-from bkapi.position import (
-    Position as Position,
-)
+from bkapi.policy import Policy as Policy
+from bkapi.position import Position as Position
 from bkapi.price_text import (
     TickSizeError as TickSizeError,
     price_scale as price_scale,
@@ -328,28 +322,27 @@ from bkapi.signals import (
     TickResult as TickResult,
     WaitingResult as WaitingResult,
 )
-from bkapi.start import (
-    reset as reset,
+from bkapi.space import (
+    Space as Space,
+    SpaceError as SpaceError,
 )
+from bkapi.start import reset as reset
 from bkapi.sweep import (
-    SweepResult as SweepResult,
+    ParameterSweep as ParameterSweep,
+    SweepExplanation as SweepExplanation,
     sweep_brackets as sweep_brackets,
 )
-from bkapi.validation import (
-    validate_signal as validate_signal,
+from bkapi.sweep_parts import SweepFolderError as SweepFolderError
+from bkapi.sweep_plan import SweepError as SweepError
+from bkapi.sweep_result import (
+    SweepResult as SweepResult,
+    SweepResultError as SweepResultError,
 )
-from bkapi.wakes import (
-    wake_on as wake_on,
-)
-from bkcore.candles import (
-    CandleFrame as CandleFrame,
-)
-from bkcore.codes import (
-    Command as Command,
-)
-from bkcore.hooks import (
-    KernelError as KernelError,
-)
+from bkapi.validation import validate_signal as validate_signal
+from bkapi.wakes import wake_on as wake_on
+from bkcore.candles import CandleFrame as CandleFrame
+from bkcore.codes import Command as Command
+from bkcore.hooks import KernelError as KernelError
 from bkcore.intervals import (
     UnknownIntervalError as UnknownIntervalError,
     interval_start as interval_start,

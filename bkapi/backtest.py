@@ -81,14 +81,23 @@ class FinishedRun:
 finished: dict[tuple[str, str, str, str], FinishedRun] = {}
 
 
-def prepare(symbol: str, context: Context, *, source: str, driver: Driver = "skip") -> StrategyRun:
+def prepare(
+    symbol: str,
+    context: Context,
+    *,
+    source: str,
+    driver: Driver = "skip",
+    strategy: StrategySchema | None = None,
+) -> StrategyRun:
     """Look up and check everything that a run needs, and stand before its first tick.
+
+    strategy   stands in for the registered one of its name
 
     Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and
     :class:`FatalError` when the frame is empty or its candles are missing.
     """
     names = _names(context)
-    strategy = strategies.get(names.strategy_name, source)
+    strategy = strategy or strategies.get(names.strategy_name, source)
     client = client_of(names.exchange_name, source)
     frame = timeframe(frames.get(names.frame_name, source), client.step_ms)
     if strategy.interval not in STRATEGY_INTERVALS:
@@ -115,6 +124,16 @@ def prepare(symbol: str, context: Context, *, source: str, driver: Driver = "ski
         hooks=hooks_of(strategy),
         driver=driver,
     )
+
+
+def run_to_end(
+    symbol: str, context: Context, strategy: StrategySchema, bracket: Mapping[str, float]
+) -> FinishedRun:
+    """Backtest a strategy that is not registered as it is, unheard; ``bracket`` replaces that of every signal."""
+    strategy_run = prepare(symbol, context, source="Sweep", strategy=strategy)
+    strategy_run.run.set_bracket(**bracket)
+    strategy_run.run.finish()
+    return FinishedRun(symbol, strategy_run.names, strategy_run.run, strategy_run.settings, strategy_run)
 
 
 def hooks_of(strategy: StrategySchema) -> Hooks:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
     from bkapi.backtest import FinishedRun
     from bkapi.file_run import FileRun
-    from bkapi.sweep import SweepResult
+    from bkapi.sweep import MetricGroup, SweepResult
     from bkcore.candles import CandleFrame
 
 app = typer.Typer(
@@ -162,29 +160,6 @@ def _print_best(result: SweepResult, count: int, by: str) -> None:
     _console().print(table)
 
 
-@contextmanager
-def _progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with rate and time left; silent where stderr is not a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = _console(stderr=True)
-    columns = (
-        TextColumn(description),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(description, total=None, rate="")
-
-        def tell(done: int, total: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
-
-        yield tell
-
-
 @app.command()
 def backtest(
     strategy: Strategy,
@@ -266,21 +241,35 @@ def sweep(
         end=end,
         frame_interval=frame_interval,
     )
-    from bkapi.sweep import check_column
+    from bkapi.sweep import PARAMETERS, group_of
+    from bkapi.sweep_result import check_column
+    from bkcore.metrics import METRIC_NAMES
 
-    check_column(by)
-    result = _sweep(setup, axes, threads)
+    check_column(by, (*METRIC_NAMES, "refused_signals", *PARAMETERS))
+    result = _sweep(setup, axes, threads, group_of(by))
     _print_best(result, top, by)
     if out is not None:
         _write_table(result, out)
         _print(f"{len(result.frame):,} combinations: {out}")
 
 
-def _sweep(setup: FileRun, axes: dict[str, list[float]], threads: int | None) -> SweepResult:
+def _sweep(
+    setup: FileRun, axes: dict[str, list[float]], threads: int | None, metrics: MetricGroup
+) -> SweepResult:
+    from bkapi.progress import progress_bar
     from bkapi.sweep import sweep_brackets
 
-    with setup.watched(), _progress("sweep") as progress:
-        return sweep_brackets(setup.symbol, setup.context, **axes, threads=threads, progress=progress)
+    with setup.watched(), progress_bar("sweep") as progress:
+        return sweep_brackets(
+            setup.symbol,
+            setup.context,
+            take_profit_percent=axes["take_profit_percent"],
+            stop_loss_percent=axes["stop_loss_percent"],
+            lifetime_minutes=axes["lifetime_minutes"],
+            threads=threads,
+            metrics=metrics,
+            progress=progress,
+        )
 
 
 def _write_table(result: SweepResult, path: Path) -> None:
@@ -321,7 +310,7 @@ def demo(
         "lifetime_minutes": [60.0, 120.0, 180.0, 240.0, 360.0, 480.0, 600.0, 720.0, 960.0, 1440.0],
     }
     _print("\n2. Sweep: 10 take-profits x 10 stop-losses x 10 lifetimes.")
-    result = _sweep(setup, axes, None)
+    result = _sweep(setup, axes, None, "drawdown")
     _print_best(result, 10, "sharpe_ratio")
     files = write_report(out, run, sweep=result)
     _print(f"\nreport: {out.resolve()} ({', '.join(file.name for file in files)})")

@@ -44,6 +44,9 @@ from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
 if TYPE_CHECKING:
     import polars as pl
 
+    from bkapi.space import Space
+    from bkapi.sweep import ParameterSweep, SweepOptions
+
 MINUTE: Final = 60_000
 MOST_POINTS: Final = 5_000_000  # a gigabyte of figures
 
@@ -508,9 +511,21 @@ class SweepCoreService(SweepGlobalService):
 
 
 class SweepUtils(SweepGlobalService):
-    """Tries a feed of trading ideas on a grid: ``Sweep.run({"symbol": ..., "sweep_name": ..., "ideas": [...]})``."""
+    """Tries parameters: ``Sweep(context, space, symbol=...)`` those of a strategy, ``Sweep.run(...)`` those of ideas.
+
+    ``Sweep.run({"symbol": ..., "sweep_name": ..., "ideas": [...]})`` is the documented sweep over a feed of trading
+    ideas (spec risk-sizing-walker-sweep.md 4); called, it makes a :class:`bkapi.ParameterSweep`.
+    """
 
     source = "SweepUtils.run"
+
+    def __call__(
+        self, context: Mapping[str, str], space: Space, **options: Unpack[SweepOptions]
+    ) -> ParameterSweep:
+        """A sweep of a strategy's parameters; arguments of :class:`bkapi.ParameterSweep`."""
+        from bkapi.sweep import ParameterSweep
+
+        return ParameterSweep(context, space, **options)
 
     def run(self, request: SweepRequest | None = None, /, **fields: Unpack[SweepRequest]) -> IdeaSweepResult:
         """Follow every idea on 1m candles and evaluate each point of the grid (spec risk-sizing-walker-sweep.md 4).

@@ -1,235 +1,592 @@
-"""Which bracket suits a strategy: take-profit x stop-loss x lifetime over one set of signals, ranked."""
+"""Which parameters suit a strategy: a space of them over one or many markets, measured, ranked and looked into."""
 
 from __future__ import annotations
 
-import math
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.backtest import Context, prepare
-from bkapi.errors import BkError, UnknownNameError
-from bkcore.codes import Given
-from bkcore.errors import did_you_mean
-from bkcore.intervals import interval_step_ms
-from bkcore.metrics import COUNTS, METRIC_NAMES
+from bkapi.backtest import Context, FinishedRun, prepare, run_to_end
+from bkapi.errors import UnknownNameError
+from bkapi.record import Record, record
+from bkapi.registry import strategies
+from bkapi.schemas import StrategySchema
+from bkapi.space import Column, Space
+from bkapi.strategy import StrategyRun
+from bkapi.sweep_parts import PartFolder, digest_of, source_of
+from bkapi.sweep_plan import (
+    BRACKET,
+    Choice,
+    PlanName,
+    Roles,
+    SignalSet,
+    SweepError,
+    check_bracket,
+    table_bytes,
+)
+from bkapi.sweep_result import SweepResult, check_column
+from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.price_profile import Trend
-from bkcore.settings import EngineSettings
-from bkcore.sweep_brackets import Bracket, measure_brackets
+from bkcore.sweep_walks import Depth
 
 if TYPE_CHECKING:
     import polars as pl
 
-#: The columns that name a combination, in order.
-PARAMETERS = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
-_MOST_BRACKETS = 5_000_000  # two gigabytes of metrics
-#: Metrics of which less is better.
-_LESS_IS_BETTER = ("max_drawdown", "std_dev", "loss_count", "max_loss_streak")
-_SHOWN = (
-    "total_trades",
-    "win_rate",
-    "total_pnl",
-    "avg_pnl",
-    "sharpe_ratio",
-    "sortino_ratio",
-    "max_drawdown",
-    "profit_factor",
+logger = logging.getLogger("bkapi")
+
+#: The columns that name a bracket, in order.
+PARAMETERS: Final = BRACKET
+MetricGroup = Literal["results", "drawdown", "all"]
+Progress = Callable[[int, int], object]
+
+_MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
+_PART_SECONDS: Final = 4.0  # what a killed sweep loses at most, about
+_PART_COMBINATIONS: Final = (256, 65_536)
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+#: What each group of metrics leaves out.
+_NEEDS_TRADES: Final = (Metric.MEDIAN_PNL, *range(Metric.MEDIAN_STEP_SIZE, len(Metric)))
+_NEEDS_EXTREMES: Final = (
+    *(Metric.CALMAR_RATIO, Metric.RECOVERY_FACTOR, Metric.MAX_DRAWDOWN, Metric.AVG_PEAK_PNL),
+    *(Metric.AVG_FALL_PNL, Metric.PEAK_PROFIT_PNL, Metric.MAX_DRAWDOWN_PNL),
 )
+_LEFT_OUT: Final = {
+    Depth.ALL: frozenset[int](),
+    Depth.DRAWDOWN: frozenset(_NEEDS_TRADES),
+    Depth.RESULTS: frozenset((*_NEEDS_TRADES, *_NEEDS_EXTREMES)),
+}
 
 
-class SweepError(BkError, ValueError):
-    """Raised by ``sweep_brackets(..., take_profit_percent=[0])``: an axis is empty or holds an impossible value."""
+class SweepOptions(TypedDict, total=False):
+    """The arguments of :class:`ParameterSweep` besides context and space."""
+
+    symbol: str | None
+    symbols: Sequence[str]
+    frame_names: Sequence[str]
+    metrics: MetricGroup
+    threads: int | None
+    max_memory: int | str
 
 
-def check_column(name: str, known: Sequence[str] = (*METRIC_NAMES, "refused_signals", *PARAMETERS)) -> None:
-    """Raise :class:`UnknownNameError` for a name that no column of a sweep has."""
-    if name not in known:
-        raise UnknownNameError(
-            "metric", name, "sweep", known, hint=did_you_mean(name, known) + "choose a listed one."
-        )
+@record
+class SweepExplanation(Record):
+    """How a sweep is going to be measured; seconds and memory are forecasts.
+
+    plan           ``tables`` (first passages, shared by all combinations), ``paths`` (every trade played by the
+                   machine, jumping over quiet candles) or ``machine`` (a whole backtest per combination)
+    reason         why
+    combinations   of the space, before its conditions
+    markets        pairs of symbol and frame
+    signal_sets    how often signals are computed per market
+    levels, slots  distinct levels of all axes, and ticks at which a trade may begin: tables have a cell for each pair
+    trades         of the combination in the middle of the space
+    """
+
+    plan: PlanName
+    reason: str
+    combinations: int
+    markets: int
+    signal_sets: int
+    levels: int
+    slots: int
+    trades: float
+    threads: int
+    seconds: float
+    table_mb: float
+    result_mb: float
+    part_combinations: int
+
+    def __repr__(self) -> str:
+        sets = f"{self.signal_sets:,} set{'s' if self.signal_sets > 1 else ''} of signals"
+        lines = [
+            f"{self.combinations:,} combinations x {self.markets:,} market{'s' if self.markets > 1 else ''}, {sets}",
+            f"plan: {self.plan}, because {self.reason}",
+            f"about {self.seconds:.3g} s on {self.threads} threads, {self.table_mb:,.0f} MB of tables, "
+            f"{self.result_mb:,.0f} MB of results, in parts of {self.part_combinations:,}",
+            f"{self.trades:,.0f} trades per combination; {self.levels:,} levels x {self.slots:,} slots",
+        ]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
-class SweepResult:
-    """Every combination with its metrics.
-
-    ``frame``: a row per combination in grid order (take-profit outermost, lifetime innermost): the parameters, all
-    metrics of spec reports.md 6 (percent, minutes; null where the sample cannot carry the number) and
-    ``refused_signals``. ``settings`` are those of the run.
-    """
+class _Market:
+    """One symbol and frame, ready to be swept."""
 
     symbol: str
-    strategy_name: str
-    frame: pl.DataFrame
-    settings: EngineSettings
+    frame_name: str
+    run: StrategyRun
 
-    def top(self, n: int = 10, by: str = "sharpe_ratio") -> pl.DataFrame:
-        """The ``n`` best combinations by a metric; nulls last, ties in grid order.
 
-        More is better, except for ``max_drawdown``, ``std_dev`` and the counts of losses. Raises
-        :class:`UnknownNameError` for an unknown metric.
-        """
-        check_column(by)
-        ranked = self.frame.sort(
-            by, descending=by not in _LESS_IS_BETTER, nulls_last=True, maintain_order=True
-        )
-        return ranked.head(n)
+class ParameterSweep:
+    """A strategy, a space of its parameters, and the markets they are tried on; made by ``Sweep(...)``.
 
-    def heatmap(
-        self, x: str = "take_profit_percent", y: str = "stop_loss_percent", metric: str = "sharpe_ratio"
-    ) -> pl.DataFrame:
-        """Best value of ``metric`` per pair of ``x`` and ``y``: a row per ``y``, a column per ``x``.
+    context   ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``
+    space     a :class:`Space` whose names are parameters of the strategy (``params``), fields of its :class:`Policy`,
+              or ``take_profit_percent``, ``stop_loss_percent``, ``lifetime_minutes``, which replace those of every
+              signal
+    symbols, frame_names   several of each cross; a frame defaults to that of the context
+    metrics   ``results`` (what follows from the trades' results), ``drawdown`` (and from their best and worst moments),
+              ``all`` (and the median and the price profile, at about ten times the cost)
+    threads   default: the cores of this process
+    max_memory   bytes, or a text such as ``"2G"``: tables are made smaller to fit
 
-        Raises :class:`UnknownNameError` for an unknown parameter or metric.
-        """
-        import polars as pl
+    Trades are those of :meth:`Backtest.run` with the parameters, whatever the plan. Raises :class:`SweepError` for
+    values that cannot be traded and :class:`UnknownNameError` for a parameter that means nothing.
+    """
 
-        check_column(metric)
-        for name in (x, y):
-            check_column(name, PARAMETERS)
-        best = pl.col(metric).min() if metric in _LESS_IS_BETTER else pl.col(metric).max()
-        table = self.frame.group_by(y, x, maintain_order=True).agg(best)
-        return table.pivot(on=x, index=y, values=metric, maintain_order=True)
+    def __init__(
+        self,
+        context: Context,
+        space: Space,
+        *,
+        symbol: str | None = None,
+        symbols: Sequence[str] = (),
+        frame_names: Sequence[str] = (),
+        metrics: MetricGroup = "drawdown",
+        threads: int | None = None,
+        max_memory: int | str = "1G",
+    ) -> None:
+        self.space = space
+        self._context = dict(context)
+        self._symbols = (*([] if symbol is None else [symbol]), *symbols)
+        self._frames = tuple(frame_names) or (self._context.get("frame_name", ""),)
+        self._threads = cores() if threads is None else threads
+        if self._threads < 1:
+            raise SweepError(f"threads={threads} is below 1.", hint="leave threads out to use every core.")
+        if metrics not in [depth.value for depth in Depth]:
+            raise SweepError(f"metrics={metrics!r} is no group of metrics.", hint="results, drawdown or all.")
+        self._depth = Depth(metrics)
+        self._memory = _bytes_of(max_memory)
+        if not self._symbols:
+            raise SweepError("no symbol is given.", hint='give symbol="BTCUSDT", or symbols=[...].')
+        self._markets = [
+            _Market(name, frame, self._prepare(name, frame))
+            for name, frame in product(self._symbols, self._frames)
+        ]
+        self._strategy: StrategySchema = strategies.get(self._context["strategy_name"], "Sweep")
+        if self._strategy.signals is None and self._strategy.kernel is None:
+            raise SweepError(
+                f"strategy {self._strategy.strategy_name!r} has no signals function.",
+                hint="register it with signals=<function from candles to a signal frame>, or with a jitted kernel.",
+            )
+        self._roles = Roles.of(space, self._strategy)
+        if self._strategy.signals is None and self._roles.bracket:
+            raise SweepError(
+                f"the kernel of {self._strategy.strategy_name!r} sets its own levels.",
+                hint=f"make {self._roles.bracket[0]} one of its params.",
+            )
+        for market in self._markets:
+            check_bracket(space, self._roles.bracket, market.run.settings)
+        self._plan_space, self._original = space.led_by(self._roles.signals)
+        self._sets: dict[int, tuple[tuple[Any, ...], SignalSet]] = {}
 
-    @property
-    def shown(self) -> tuple[str, ...]:
-        """The columns that tables show: the parameters and the metrics people ask for first."""
-        return (*PARAMETERS, *_SHOWN)
+    def _prepare(self, symbol: str, frame_name: str) -> StrategyRun:
+        return prepare(symbol, {**self._context, "frame_name": frame_name}, source="Sweep")
 
     def __repr__(self) -> str:
+        names = ", ".join(dict.fromkeys(self._symbols))
+        return f"ParameterSweep({self._context['strategy_name']!r} on {names}, {self.space!r})"
+
+    # ------------------------------------------------------------------------------------------------- the plan
+
+    def explain(self) -> SweepExplanation:
+        """The plan with its expected time and memory, from one probing backtest; nothing is measured yet."""
+        choice, signals = self._probe()
+        sets = self._set_count()
+        count = self.space.size
+        work = choice.seconds_to_begin * sets + choice.seconds_per_combination * count
+        width = 8 * (len(METRIC_NAMES) - len(_LEFT_OUT[self._depth]) + len(self.space.names) + 2)
+        return SweepExplanation(
+            plan=choice.plan,
+            reason=choice.reason,
+            combinations=count,
+            markets=len(self._markets),
+            signal_sets=sets,
+            levels=choice.levels,
+            slots=choice.slots,
+            trades=signals.trades,
+            threads=self._threads,
+            seconds=work * len(self._markets) / self._threads,
+            table_mb=min(table_bytes(choice, self._depth), self._table_memory()) / 1e6,
+            result_mb=count * len(self._markets) * width / 1e6,
+            part_combinations=self._part_size(choice),
+        )
+
+    def _set_count(self) -> int:
+        """How many sets of signal parameters a market has, at most."""
+        blocks = [b for b in self.space.blocks if not set(self._roles.signals).isdisjoint(b.names)]
+        return int(np.prod([block.size for block in blocks], dtype=np.int64)) if blocks else 1
+
+    def _probe(self) -> tuple[Choice, SignalSet]:
+        middle = self._plan_space.size // 2
+        _, columns = self._plan_space.columns(middle, middle + 1)
+        if columns and not len(next(iter(columns.values())).codes):
+            first = next(iter(self._chunks(256)), None)
+            if first is None:
+                raise SweepError(
+                    "no combination meets the conditions of the space.",
+                    hint="loosen them, or widen its axes.",
+                )
+            columns = {name: Column(c.values, c.codes[:1]) for name, c in first[2].items()}
+        key, fixed = self._signals_of(columns, 0)
+        signals = self._signal_set(0, key, fixed)
+        return signals.choose(max(1, self.space.size // self._set_count()), columns), signals
+
+    def _part_size(self, choice: Choice) -> int:
+        least, most = _PART_COMBINATIONS
+        wanted = int(_PART_SECONDS * self._threads / max(choice.seconds_per_combination, 1e-9))
+        size = min(max(wanted, least), most)
+        return 1 << (size.bit_length() - 1)
+
+    def _table_memory(self) -> int:
+        return max(64 << 20, self._memory - (400 << 20))
+
+    # ------------------------------------------------------------------------------------------------- running
+
+    def run(self, *, folder: str | Path | None = None, progress: bool | Progress = True) -> SweepResult:
+        """Measure every combination.
+
+        folder     where parts are written as they are finished; a sweep that was stopped or killed goes on from
+                   them, to the identical result, and results larger than memory are read from there
+        progress   a bar with rate and time left on stderr where that is a terminal; or a function ``(done, total)``
+
+        Ctrl-C returns what is done (``complete`` is False). Raises :class:`SweepError` when the results would not fit
+        into memory, :class:`SweepFolderError` for the folder of another sweep, and what signals functions raise.
+        """
+        total = self.space.size * len(self._markets)
+        if folder is None and total > _MOST_COMBINATIONS:
+            told = f"{' x '.join(f'{block.size:,}' for block in self.space.blocks)} values make {total:,} brackets"
+            raise SweepError(
+                f"{told if self._roles.bracket == self.space.names else f'{total:,} rows are too many'}.",
+                hint=f"at most {_MOST_COMBINATIONS:,} are kept in memory; take wider steps, or give a folder.",
+            )
+        choice, _ = self._probe()
+        size = self._part_size(choice)
+        parts = None if folder is None else PartFolder(folder, self._manifest(size))
+        frames: list[tuple[int, Any]] = []
+        complete = True
+        with _told(progress, total) as tell, closing(self._measured(size, choice, parts, tell)) as measured:
+            try:
+                frames.extend(measured)
+            except KeyboardInterrupt:
+                if not frames:
+                    raise
+                complete = False
+                logger.warning("the sweep was stopped; %d parts of it are done", len(frames))
+        return SweepResult(
+            self._joined(frames),
+            f"combinations of {self._strategy.strategy_name!r} on {', '.join(dict.fromkeys(self._symbols))}",
+            self.space.names,
+            self._markets[0].run.settings,
+            complete,
+            self._play,
+        )
+
+    def _measured(
+        self, size: int, choice: Choice, parts: PartFolder | None, tell: Callable[[float], object]
+    ) -> Generator[tuple[int, Any], None, None]:
+        """Market and frame of each part in order, measured or found; in a folder, its file."""
+        for place, market in enumerate(self._markets):
+            for chunk, numbers, columns in self._chunks(size):
+                if parts is not None and parts.has(place, chunk):
+                    tell(min(size, self.space.size - chunk * size))
+                else:
+                    frame = self._measure(place, market, choice, numbers, columns, tell)
+                    tell(min(size, self.space.size - chunk * size) - numbers.size)
+                    if parts is None:
+                        yield place, frame
+                        continue
+                    parts.write(place, chunk, frame)
+                yield place, parts.part(place, chunk)
+            self._sets.pop(place, None)
+
+    def _chunks(self, size: int) -> Iterator[tuple[int, NDArray[np.int64], dict[str, Column]]]:
+        for chunk, first in enumerate(range(0, self._plan_space.size, size)):
+            numbers, columns = self._plan_space.columns(first, first + size)
+            yield chunk, numbers, columns
+
+    def _measure(
+        self,
+        place: int,
+        market: _Market,
+        choice: Choice,
+        numbers: NDArray[np.int64],
+        columns: Mapping[str, Column],
+        tell: Callable[[float], object],
+    ) -> pl.DataFrame:
+        metrics, refused = np.empty((numbers.size, len(Metric))), np.empty(numbers.size, np.int64)
+        for chosen in _groups(columns, self._roles.signals, numbers.size):
+            some = {name: Column(column.values, column.codes[chosen]) for name, column in columns.items()}
+            key, fixed = self._signals_of(some, 0)
+            signals = self._signal_set(place, key, fixed)
+            plan = signals.choose(max(1, self.space.size // self._set_count()), some)
+            metrics[chosen], refused[chosen] = signals.measure(plan, some, chosen.size, tell)
+        return self._frame_of(market, numbers, columns, metrics, refused)
+
+    def _signals_of(self, columns: Mapping[str, Column], row: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        fixed = {name: columns[name].values[columns[name].codes[row]] for name in self._roles.signals}
+        return tuple(fixed.values()), fixed
+
+    def _signal_set(self, place: int, key: tuple[Any, ...], fixed: Mapping[str, Any]) -> SignalSet:
+        known = self._sets.get(place)
+        if known is None or known[0] != key:
+            self._sets.pop(place, None)
+            strategy = self._strategy.model_copy(update={"params": {**self._strategy.params, **fixed}})
+            known = (
+                key,
+                SignalSet(
+                    self._markets[place].run,
+                    strategy,
+                    self._plan_space,
+                    self._roles,
+                    depth=self._depth,
+                    threads=self._threads,
+                    memory=self._table_memory(),
+                ),
+            )
+            self._sets[place] = known
+        return known[1]
+
+    def _frame_of(
+        self,
+        market: _Market,
+        numbers: NDArray[np.int64],
+        columns: Mapping[str, Column],
+        metrics: NDArray[np.float64],
+        refused: NDArray[np.int64],
+    ) -> pl.DataFrame:
         import polars as pl
 
-        with pl.Config(
-            tbl_rows=10, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True
-        ):
-            return f"{self._title()}\n{self._best()}"
+        where = {}
+        if len(self._symbols) > 1:
+            where["symbol"] = pl.Series([market.symbol], dtype=pl.String).new_from_index(0, numbers.size)
+        if len(self._frames) > 1:
+            where["frame_name"] = pl.Series([market.frame_name]).new_from_index(0, numbers.size)
+        left_out = _LEFT_OUT[self._depth]
+        measured = {
+            name: metrics[:, place] for place, name in enumerate(METRIC_NAMES) if place not in left_out
+        }
+        parameters = {name: columns[name].series(name) for name in self.space.names}
+        frame = pl.DataFrame(
+            {
+                "combination": self._original(numbers),
+                **where,
+                **parameters,
+                **measured,
+                "refused_signals": refused,
+            }
+        )
+        trends = [trend.name.lower() for trend in Trend]
+        named = [pl.col(METRIC_NAMES[metric]).cast(pl.Int64) for metric in COUNTS]
+        if "trend" in measured:
+            codes = pl.col("trend").replace_strict(dict(enumerate(trends)), return_dtype=pl.Enum(trends))
+            named.append(codes)
+        return frame.with_columns(pl.col(list(measured)).fill_nan(None)).with_columns(named)
 
-    def _repr_html_(self) -> str:
-        return f"<p>{self._title()}</p>{self._best()._repr_html_()}"
+    def _joined(self, found: Sequence[tuple[int, Any]]) -> pl.LazyFrame:
+        """The parts of every market, each in the order of its combinations."""
+        import polars as pl
 
-    def _title(self) -> str:
-        return f"{len(self.frame):,} brackets of {self.strategy_name!r} on {self.symbol}, the best by sharpe_ratio:"
+        if not found:
+            none = np.zeros(0, np.int64)
+            columns = {name: Column((), none) for name in self.space.names}
+            return self._frame_of(self._markets[0], none, columns, np.zeros((0, len(Metric))), none).lazy()
+        markets = []
+        for place in range(len(self._markets)):
+            parts = [part for market, part in found if market == place]
+            if not parts:
+                continue
+            in_files = isinstance(parts[0], Path)
+            rows = pl.scan_parquet(parts) if in_files else pl.concat(parts, how="vertical_relaxed").lazy()
+            markets.append(rows if self._plan_space is self.space else rows.sort("combination"))
+        return markets[0] if len(markets) == 1 else pl.concat(markets, how="vertical_relaxed")
 
-    def _best(self) -> pl.DataFrame:
-        return self.top(10).select(self.shown)
+    # ------------------------------------------------------------------------------------------- one combination
+
+    def parameters(self, combination: int) -> dict[str, Any]:
+        """The parameters of a combination by its number."""
+        return self.space.parameters(combination)
+
+    def strategy(self, combination: int) -> StrategySchema:
+        """The strategy with the parameters of a combination, except a bracket, which its signals carry."""
+        chosen = self.parameters(combination)
+        own = {name: value for name, value in chosen.items() if name in self._strategy.params}
+        changes: dict[str, Any] = {"params": {**self._strategy.params, **own}}
+        rules = {name: chosen[name] for name in self._roles.policy}
+        if rules:
+            from bkapi.policy import Policy
+
+            base = self._strategy.policy
+            known = {} if base is None else base.model_dump(exclude_unset=True)
+            changes["policy"] = Policy(**{**known, **rules})
+        return self._strategy.model_copy(update=changes)
+
+    def _play(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
+        market = self._market(symbol, frame_name)
+        chosen = self.parameters(combination)
+        bracket = {name: float(chosen[name]) for name in self._roles.bracket}
+        context = {**self._context, "frame_name": market.frame_name}
+        return run_to_end(market.symbol, context, self.strategy(combination), bracket)
+
+    def _market(self, symbol: str, frame_name: str) -> _Market:
+        fits = [
+            market
+            for market in self._markets
+            if symbol in ("", market.symbol) and frame_name in ("", market.frame_name)
+        ]
+        if len(fits) != 1:
+            known = ", ".join(f"{market.symbol} in {market.frame_name}" for market in self._markets)
+            raise SweepError(
+                f"symbol={symbol!r} and frame_name={frame_name!r} name {len(fits)} markets of the sweep.",
+                hint=f"it has: {known}.",
+            )
+        return fits[0]
+
+    def _manifest(self, size: int) -> dict[str, Any]:
+        from bkapi import __version__
+        from bkcore.jit import CACHE_FOLDER
+
+        strategy = self._strategy
+        functions = (strategy.signals, strategy.kernel, strategy.manage)
+        return {
+            "strategy_name": strategy.strategy_name,
+            "strategy": digest_of(
+                *(source_of(function) for function in functions),
+                dict(strategy.params),
+                strategy.interval,
+                strategy.policy,
+                *(market.run.run.signals.tobytes() for market in self._markets),
+            ),
+            "space": digest_of(self.space.fingerprint),
+            "markets": [
+                [market.symbol, market.frame_name, market.run.run.market.digest, repr(market.run.frame)]
+                for market in self._markets
+            ],
+            "settings": repr(self._markets[0].run.settings),
+            "metrics": self._depth.value,
+            "part_combinations": size,
+            "version": f"{__version__} {CACHE_FOLDER.name}",
+        }
+
+
+def _groups(columns: Mapping[str, Column], names: Sequence[str], count: int) -> Iterator[NDArray[np.int64]]:
+    """Rows that share the parameters ``names``."""
+    if not count:
+        return
+    if not names:
+        yield np.arange(count)
+        return
+    codes = np.stack([columns[name].codes for name in names], axis=1)
+    _, which = np.unique(codes, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    order = np.argsort(which, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(which[order])) + 1)
+
+
+@contextmanager
+def _told(progress: bool | Progress, total: int) -> Iterator[Callable[[float], object]]:
+    """A function that hears how much more is done, and tells whoever wants to know."""
+    done = 0.0
+    if callable(progress):
+
+        def tell(more: float) -> None:
+            nonlocal done
+            if more:
+                done += more
+                progress(min(total, round(done)), total)
+
+        yield tell
+        return
+    if not progress:
+        yield lambda more: None
+        return
+    from bkapi.progress import progress_bar
+
+    with progress_bar("sweep") as show:
+
+        def tell_bar(more: float) -> None:
+            nonlocal done
+            done += more
+            show(min(total, round(done)), total)
+
+        yield tell_bar
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def group_of(metric: str) -> MetricGroup:
+    """The cheapest group of metrics that holds a drawdown and ``metric``."""
+    return "all" if metric in {METRIC_NAMES[place] for place in _NEEDS_TRADES} else "drawdown"
+
+
+def _bytes_of(memory: int | str) -> int:
+    if isinstance(memory, int):
+        return memory
+    text = memory.strip().upper().removesuffix("B").removesuffix("I")
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS and text[-1:] else (text, "")
+    try:
+        return int(float(number) * _UNITS[unit])
+    except ValueError:
+        raise SweepError(
+            f"max_memory={memory!r} is no amount of memory.", hint='give bytes, or a text such as "2G".'
+        ) from None
 
 
 def sweep_brackets(
     symbol: str,
     context: Context,
     *,
-    take_profit_percent: Sequence[float],
-    stop_loss_percent: Sequence[float],
-    lifetime_minutes: Sequence[float],
+    take_profit_percent: Iterable[float],
+    stop_loss_percent: Iterable[float],
+    lifetime_minutes: Iterable[float],
     threads: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    metrics: MetricGroup = "all",
+    progress: Progress | None = None,
 ) -> SweepResult:
-    """Backtest a vectorized strategy with every combination of the three axes, in parallel threads.
-
-    The signals are computed once; each combination replaces their take-profit and stop-loss (percent of the entry
-    price) and their lifetime (minutes). Trades are those of :meth:`Backtest.run` with that bracket.
+    """Backtest a vectorized strategy with every combination of the three axes: a short way to ``Sweep(...).run()``.
 
     context    ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``; the strategy's ``signals`` frame
                gives its levels in percent (``take_profit_percent``, ``stop_loss_percent``)
-    threads    default: the cores of this machine
+    threads, metrics   see :class:`ParameterSweep`
     progress   called as ``progress(done, total)``
 
     Raises :class:`SweepError` for an axis that is empty or breaks the limits of the configuration.
     """
-    strategy_run = prepare(symbol, context, source="sweep_brackets")
-    settings = strategy_run.settings
-    signals = strategy_run.run.signals
-    if not strategy_run.table:
-        raise SweepError(
-            f"strategy {strategy_run.names.strategy_name!r} has no signals function.",
-            hint="register it with signals=<function from candles to a signal frame>.",
-        )
-    if not (signals["given"] & Given.PERCENT_LEVELS).all():
-        raise SweepError(
-            f"the signals of {strategy_run.names.strategy_name!r} give their levels as prices.",
-            hint="return the columns take_profit_percent and stop_loss_percent instead.",
-        )
-    axes = (
-        _axis("take_profit_percent", take_profit_percent, settings.min_take_profit_percent, np.inf),
-        _axis(
-            "stop_loss_percent",
-            stop_loss_percent,
-            settings.min_stop_loss_percent,
-            settings.max_stop_loss_percent or np.inf,
-        ),
-        _axis("lifetime_minutes", lifetime_minutes, 1, settings.max_lifetime_minutes),
-    )
-    threads = _cores() if threads is None else threads
-    if threads < 1:
-        raise SweepError(f"threads={threads} is below 1.", hint="leave threads out to use every core.")
-    count = math.prod(map(len, axes))
-    if count > _MOST_BRACKETS:
-        raise SweepError(
-            f"{' x '.join(f'{len(axis):,}' for axis in axes)} values make {count:,} brackets.",
-            hint=f"at most {_MOST_BRACKETS:,} are measured at once; take wider steps.",
-        )
-    brackets: list[Bracket] = list(product(*axes))
-    metrics = np.empty((len(brackets), len(METRIC_NAMES)))
-    refused = np.empty(len(brackets), np.int64)
-    done = 0
-    for first, rows, refusals in measure_brackets(
-        strategy_run.run.market,
-        settings,
-        strategy_run.frame,
-        signals,
-        brackets,
-        interval_ms=interval_step_ms(strategy_run.interval),
-        threads=threads,
-        policy=strategy_run.policy,
-        manage=strategy_run.hooks,
-    ):
-        metrics[first : first + len(rows)] = rows
-        refused[first : first + len(rows)] = refusals
-        done += len(rows)
-        if progress is not None:
-            progress(done, len(brackets))
-    return SweepResult(symbol, strategy_run.names.strategy_name, _frame(brackets, metrics, refused), settings)
+    axes = dict(zip(PARAMETERS, (take_profit_percent, stop_loss_percent, lifetime_minutes), strict=True))
+    space = Space.grid(**{name: _numbers(name, axis) for name, axis in axes.items()})
+    sweep = ParameterSweep(context, space, symbol=symbol, threads=threads, metrics=metrics)
+    return sweep.run(progress=progress or False)
 
 
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _axis(name: str, values: Sequence[float], least: float, most: float) -> list[float]:
+def _numbers(name: str, axis: Any) -> list[float]:
     try:
-        axis = [float(value) for value in values]
+        values = [float(value) for value in axis]
     except (TypeError, ValueError, OverflowError):
-        raise SweepError(
-            f"{name}={values!r} is no list of numbers.", hint=f"give {name}=[1.0, 2.0]."
-        ) from None
-    if not axis:
+        raise SweepError(f"{name}={axis!r} is no list of numbers.", hint=f"give {name}=[1.0, 2.0].") from None
+    if not values:
         raise SweepError(f"the axis {name} is empty.", hint=f"give at least one value, {name}=[1.0].")
-    for value in axis:
-        if not least <= value <= most or (name == "lifetime_minutes" and value != np.inf and value % 1):
-            whole = "a whole number " if name == "lifetime_minutes" else ""
-            raise SweepError(
-                f"{name}={value:g} is not {whole}between {least:g} and {most:g}.",
-                hint="the limits come from the configuration, see get_config() and set_config().",
-            )
-    return axis
+    return values
 
 
-def _frame(
-    brackets: Sequence[Bracket], metrics: NDArray[np.float64], refused: NDArray[np.int64]
-) -> pl.DataFrame:
-    import polars as pl
-
-    columns = dict(zip(PARAMETERS, np.array(brackets).T, strict=True))
-    measured = dict(zip(METRIC_NAMES, metrics.T, strict=True))
-    trends = [trend.name.lower() for trend in Trend]
-    frame = pl.DataFrame({**columns, **measured, "refused_signals": refused})
-    return frame.with_columns(pl.col(METRIC_NAMES).fill_nan(None)).with_columns(
-        pl.col([METRIC_NAMES[metric] for metric in COUNTS]).cast(pl.Int64),
-        pl.col("trend").replace_strict(dict(enumerate(trends)), return_dtype=pl.Enum(trends)),
-    )
+__all__ = [
+    "PARAMETERS",
+    "ParameterSweep",
+    "SweepError",
+    "SweepExplanation",
+    "SweepResult",
+    "UnknownNameError",
+    "check_column",
+    "sweep_brackets",
+]

@@ -196,6 +196,14 @@ class Run:
         state.stop_loss_percent = stop_loss_percent
         state.lifetime = lifetime_minutes
 
+    def set_policy(self, record: Records) -> None:
+        """Replace the policy of a run that was made with one."""
+        self._policy[:] = record
+
+    def set_parameters(self, values: NDArray[np.float64]) -> None:
+        """Replace the numbers that jitted functions are given."""
+        self._hooks.parameters[:] = values
+
     def listen(self, bits: int) -> None:
         """Choose anew where :meth:`advance` returns."""
         self.now.listen = bits

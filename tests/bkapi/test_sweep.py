@@ -101,7 +101,7 @@ def test_the_best_come_first_and_nulls_last() -> None:
     gentle = result.top(12, by="max_drawdown")["max_drawdown"].to_list()
     assert gentle == sorted(gentle)
     assert result.heatmap().shape == (2, 4)
-    assert "12 brackets of 'turns' on BTCUSDT" in repr(result)
+    assert "12 combinations of 'turns' on BTCUSDT" in repr(result)
     assert "<table" in result._repr_html_()
     with pytest.raises(UnknownNameError, match="sharp_ratio"):
         result.top(by="sharp_ratio")

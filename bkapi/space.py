@@ -1,0 +1,316 @@
+"""Which combinations a sweep tries: grids, lists and random draws of named parameters, never laid out as a whole."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkapi.errors import BkError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_DRAWN = 4096  # random combinations that are drawn at a time
+_CHECKED: Final = 65_536  # combinations that conditions look at together
+Numbers = NDArray[np.int64]
+NumbersMap = Callable[[Numbers], Numbers]
+
+
+class SpaceError(BkError, ValueError):
+    """Raised by ``Space.grid(take_profit_percent=[])``: an axis that holds nothing, or a space that means nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A parameter of some combinations: distinct ``values``, and which of them each combination has (``codes``)."""
+
+    values: Sequence[Any]
+    codes: Numbers
+
+    def numbers(self) -> NDArray[np.float64]:
+        """The values of the combinations, f8[n]; None becomes NaN. Raises ``TypeError`` for anything else."""
+        distinct = np.array([math.nan if value is None else value for value in self.values], np.float64)
+        return distinct[self.codes]
+
+    def series(self, name: str) -> pl.Series:
+        """The values of the combinations; what is neither a number nor a text is shown as text."""
+        import polars as pl
+
+        plain = all(value is None or isinstance(value, int | float | str) for value in self.values)
+        distinct = list(self.values) if plain else [None if v is None else str(v) for v in self.values]
+        return pl.Series(name, distinct, strict=False).gather(self.codes)
+
+
+class Block(ABC):
+    """Parameters that vary together, independently of all others."""
+
+    names: tuple[str, ...]
+    size: int
+
+    @abstractmethod
+    def columns(self, at: Numbers) -> dict[str, Column]:
+        """The parameters of the combinations ``at`` (numbers below ``size``)."""
+
+    def values(self, name: str) -> Sequence[Any] | None:
+        """Every value that a parameter can take, None when there are too many to name."""
+        return None
+
+
+class Listed(Block):
+    """Columns of values, side by side: ``at`` is a row."""
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        self.names = tuple(columns)
+        self.size = len(next(iter(columns.values())))
+        self._coded = {name: _coded(values) for name, values in columns.items()}
+
+    def columns(self, at: Numbers) -> dict[str, Column]:
+        return {name: Column(values, codes[at]) for name, (values, codes) in self._coded.items()}
+
+    def values(self, name: str) -> Sequence[Any] | None:
+        return self._coded[name][0]
+
+
+class Drawn(Block):
+    """Random combinations; the k-th is the same whenever it is asked for."""
+
+    def __init__(self, axes: Mapping[str, Any], count: int, seed: int, log: frozenset[str]) -> None:
+        self.names = tuple(axes)
+        self.size = count
+        self.axes = dict(axes)
+        self.seed = seed
+        self.log = log
+        self._draw = lru_cache(maxsize=64)(self._drawn)
+
+    def _drawn(self, block: int) -> dict[str, NDArray[Any]]:
+        dice = np.random.default_rng([self.seed, block])
+        return {name: self._axis(name, dice) for name in self.names}
+
+    def _axis(self, name: str, dice: np.random.Generator) -> NDArray[Any]:
+        axis = self.axes[name]
+        if not isinstance(axis, tuple):
+            return dice.integers(0, len(axis), _DRAWN)
+        low, high = axis
+        if name in self.log:
+            drawn = np.exp(dice.uniform(math.log(low), math.log(high), _DRAWN))
+            return np.rint(drawn).astype(np.int64) if _whole(axis) else drawn
+        return (
+            dice.integers(low, high, _DRAWN, endpoint=True)
+            if _whole(axis)
+            else dice.uniform(low, high, _DRAWN)
+        )
+
+    def columns(self, at: Numbers) -> dict[str, Column]:
+        blocks, inverse = np.unique(at // _DRAWN, return_inverse=True)
+        drawn = [self._draw(int(block)) for block in blocks]
+        place = inverse * _DRAWN + at % _DRAWN
+        found = {}
+        for name in self.names:
+            values = np.concatenate([block[name] for block in drawn])[place] if drawn else np.zeros(0)
+            if isinstance(self.axes[name], tuple):
+                distinct, codes = np.unique(values, return_inverse=True)
+                found[name] = Column(distinct.tolist(), codes)
+            else:
+                found[name] = Column(self.axes[name], values.astype(np.int64))
+        return found
+
+    def values(self, name: str) -> Sequence[Any] | None:
+        axis = self.axes[name]
+        return None if isinstance(axis, tuple) else axis
+
+
+class Space:
+    """Combinations of named parameters, numbered from 0; nothing is laid out before it is asked for.
+
+    ``Space.grid(take_profit_percent=[1, 2], lifetime_minutes=[60, 240])`` crosses its axes (the last one varies
+    fastest), ``Space.zip(fast=[5, 10], slow=[20, 60])`` walks lists side by side, and
+    ``Space.random(1000, seed=1, fast=(2, 50), mode=["a", "b"])`` draws: a pair is a range (whole numbers where both
+    ends are), a list a choice. ``a * b`` crosses two spaces, ``space.where(pl.col("fast") < pl.col("slow"))`` keeps
+    what meets a condition.
+    """
+
+    def __init__(self, blocks: Sequence[Block], conditions: Sequence[pl.Expr] = ()) -> None:
+        self.blocks = tuple(blocks)
+        self.conditions = tuple(conditions)
+        names = [name for block in self.blocks for name in block.names]
+        for name in names:
+            if names.count(name) > 1:
+                raise SpaceError(f"the parameter {name!r} is given twice.", hint="name it in one place.")
+        self.names: tuple[str, ...] = tuple(names)
+        #: Combinations before conditions.
+        self.size = math.prod(block.size for block in self.blocks)
+
+    @classmethod
+    def grid(cls, **axes: Iterable[Any]) -> Space:
+        """Every combination of the axes; the first one is the outermost."""
+        return cls([Listed({name: _values(name, axis)}) for name, axis in axes.items()])
+
+    @classmethod
+    def zip(cls, **columns: Iterable[Any]) -> Space:
+        """The k-th values of all columns together. Raises :class:`SpaceError` when their lengths differ."""
+        listed = {name: _values(name, column) for name, column in columns.items()}
+        sizes = {name: len(column) for name, column in listed.items()}
+        if len(set(sizes.values())) > 1:
+            told = ", ".join(f"{name} has {size:,}" for name, size in sizes.items())
+            raise SpaceError(f"the columns of Space.zip differ in length: {told}.", hint="give equally many.")
+        return cls([Listed(listed)] if listed else [])
+
+    @classmethod
+    def random(cls, count: int, *, seed: int = 0, log: Iterable[str] = (), **axes: Any) -> Space:
+        """``count`` random combinations; an axis is a pair ``(low, high)`` or a list to choose from.
+
+        log   names of pairs that are drawn evenly on a logarithmic scale
+
+        Raises :class:`SpaceError` for an axis that cannot be drawn from.
+        """
+        if count < 1:
+            raise SpaceError(f"count={count!r} is below 1.", hint="draw at least one combination.")
+        chosen = frozenset(log)
+        kinds: dict[str, Any] = {}
+        for name, axis in axes.items():
+            kinds[name] = axis if isinstance(axis, tuple) else _values(name, axis)
+            if isinstance(axis, tuple):
+                _check_range(name, axis, is_log=name in chosen)
+        for name in chosen - {name for name, axis in kinds.items() if isinstance(axis, tuple)}:
+            raise SpaceError(
+                f"log names {name!r}, which is no range of this space.", hint="give it as a pair."
+            )
+        return cls([Drawn(kinds, count, seed, chosen)])
+
+    def where(self, *conditions: pl.Expr) -> Space:
+        """The combinations that meet every condition: Polars expressions over the parameters."""
+        return Space(self.blocks, (*self.conditions, *conditions))
+
+    def __mul__(self, other: Space) -> Space:
+        return Space((*self.blocks, *other.blocks), (*self.conditions, *other.conditions))
+
+    def values(self, name: str) -> Sequence[Any] | None:
+        """Every value that a parameter can take, None when there are too many to name."""
+        return next(block.values(name) for block in self.blocks if name in block.names)
+
+    def columns(self, first: int, end: int) -> tuple[Numbers, dict[str, Column]]:
+        """Numbers and parameters of the combinations in ``[first, end)`` that meet the conditions."""
+        numbers = np.arange(first, min(end, self.size), dtype=np.int64)
+        columns = self._columns_at(numbers)
+        if self.conditions and numbers.size:
+            kept = self._meets(columns)
+            numbers = numbers[kept]
+            columns = {name: Column(column.values, column.codes[kept]) for name, column in columns.items()}
+        return numbers, columns
+
+    def _columns_at(self, numbers: Numbers) -> dict[str, Column]:
+        columns: dict[str, Column] = {}
+        inner = self.size
+        for block in self.blocks:
+            inner //= block.size
+            columns |= block.columns(numbers // inner % block.size)
+        return columns
+
+    def _meets(self, columns: Mapping[str, Column]) -> NDArray[np.bool_]:
+        import polars as pl
+
+        frame = pl.DataFrame([column.series(name) for name, column in columns.items()])
+        try:
+            met = frame.select(pl.all_horizontal(*self.conditions).alias("met"))["met"]
+        except pl.exceptions.PolarsError as error:
+            raise SpaceError(
+                f"a condition of the space cannot be evaluated: {error}.",
+                hint=f"its parameters are {', '.join(self.names)}.",
+            ) from None
+        return met.fill_null(False).to_numpy()
+
+    def led_by(self, names: Iterable[str]) -> tuple[Space, NumbersMap]:
+        """The same combinations with the blocks of ``names`` outermost, and how its numbers become those of here."""
+        leading = frozenset(names)
+        order = sorted(range(len(self.blocks)), key=lambda k: leading.isdisjoint(self.blocks[k].names))
+        if order == list(range(len(self.blocks))):
+            return self, lambda numbers: numbers
+        strides = np.cumprod([1, *(block.size for block in self.blocks[:0:-1])])[::-1].tolist()
+        reordered = Space([self.blocks[k] for k in order], self.conditions)
+
+        def original(numbers: Numbers) -> Numbers:
+            found, inner = np.zeros_like(numbers), self.size
+            for k in order:
+                inner //= self.blocks[k].size
+                found += numbers // inner % self.blocks[k].size * strides[k]
+            return found
+
+        return reordered, original
+
+    def parameters(self, number: int) -> dict[str, Any]:
+        """The parameters of one combination. Raises :class:`SpaceError` for a number outside of the space."""
+        if not 0 <= number < self.size:
+            raise SpaceError(f"there is no combination {number} in {self!r}.", hint="numbers begin at 0.")
+        columns = self._columns_at(np.array([number]))
+        return {name: column.values[column.codes[0]] for name, column in columns.items()}
+
+    def __len__(self) -> int:
+        """Combinations that meet the conditions; with conditions, all are looked at."""
+        if not self.conditions:
+            return self.size
+        return sum(self.columns(first, first + _CHECKED)[0].size for first in range(0, self.size, _CHECKED))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for first in range(0, self.size, _CHECKED):
+            for number in self.columns(first, first + _CHECKED)[0].tolist():
+                yield self.parameters(number)
+
+    def __repr__(self) -> str:
+        told = []
+        for block in self.blocks:
+            names = " with ".join(block.names)
+            told.append(f"{names}: {block.size:,}{' drawn' if isinstance(block, Drawn) else ''}")
+        conditions = f", {len(self.conditions)} conditions" if self.conditions else ""
+        return f"Space({self.size:,} combinations of {'; '.join(told)}{conditions})"
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that is equal for equal spaces."""
+        parts: list[Any] = []
+        for block in self.blocks:
+            if isinstance(block, Drawn):
+                parts.append(
+                    ("random", block.size, block.seed, sorted(block.log), sorted(block.axes.items()))
+                )
+            else:
+                rows = block.columns(np.arange(block.size))
+                parts.append([(n, list(c.values), c.codes.tolist()) for n, c in rows.items()])
+        return repr((parts, [str(condition) for condition in self.conditions]))
+
+
+def _values(name: str, axis: Iterable[Any]) -> list[Any]:
+    if isinstance(axis, str | bytes) or not isinstance(axis, Iterable):
+        raise SpaceError(f"{name}={axis!r} is no list of values.", hint=f"give {name}=[{axis!r}].")
+    values = [value.item() if isinstance(value, np.generic) else value for value in axis]
+    if not values:
+        raise SpaceError(f"the axis {name} is empty.", hint=f"give at least one value, {name}=[1.0].")
+    return values
+
+
+def _coded(values: Sequence[Any]) -> tuple[list[Any], Numbers]:
+    """Distinct values in order of appearance, and which one each is; 1 and 1.0 and True stay apart."""
+    known: dict[Any, int] = {}
+    codes = [known.setdefault((type(value), repr(value)), len(known)) for value in values]
+    distinct: list[Any] = [None] * len(known)
+    for code, value in zip(codes, values, strict=True):
+        distinct[code] = value
+    return distinct, np.array(codes, np.int64)
+
+
+def _whole(axis: tuple[Any, ...]) -> bool:
+    return all(isinstance(end, int) for end in axis)
+
+
+def _check_range(name: str, axis: tuple[Any, ...], *, is_log: bool) -> None:
+    if not (len(axis) == 2 and all(isinstance(end, int | float) and math.isfinite(end) for end in axis)):
+        raise SpaceError(f"{name}={axis!r} is no range.", hint=f"give a pair, {name}=(1.0, 5.0), or a list.")
+    if not axis[0] < axis[1] or (is_log and axis[0] <= 0):
+        above = " above 0" if is_log else ""
+        raise SpaceError(f"{name}={axis!r} does not rise{above}.", hint="give the lower end first.")

@@ -1,0 +1,187 @@
+"""What a sweep has found: a frame with a row per combination, ranked, cut and looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bkapi.errors import BkError, UnknownNameError
+from bkcore.errors import did_you_mean
+from bkcore.metrics import METRIC_NAMES
+from bkcore.settings import EngineSettings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bkapi.backtest import FinishedRun
+    from bkapi.statistics_records import BacktestStatistics
+
+#: Metrics of which less is better.
+LESS_IS_BETTER: Final = ("max_drawdown", "std_dev", "loss_count", "max_loss_streak", "refused_signals")
+_SHOWN: Final = (
+    "total_trades",
+    "win_rate",
+    "total_pnl",
+    "avg_pnl",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "max_drawdown",
+    "profit_factor",
+)
+
+
+def check_column(name: str, known: Sequence[str] = (*METRIC_NAMES, "refused_signals")) -> None:
+    """Raise :class:`UnknownNameError` for a name that no column of a sweep has."""
+    if name not in known:
+        raise UnknownNameError(
+            "metric", name, "sweep", known, hint=did_you_mean(name, known) + "choose a listed one."
+        )
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """Every combination with its metrics.
+
+    lazy         a row per symbol, frame and combination, in this order: ``combination`` (its number in the space),
+                 ``symbol`` and ``frame_name`` where there are several, the parameters, the metrics of spec reports.md
+                 6 that were asked for (percent, minutes; null where the sample cannot carry the number) and
+                 ``refused_signals``
+    parameters   the names of the parameters
+    settings     those of the run
+    complete     False when the sweep was stopped before its end
+    """
+
+    lazy: pl.LazyFrame = field(repr=False)
+    title: str
+    parameters: tuple[str, ...]
+    settings: EngineSettings
+    complete: bool = True
+    _play: Callable[[int, str, str], FinishedRun] | None = field(default=None, repr=False)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """All rows in memory."""
+        return self.lazy.collect()
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self.lazy.collect_schema().names())
+
+    def __len__(self) -> int:
+        import polars as pl
+
+        return int(self.lazy.select(pl.len()).collect().item())
+
+    def top(self, n: int = 10, by: str = "sharpe_ratio") -> pl.DataFrame:
+        """The ``n`` best rows by a metric; nulls last, ties in the order of the frame.
+
+        More is better, except for ``max_drawdown``, ``std_dev`` and the counts of losses. Raises
+        :class:`UnknownNameError` for an unknown metric.
+        """
+        check_column(by, self.columns)
+        ranked = self.lazy.sort(by, descending=by not in LESS_IS_BETTER, nulls_last=True, maintain_order=True)
+        return ranked.head(n).collect()
+
+    def where(self, *conditions: pl.Expr, **equal: Any) -> SweepResult:
+        """The rows that meet every condition: Polars expressions over the columns, or ``name=value``.
+
+        ``result.where(pl.col("total_trades") > 100, symbol="BTCUSDT").top(5)``
+        """
+        import polars as pl
+
+        for name in equal:
+            check_column(name, self.columns)
+        tests = [*conditions, *(pl.col(name) == value for name, value in equal.items())]
+        return replace(self, lazy=self.lazy.filter(*tests)) if tests else self
+
+    def heatmap(
+        self, x: str | None = None, y: str | None = None, metric: str = "sharpe_ratio"
+    ) -> pl.DataFrame:
+        """Best value of ``metric`` per ``x`` and ``y`` over everything else: a row per ``y``, a column per ``x``.
+
+        ``x`` and ``y`` default to the first two parameters. Raises :class:`UnknownNameError` for an unknown parameter
+        or metric, :class:`SweepResultError` when there are not two parameters.
+        """
+        import polars as pl
+
+        check_column(metric, [name for name in self.columns if name not in self.parameters])
+        if len(self.parameters) < 2 and None in (x, y):
+            raise SweepResultError(
+                f"a heatmap needs two parameters, the sweep has {len(self.parameters)}.",
+                hint="rank it with top(n).",
+            )
+        x, y = x or self.parameters[0], y or self.parameters[1]
+        for name in (x, y):
+            check_column(name, [*self.parameters, "symbol", "frame_name"])
+        best = pl.col(metric).min() if metric in LESS_IS_BETTER else pl.col(metric).max()
+        table = self.lazy.group_by(y, x, maintain_order=True).agg(best).collect()
+        return table.pivot(on=x, index=y, values=metric, maintain_order=True)
+
+    def run(self, combination: int, *, symbol: str = "", frame_name: str = "") -> FinishedRun:
+        """The whole backtest of one combination: trades, events, statistics.
+
+        combination   its number, the column ``combination``
+        symbol, frame_name   needed where the sweep has several
+        """
+        if self._play is None:
+            raise SweepResultError(
+                "this result was read from a file and cannot run.",
+                hint="make the sweep again from its strategy: Sweep(...).run(folder=...) reads the same parts.",
+            )
+        return self._play(int(combination), symbol, frame_name)
+
+    def trades(self, combination: int, *, symbol: str = "", frame_name: str = "") -> pl.DataFrame:
+        """The trades of one combination in full, worked out on demand (arguments of :meth:`run`)."""
+        return self.run(combination, symbol=symbol, frame_name=frame_name).trades
+
+    def statistics(self, combination: int, *, symbol: str = "", frame_name: str = "") -> BacktestStatistics:
+        """Every statistic of one combination (arguments of :meth:`run`)."""
+        return self.run(combination, symbol=symbol, frame_name=frame_name).statistics()
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """Write the rows to one Parquet file, which appears whole or not at all; returns its path."""
+        from bkapi.sweep_parts import write_whole
+
+        return write_whole(Path(path), self.lazy)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns that tables show: what names a row, and the metrics people ask for first."""
+        named = [name for name in ("symbol", "frame_name") if name in self.columns]
+        return (*named, *self.parameters, *(name for name in _SHOWN if name in self.columns))
+
+    def __repr__(self) -> str:
+        import polars as pl
+
+        with pl.Config(
+            tbl_rows=10,
+            tbl_cols=-1,
+            tbl_hide_dataframe_shape=True,
+            tbl_hide_column_data_types=True,
+            tbl_width_chars=240,
+            float_precision=3,
+        ):
+            return f"{self._title()}\n{self._best()}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self._title()}</p>{self._best()._repr_html_()}"
+
+    def _title(self) -> str:
+        partly = "" if self.complete else " (stopped before the end)"
+        return f"{len(self):,} {self.title}{partly}, the best by sharpe_ratio:"
+
+    def _best(self) -> pl.DataFrame:
+        return self.top(10).select(self.shown)
+
+
+class SweepResultError(BkError, ValueError):
+    """Raised by ``result.heatmap()`` of a sweep with one parameter: the result cannot answer that."""
+
+
+def told_parameters(parameters: Mapping[str, Any]) -> str:
+    """``take_profit_percent=1.5, fast=10``."""
+    return ", ".join(f"{name}={value!r}" for name, value in parameters.items())

@@ -1,0 +1,285 @@
+"""Combinations whose trades depend on their path: averaging, partials, breakeven and the other rules of a policy.
+
+The sweep driver of the machine: it walks from slot to slot as :mod:`bkcore.sweep_fold` does, and plays each trade by
+the rules of :mod:`bkcore.machine` and :mod:`bkcore.policy`, jumping over quiet candles. All combinations play the
+trades of one stretch of candles before they go on to the next, so that the stretch stays near the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+from numba import int64, types, uint64
+from numpy.typing import NDArray
+
+from bkcore.codes import Deferred, Given, Violation
+from bkcore.drivers import deferred_exit
+from bkcore.jit import direct, f8, i8, kernel, rule
+from bkcore.machine import (
+    branch_at,
+    close_position,
+    due_band,
+    exit_of_candle,
+    open_position,
+    progress_percent,
+    settle_extremes,
+    time_of_expiry,
+    update_extreme,
+    write_row,
+)
+from bkcore.market import Market, row_at
+from bkcore.policy import MOST_LEVELS, POLICY, apply_policy, policy_band
+from bkcore.price_index import leaves_band
+from bkcore.records import COMMIT, ENTRY, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
+from bkcore.run import Frame, Records
+from bkcore.settings import SETTINGS, EngineSettings
+from bkcore.sweep_fold import CURSOR, fold_trade, load_walk, store_walk
+from bkcore.sweep_slots import Slots
+from bkcore.sweep_tables import EVEN, LOSS, WIN
+from bkcore.sweep_walks import ChunkSweep, Columns, Depth, Listing, Measured, Part, Walks
+
+_f8_out = types.Array(types.float64, 1, "C")
+_i8_out = types.Array(types.int64, 1, "C")
+_i4_out = types.Array(types.int32, 1, "C")
+_i4 = types.Array(types.int32, 1, "C", readonly=True)
+
+#: Candles of a stretch.
+STRETCH: Final = 8192
+_PART: Final = 1024  # combinations that a thread takes at a time
+
+
+@rule
+def play_trade(
+    state: Any,
+    settings: Any,
+    policy: Any,
+    has_policy: Any,
+    extremes: Any,
+    tables: Any,
+    columns: Any,
+    row: Any,
+) -> Any:
+    """Play the position of ``tables`` from candle ``row`` to its end; returns the candle of its exit."""
+    timestamps, opened, high, low, series, floors, ceilings, lows, highs = columns
+    trades, entries, partials, _, _ = tables
+    position = trades[0]
+    until = row_at(timestamps, settings.step_ms, min(state.frame_end + 1, time_of_expiry(position)))
+    while True:
+        if state.deferred == Deferred.NONE:
+            low_price, high_price = due_band(position, settings, 0)
+            if has_policy:
+                acts_low, acts_high = policy_band(
+                    settings, policy, position, entries, partials, series[row - 1]
+                )
+                low_price, high_price = max(low_price, acts_low), min(high_price, acts_high)
+            at = leaves_band(floors, ceilings, lows, highs, row, until, low_price, high_price)
+            if extremes and at > row:
+                settle_extremes(position, timestamps, series, lows, highs, row, at)
+            row = at
+        time = timestamps[row]
+        price = series[row]
+        if state.deferred != Deferred.NONE and time <= state.frame_end:
+            exit_price = opened[row] if settings.touches else price
+            reason, exit_price = deferred_exit(position, state.deferred, exit_price)
+        else:
+            reason, exit_price = exit_of_candle(
+                position, settings, state.frame_end, time, price, opened[row], low[row], high[row]
+            )
+        if reason:
+            if not extremes:
+                position.fall_unpriced = 0
+            close_position(position, entries, partials, settings, reason, time, exit_price)
+            return row
+        if extremes:
+            update_extreme(position, branch_at(position, price), time, price)
+        if has_policy:
+            state.progress = progress_percent(position, price)
+            state.revision_count = 0  # nobody asks what was
+            apply_policy(state, settings, policy, tables, price, series[row - 1], time)
+        row += 1
+
+
+@kernel(
+    types.void(
+        *(i8, f8, f8, f8, f8, f8, f8, f8, f8),
+        *(array_of(SETTINGS), array_of(SIGNAL), array_of(STATE)),
+        *(array_of(POSITION), array_of(ENTRY), array_of(PARTIAL), array_of(REVISION), array_of(COMMIT)),
+        *(i8, _i4, _i4, _i4, _i4, _i4, int64),
+        *(f8, f8, f8, array_of(POLICY), int64, int64, int64),
+        *(_f8_out, _i4_out, _f8_out, _i4_out),
+        *(_i8_out, _f8_out, _f8_out, _f8_out, _f8_out, _i8_out, _i8_out),
+    )
+)
+def walk_paths(
+    timestamps: Any,
+    opened: Any,
+    high: Any,
+    low: Any,
+    series: Any,
+    floors: Any,
+    ceilings: Any,
+    lows: Any,
+    highs: Any,
+    setting: Any,
+    signals: Any,
+    states: Any,
+    trades: Any,
+    entries: Any,
+    partials: Any,
+    revisions: Any,
+    commits: Any,
+    slot_times: Any,
+    slot_rows: Any,
+    slot_signals: Any,
+    freed: Any,
+    after: Any,
+    next_after: Any,
+    end_slot: Any,
+    takes: Any,
+    stops: Any,
+    lifetimes: Any,
+    policies: Any,
+    extremes: Any,
+    begin: Any,
+    end: Any,
+    sums: Any,
+    runs: Any,
+    curves: Any,
+    cursors: Any,
+    places: Any,
+    results: Any,
+    best: Any,
+    worst: Any,
+    close_prices: Any,
+    pending: Any,
+    close: Any,
+) -> None:
+    """Play the trades of combinations ``[begin, end)`` that begin before ``end_slot``, and add them to their sums.
+
+    states, trades ... commits   scratch; ``states[0].frame_end`` is set, entries and partials have room for a trade
+    takes, stops, lifetimes : f8[n]   brackets in percent and minutes; NaN = the signal's own
+    policies : POLICY[n], or empty   the rules of each combination
+    places : i8[n], or empty   where to write each combination's next trade in the columns that follow
+    """
+    settings = setting[0]
+    state = states[0]
+    tables = (trades, entries, partials, revisions, commits)
+    columns = (timestamps, opened, high, low, series, floors, ceilings, lows, highs)
+    position = trades[0]
+    has_policy = policies.size > 0
+    lists = places.size > 0
+    for c in range(begin, end):
+        slot = int64(cursors[c * CURSOR])
+        if slot >= end_slot:
+            continue
+        policy = policies[c if has_policy else 0]
+        state.take_profit_percent = takes[c]
+        state.stop_loss_percent = stops[c]
+        state.lifetime = lifetimes[c]
+        walk = load_walk(uint64(c), curves, cursors)
+        while slot < end_slot:
+            signal = signals[slot_signals[slot]]
+            row = int64(slot_rows[slot])
+            state.tick_time = slot_times[slot]
+            state.tick_price = series[row - 1]
+            state.trade_count = 0
+            state.entry_count = 0
+            state.partial_count = 0
+            state.revision_count = 0
+            found = int64(Violation.SYMBOL)
+            if signal.given & int64(Given.FOREIGN_SYMBOL) == 0:
+                found = write_row(state, settings, signal, trades, entries, partials)
+            if found:
+                run, kind, refusals, begun, last, held, unclear, curve = walk
+                walk = (run, kind, refusals + 1, begun, last, held, unclear, curve)
+                slot = int64(after[slot])
+                continue
+            state.entry_count = 1
+            state.pending = 1
+            state.deferred = int64(Deferred.NONE)
+            open_position(position, entries, state.tick_time)
+            at = play_trade(state, settings, policy, has_policy, extremes, tables, columns, row)
+            result = position.pnl_percent
+            kind = WIN if result > 0.0 else (LOSS if result < 0.0 else EVEN)
+            walk = fold_trade(
+                *(extremes, uint64(c), uint64(slot), result, int64(kind), at - row),
+                *(position.peak_pnl_percent, position.fall_pnl_percent, sums, runs, walk),
+            )
+            if lists:
+                place = places[c]
+                results[place] = result
+                best[place] = position.peak_pnl_percent
+                worst[place] = position.fall_pnl_percent
+                close_prices[place] = position.end_price
+                pending[place] = position.pending_at
+                close[place] = position.ended_at
+                places[c] = place + 1
+            slot = int64(next_after[at]) if at >= freed[slot] else int64(after[slot])
+        store_walk(uint64(c), uint64(slot), walk, 0, curves, cursors)
+
+
+_walk_paths = direct(walk_paths)
+
+
+class PathSweep(ChunkSweep):
+    """Combinations of brackets and policies over one market, each trade played by the rules of the machine."""
+
+    def __init__(
+        self,
+        market: Market,
+        settings: EngineSettings,
+        frame: Frame,
+        signals: Records,
+        slots: Slots,
+        *,
+        depth: Depth = Depth.ALL,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(slots, settings.step_ms, depth=depth, threads=threads, most=_PART)
+        self._columns = (market.timestamps, market.open, market.high, market.low, *market.prices(settings))
+        self._settings = settings.record()
+        self._frame_end = frame.end_ms
+        self._signals = signals
+        rows = np.arange(STRETCH, len(market) + STRETCH, STRETCH)
+        ends = np.unique(np.searchsorted(slots.rows, rows))
+        self._ends = ends[ends > 0].tolist()
+
+    def measure(
+        self,
+        takes: NDArray[np.float64],
+        stops: NDArray[np.float64],
+        lifetimes: NDArray[np.float64],
+        policies: Records | None = None,
+        *,
+        progress: Callable[[float], object] = lambda done: None,
+    ) -> Measured:
+        """Measure a chunk of combinations: brackets in percent and minutes (NaN = the signal's own), and policies.
+
+        ``progress`` hears combinations done, in fractions.
+        """
+        rules = np.zeros(takes.size, POLICY)[:0] if policies is None else policies
+        return self._measure((takes, stops, lifetimes, rules), progress)
+
+    def _stages(self, pool: ThreadPoolExecutor) -> Iterator[tuple[list[int], float]]:
+        yield self._ends, 1.0
+
+    def _walk(self, stage: list[int], columns: Columns, part: Part, walks: Walks, listing: Listing) -> None:
+        policies = columns[-1]
+        room = 2 + (int(policies["most_entries"].max(initial=0)) if policies.size else 0)
+        state = np.zeros(1, STATE)
+        state["frame_end"] = self._frame_end
+        scratch = (
+            *(state, np.zeros(1, POSITION), np.zeros(room, ENTRY), np.zeros(2 * MOST_LEVELS + 2, PARTIAL)),
+            *(np.zeros(room + 2 * MOST_LEVELS + 8, REVISION), np.zeros(1, COMMIT)),
+        )
+        slots = self._slots
+        places = (slots.times, slots.rows, slots.signals, slots.freed, slots.after, slots.next_after)
+        for end_slot in stage:
+            _walk_paths(
+                *(*self._columns, self._settings, self._signals, *scratch, *places, end_slot),
+                *(*columns, int(self._extremes or listing.places.size > 0), *part),
+                *(*walks.state, *listing.columns),
+            )

@@ -1,0 +1,93 @@
+"""Where a trade of a signal frame can begin: the slots that every combination of a sweep walks over.
+
+A flat run asks at the first tick of each interval bucket, and after a trade at the next tick, unless the trade began in
+that tick's bucket (spec engine.md 5, step 2). So the next slot follows from a slot and the row of its exit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkcore.codes import Given
+from bkcore.market import Market
+from bkcore.run import Frame, Records
+from bkcore.settings import EngineSettings
+
+Int32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """Ticks at which a signal row is offered, ascending.
+
+    times : i8[n]      the tick, UTC ms
+    rows : i4[n]       the candle that opens at it: the first one monitored
+    signals : i4[n]    the row that is offered
+    freed : i4[n]      first candle of an exit that is followed by a tick of a later bucket
+    after : i4[n]      where an earlier exit leads: the first tick of a later bucket that is a slot; n = none
+    next_after : i4[rows of the market]   where an exit at that candle or a later one leads; n = none
+    first : int        the slot that the run begins with
+    """
+
+    times: NDArray[np.int64]
+    rows: Int32
+    signals: Int32
+    freed: Int32
+    after: Int32
+    next_after: Int32
+    first: int
+
+    def __len__(self) -> int:
+        return self.times.size
+
+
+def reason_against_slots(market: Market, settings: EngineSettings, frame: Frame, signals: Records) -> str:
+    """Why a run cannot be told by its slots alone; empty when it can."""
+    ids = signals["id"][signals["id"] >= 0]
+    if not signals.size:
+        return "there are no signals"
+    if market.has_holes:
+        return "the candles have holes"
+    if (signals["given"] & Given.PRICE_OPEN).any():
+        return "signals give a price_open, so orders may rest"
+    if np.unique(ids).size != ids.size:
+        return "signal ids repeat"
+    if market.timestamps[-1] <= frame.end_ms or market.timestamps[0] > frame.start_ms - settings.step_ms:
+        return "no candle follows the frame"
+    return ""
+
+
+def slots_of(market: Market, frame: Frame, signals: Records, interval_ms: int) -> Slots:
+    """The slots of a run for which :func:`reason_against_slots` finds no reason."""
+    ticks = frame.start_ms + frame.step_ms * np.arange(frame.count, dtype=np.int64)
+    buckets = ticks // interval_ms
+    is_first = np.ones(ticks.size, np.bool_)
+    is_first[1:] = buckets[1:] != buckets[:-1]
+    offered = np.searchsorted(signals["time"], ticks, side="right") - 1
+    has_signal = offered >= 0
+    has_signal[has_signal] = (signals["time"][offered] >= buckets * interval_ms)[has_signal]
+    has_signal[has_signal] = (signals["given"][offered] & Given.NOTHING == 0)[has_signal]
+    chosen = np.flatnonzero(has_signal)
+    slot_of_tick = np.full(ticks.size + 1, chosen.size, np.int32)
+    slot_of_tick[chosen] = np.arange(chosen.size)
+    grid = np.flatnonzero(has_signal & is_first)
+    # From any tick: the first grid slot of a later bucket.
+    later_ticks = ((buckets + 1) * interval_ms - frame.start_ms + frame.step_ms - 1) // frame.step_ms
+    following = np.append(slot_of_tick[grid], np.int32(chosen.size))
+    later = following[np.searchsorted(grid, later_ticks)]
+    beginning = np.append(np.where(has_signal, slot_of_tick[:-1], later), np.int32(chosen.size))
+    next_tick = (market.timestamps - frame.start_ms) // frame.step_ms + 1
+    last_of_bucket = frame.start_ms + (later_ticks[chosen] - 1) * frame.step_ms
+    freed = -((market.timestamps[0] - last_of_bucket) // market.step_ms)
+    return Slots(
+        ticks[chosen],
+        ((ticks[chosen] - market.timestamps[0]) // market.step_ms).astype(np.int32),
+        offered[chosen].astype(np.int32),
+        freed.astype(np.int32),
+        later[chosen].astype(np.int32),
+        beginning[np.clip(next_tick, 0, ticks.size)].astype(np.int32),
+        int(beginning[0]),
+    )

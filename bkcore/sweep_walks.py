@@ -1,0 +1,181 @@
+"""What the plans of a sweep share: the sums of combinations, in parts that threads take, and metrics made of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkcore.jit import direct
+from bkcore.metrics import Metric, Scope, trade_metrics
+from bkcore.sweep_fold import CURSOR, CURVE, RUNS, SUMS, begin_walks, finish_walks
+from bkcore.sweep_slots import Slots
+
+_begin_walks, _finish_walks, _trade_metrics = direct(begin_walks), direct(finish_walks), direct(trade_metrics)
+
+LISTED: Final = 4_000_000  # trades that are listed at a time, for metrics that need them all
+
+Part = tuple[int, int]
+Columns = tuple[Any, ...]
+#: Metrics f8[n, len(Metric)], refused signals i8[n], and which combinations only the machine can measure.
+Measured = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]
+
+
+class Depth(Enum):
+    """Which metrics are measured; each depth includes those before it."""
+
+    RESULTS = "results"  # what follows from the results of the trades
+    DRAWDOWN = "drawdown"  # and from their best and worst moments: drawdown, recovery, calmar
+    ALL = "all"  # and the median and the price profile, which need every trade at once
+
+
+def parts_of(count: int, threads: int, most: int) -> list[Part]:
+    """``count`` combinations in parts for threads to take."""
+    size = max(1, min(most, -(-count // threads)))
+    return [(begin, min(count, begin + size)) for begin in range(0, count, size)]
+
+
+def spans(counts: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
+    """Neighbours that together hold at most ``most``, or one alone that holds more."""
+    begin, held = 0, 0
+    k = -1
+    for k, count in enumerate(counts):
+        if held and held + count > most:
+            yield begin, k
+            begin, held = k, 0
+        held += int(count)
+    if k >= begin:
+        yield begin, k + 1
+
+
+@dataclass(eq=False)
+class Walks:
+    """What combinations carry along, and where each is going to write its trades, if it does."""
+
+    sums: NDArray[np.float64]
+    runs: NDArray[np.int32]
+    curves: NDArray[np.float64]
+    cursors: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, count: int, first_slot: int) -> Walks:
+        """``count`` combinations before the slot ``first_slot``."""
+        walks = cls(
+            np.empty(count * SUMS),
+            np.zeros(count * RUNS, np.int32),
+            np.empty(count * CURVE),
+            np.empty(count * CURSOR, np.int32),
+        )
+        _begin_walks(walks.cursors, walks.curves, walks.sums, count, first_slot)
+        return walks
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """The sums, as the kernels take them."""
+        return (self.sums, self.runs, self.curves, self.cursors)
+
+
+class Listing:
+    """Columns for the trades of combinations, one combination after another.
+
+    bounds : i8[n + 1]   where the trades of each begin; ``places`` moves on from there
+    """
+
+    def __init__(self, trades: NDArray[np.int64]) -> None:
+        self.bounds = np.concatenate(([0], np.cumsum(trades)))
+        self.places = self.bounds[:-1].copy()
+        #: Result, best, worst and closing price of each trade; then opening and closing time.
+        self.values = [np.empty(self.bounds[-1]) for _ in range(4)]
+        self.times = [np.empty(self.bounds[-1], np.int64) for _ in range(2)]
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """The columns, as the kernels take them."""
+        return (self.places, *self.values, *self.times)
+
+    def measure(self, part: Part, metrics: NDArray[np.float64]) -> None:
+        """Write all metrics of the combinations of a part."""
+        bounds = self.bounds
+        most = int(np.diff(bounds).max(initial=0))
+        order, scratch = np.empty(2 * most, np.int64), np.empty(most)
+        for c in range(*part):
+            pnl, peak, fall, price = (column[bounds[c] : bounds[c + 1]] for column in self.values)
+            pending, close = (column[bounds[c] : bounds[c + 1]] for column in self.times)
+            _trade_metrics(
+                *(pnl, peak, fall, pending, close, price), *(int(Scope.SERIES), order, scratch, metrics[c])
+            )
+
+
+_NO_LISTING = Listing(np.zeros(0, np.int64))
+
+
+class ChunkSweep(ABC):
+    """Measures chunks of combinations over one market, each described by its row of some columns."""
+
+    def __init__(self, slots: Slots, step_ms: int, *, depth: Depth, threads: int, most: int) -> None:
+        self._slots = slots
+        self._step_ms = step_ms
+        self._depth = depth
+        self._threads = threads
+        self._most = most
+        self._extremes = depth is not Depth.RESULTS
+
+    @abstractmethod
+    def _stages(self, pool: ThreadPoolExecutor) -> Iterator[tuple[Any, float]]:
+        """What combinations walk over, one after another, and which share of the way each is."""
+
+    @abstractmethod
+    def _walk(self, stage: Any, columns: Columns, part: Part, walks: Walks, listing: Listing) -> None:
+        """Let the combinations of a part walk over a stage; ``listing`` has places where trades are wanted."""
+
+    def _measure(self, columns: Columns, progress: Callable[[float], object]) -> Measured:
+        count = len(columns[0])
+        walks = Walks.of(count, self._slots.first)
+        parts = parts_of(count, self._threads, self._most)
+        metrics = np.empty((count, len(Metric)))
+        refused, unclear = np.empty(count, np.int64), np.empty(count, np.int64)
+
+        def finish(part: Part) -> None:
+            _finish_walks(
+                *(self._slots.times, self._step_ms, int(self._extremes)),
+                *(*walks.state, *part, metrics, refused, unclear),
+            )
+
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="bk-sweep") as pool:
+            self._pass(pool, columns, parts, walks, _NO_LISTING, progress)
+            list(pool.map(finish, parts))
+            if self._depth is Depth.ALL:
+                self._add_listed(pool, columns, metrics)
+        return metrics, refused, unclear.astype(np.bool_)
+
+    def _pass(
+        self,
+        pool: ThreadPoolExecutor,
+        columns: Columns,
+        parts: list[Part],
+        walks: Walks,
+        listing: Listing,
+        progress: Callable[[float], object],
+    ) -> None:
+        for stage, share in self._stages(pool):
+            done = pool.map(lambda part, at=stage: self._walk(at, columns, part, walks, listing), parts)
+            for (begin, end), _ in zip(parts, done, strict=True):
+                progress((end - begin) * share)
+
+    def _add_listed(self, pool: ThreadPoolExecutor, columns: Columns, metrics: NDArray[np.float64]) -> None:
+        """Measure once more, from the trades one by one: what sums cannot tell."""
+        trades = metrics[:, Metric.TOTAL_TRADES].astype(np.int64)
+        for begin, end in spans(trades, LISTED):
+            listing = Listing(trades[begin:end])
+            walks = Walks.of(end - begin, self._slots.first)
+            parts = parts_of(end - begin, self._threads, self._most)
+            chosen = tuple(column[begin:end] for column in columns)
+            self._pass(pool, chosen, parts, walks, listing, lambda done: None)
+            part = metrics[begin:end]
+            list(pool.map(lambda span, listing=listing, part=part: listing.measure(span, part), parts))

@@ -1,0 +1,147 @@
+"""A sweep by tables measures what the machine measures: whatever the market, the signals and the levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import polars as pl
+from hypothesis import assume, given, strategies as st
+
+from bkcore.intervals import MINUTE_MS, interval_step_ms
+from bkcore.metrics import METRIC_NAMES, Metric
+from bkcore.policy import POLICY
+from bkcore.run import Records, Run
+from bkcore.signals import bind_signals
+from bkcore.sweep_machine import MachineWorker
+from bkcore.sweep_slots import reason_against_slots, slots_of
+from bkcore.sweep_static import StaticSweep
+from bkcore.sweep_tables import Levels
+from bkcore.sweep_walks import Depth
+from tests.property.scenes import SYMBOL, Scene, fills, scenes
+
+#: A trailed stop comes out a rounding apart, so ties of the price profile may turn; everything else is held equal.
+PRICE_PROFILE = range(Metric.MEDIAN_STEP_SIZE, len(Metric))
+#: What needs the best and worst moments of trades, and what needs all trades.
+NEEDS_EXTREMES = (
+    *(Metric.AVG_PEAK_PNL, Metric.AVG_FALL_PNL, Metric.PEAK_PROFIT_PNL, Metric.MAX_DRAWDOWN_PNL),
+    *(Metric.MAX_DRAWDOWN, Metric.RECOVERY_FACTOR, Metric.CALMAR_RATIO),
+)
+NEEDS_TRADES = (Metric.MEDIAN_PNL, *PRICE_PROFILE)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Levels of a sweep; an axis that is [NaN] leaves the signals' own."""
+
+    takes: tuple[float, ...]
+    stops: tuple[float, ...]
+    lifetimes: tuple[float, ...]
+    trails: tuple[tuple[float, float], ...]
+
+
+own = st.just((np.nan,))
+
+
+def axis(*values: float) -> st.SearchStrategy[tuple[float, ...]]:
+    some = st.lists(st.sampled_from(values), min_size=1, max_size=4, unique=True)
+    return st.one_of(some.map(lambda levels: tuple(sorted(levels))), own)
+
+
+grids = st.builds(
+    Grid,
+    takes=axis(0.1, 0.5, 0.5000001, 0.7, 1.0, 2.0, 5.0, 120.0),
+    stops=axis(0.1, 0.5, 0.7, 1.0, 2.0, 5.0, 19.0, 20.0, 20.5),
+    lifetimes=axis(1.0, 3.0, 15.0, 60.0, 240.0, 1440.0, 2000.0, np.inf),
+    trails=st.lists(
+        st.tuples(st.sampled_from([-np.inf, 0.0, 0.3, 1.0]), st.sampled_from([0.1, 0.3, 1.0, 3.0])),
+        max_size=4,
+        unique=True,
+    ).map(lambda trails: tuple(sorted(trails))),
+)
+
+
+@st.composite
+def signal_tables(draw: st.DrawFn, scene: Scene) -> Records:
+    minutes = draw(st.lists(st.integers(0, scene.minutes), min_size=1, max_size=60, unique=True))
+    rows = [
+        (
+            scene.start_ms + minute * MINUTE_MS,
+            draw(st.sampled_from(["long", "short", "long", "short", None])),
+            draw(st.sampled_from([0.6, 1.0, 3.0])),
+            draw(st.sampled_from([0.6, 1.0, 3.0])),
+            draw(st.sampled_from([None, 5, 60, 600])),
+        )
+        for minute in sorted(minutes)
+    ]
+    names = ("timestamp", "position", "take_profit_percent", "stop_loss_percent", "minute_estimated_time")
+    types = {"timestamp": pl.Int64, "position": pl.String, "minute_estimated_time": pl.Float64}
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Float64) | types, orient="row")
+    return bind_signals(frame, SYMBOL, interval_step_ms(scene.strategy_interval)).records
+
+
+def trailing(trail: tuple[float, float]) -> Records:
+    """The policy that a trail stands for."""
+    policy = np.zeros(1, POLICY)
+    for name in ("close_profit", "close_loss", "breakeven_from", "take_from"):
+        policy[name] = np.inf
+    policy["stop_from"], policy["stop_distance"] = trail
+    return policy
+
+
+@given(scenes(), grids, fills, st.data())
+def test_tables_measure_what_the_machine_measures(
+    scene: Scene, grid: Grid, fill: str, data: st.DataObject
+) -> None:
+    signals = data.draw(signal_tables(scene))
+    settings, market, frame = scene.settings_for(fill), scene.market(), scene.frame  # type: ignore[arg-type]
+    interval_ms = interval_step_ms(scene.strategy_interval)
+    assume(not reason_against_slots(market, settings, frame, signals))
+    slots = slots_of(market, frame, signals, interval_ms)
+    levels = Levels(
+        np.array(grid.takes),
+        np.array(grid.stops),
+        np.array(grid.lifetimes),
+        np.array(grid.trails).reshape(-1, 2),
+    )
+    trails = grid.trails or (None,)
+    axes = (range(len(grid.takes)), range(len(grid.stops)), range(len(grid.lifetimes)), range(len(trails)))
+    combinations = list(product(*axes))
+    columns = np.array(combinations).T
+    chosen = columns if grid.trails else columns[:3]
+    measured = {
+        depth: StaticSweep(
+            *(market, settings, frame, signals, slots, levels),
+            depth=depth,
+            threads=data.draw(st.integers(1, 2)),
+            memory=data.draw(st.sampled_from([0, 1 << 29])),
+        ).measure(*chosen)
+        for depth in Depth
+    }
+    for row, (take, stop, lifetime, trail) in enumerate(combinations):
+        policy = trails[trail]
+        worker = MachineWorker(
+            Run(
+                *(market, settings, frame, signals),
+                interval_ms=interval_ms,
+                logs=False,
+                policy=None if policy is None else trailing(policy),
+            )
+        )
+        wanted = np.empty(len(Metric))
+        refused = worker.measure((grid.takes[take], grid.stops[stop], grid.lifetimes[lifetime]), wanted)
+        for depth, (metrics, refusals, unclear) in measured.items():
+            if unclear[row]:
+                continue
+            assert refusals[row] == refused
+            for metric in Metric:
+                if depth is not Depth.ALL and metric in NEEDS_TRADES:
+                    continue
+                if depth is Depth.RESULTS and metric in NEEDS_EXTREMES:
+                    continue
+                if policy is not None and metric in PRICE_PROFILE:
+                    continue
+                got, want = metrics[row, metric], wanted[metric]
+                same = np.isclose(got, want, rtol=1e-9, atol=1e-9, equal_nan=True)
+                assert same, (depth, METRIC_NAMES[metric], got, want, combinations[row])
