@@ -34,10 +34,12 @@ SPECIFICATION = SHARED / "spec" / "adapters-and-events.md"
 
 @pytest.fixture(autouse=True)
 def nobody_listens() -> Iterator[None]:
+    known = {channel.name: channel.gate for channel in emitters.event_channels()}
     events.install_gates({})
     emitters.clear()
     yield
-    events.install_gates({})
+    for channel in emitters.event_channels():
+        channel.gate = known[channel.name]
     emitters.clear()
 
 
