@@ -15,7 +15,8 @@ from tests.property.jitted import FORMS, hooks_of, without_ids
 from tests.property.scenes import Scene, fills, market_of, policies, scenes
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
-TABLES = ("_trades", "entries", "partials", "revisions", "commits", "_events", "slot", "_memory")
+TABLES = ("_trades", "entries", "partials", "revisions", "commits", "_events")
+IN_PLACE = ("slot", "_memory")
 STOPS = int(Listen.IDLE | Listen.SCHEDULE_PING | Listen.MONITORED)
 #: Fields of the state that say how a run is driven, not where it stands.
 OF_THE_DRIVER = ("listen", "skips")
@@ -38,9 +39,10 @@ def continued(run: Run, other: Run) -> Run:
     for name, value in own.items():
         other.state[name] = value
     for name in TABLES:
-        while getattr(other, name).size < getattr(run, name).size:
-            other._grow()
-        getattr(other, name)[: getattr(run, name).size] = getattr(run, name)
+        setattr(other, name, getattr(run, name).copy())
+    for name in IN_PLACE:
+        getattr(other, name)[:] = getattr(run, name)
+    other.tables = other._tables()
     return other
 
 
