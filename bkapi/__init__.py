@@ -18,6 +18,14 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BacktestUtils",
         "FinishedRun",
     ),
+    "bkapi.candle_rules": (
+        "CandleRequestError",
+        "validate_candles",
+    ),
+    "bkapi.channels": (
+        "BehaviourChannel",
+        "Channel",
+    ),
     "bkapi.commands": (
         "CommandPayload",
         "NotifyPayload",
@@ -68,6 +76,15 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "sl_price_to_percent_shift",
         "tp_percent_shift_to_price",
         "tp_price_to_percent_shift",
+    ),
+    "bkapi.coordination": (
+        "Activity",
+        "Candle",
+        "CandleUtils",
+        "Lock",
+        "LockError",
+        "Lookup",
+        "LookupUtils",
     ),
     "bkapi.errors": (
         "AlreadyExistsError",
@@ -162,12 +179,26 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "listen_walker_progress",
     ),
     "bkapi.exchange": (
-        "CandleRequestError",
+        "ClientExchange",
         "Exchange",
+        "ExchangeInstance",
         "ExchangeUtils",
+        "format_price",
+        "format_quantity",
+        "get_aggregated_trades",
         "get_average_price",
         "get_candles",
         "get_close_price",
+        "get_next_candles",
+        "get_order_book",
+        "get_raw_candles",
+    ),
+    "bkapi.frame": (
+        "ClientFrame",
+        "FrameConnectionService",
+        "FrameCoreService",
+        "FrameModeError",
+        "get_backtest_timeframe",
     ),
     "bkapi.getters": (
         "DEFAULT_LADDER",
@@ -239,6 +270,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SweepUtils",
         "SweepValidationService",
     ),
+    "bkapi.moments": (
+        "align_to_interval",
+        "to_datetime",
+    ),
     "bkapi.payloads": (
         "BacktestProgressEvent",
         "DoneEvent",
@@ -270,12 +305,15 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "bkapi.position": ("Position",),
     "bkapi.price_text": (
         "TickSizeError",
+        "get_price_scale",
         "price_scale",
         "round_ticks",
     ),
-    "bkapi.moments": (
-        "align_to_interval",
-        "to_datetime",
+    "bkapi.profit": (
+        "ProfitError",
+        "get_effective_price_open",
+        "get_total_closed",
+        "to_profit_loss_dto",
     ),
     "bkapi.registry": (
         "add_exchange",

@@ -6,6 +6,14 @@ from bkapi.backtest import (
     BacktestUtils as BacktestUtils,
     FinishedRun as FinishedRun,
 )
+from bkapi.candle_rules import (
+    CandleRequestError as CandleRequestError,
+    validate_candles as validate_candles,
+)
+from bkapi.channels import (
+    BehaviourChannel as BehaviourChannel,
+    Channel as Channel,
+)
 from bkapi.commands import (
     CommandPayload as CommandPayload,
     NotifyPayload as NotifyPayload,
@@ -56,6 +64,15 @@ from bkapi.conversions import (
     sl_price_to_percent_shift as sl_price_to_percent_shift,
     tp_percent_shift_to_price as tp_percent_shift_to_price,
     tp_price_to_percent_shift as tp_price_to_percent_shift,
+)
+from bkapi.coordination import (
+    Activity as Activity,
+    Candle as Candle,
+    CandleUtils as CandleUtils,
+    Lock as Lock,
+    LockError as LockError,
+    Lookup as Lookup,
+    LookupUtils as LookupUtils,
 )
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
@@ -150,12 +167,26 @@ from bkapi.events import (
     listen_walker_progress as listen_walker_progress,
 )
 from bkapi.exchange import (
-    CandleRequestError as CandleRequestError,
+    ClientExchange as ClientExchange,
     Exchange as Exchange,
+    ExchangeInstance as ExchangeInstance,
     ExchangeUtils as ExchangeUtils,
+    format_price as format_price,
+    format_quantity as format_quantity,
+    get_aggregated_trades as get_aggregated_trades,
     get_average_price as get_average_price,
     get_candles as get_candles,
     get_close_price as get_close_price,
+    get_next_candles as get_next_candles,
+    get_order_book as get_order_book,
+    get_raw_candles as get_raw_candles,
+)
+from bkapi.frame import (
+    ClientFrame as ClientFrame,
+    FrameConnectionService as FrameConnectionService,
+    FrameCoreService as FrameCoreService,
+    FrameModeError as FrameModeError,
+    get_backtest_timeframe as get_backtest_timeframe,
 )
 from bkapi.getters import (
     DEFAULT_LADDER as DEFAULT_LADDER,
@@ -262,8 +293,15 @@ from bkapi.policy import Policy as Policy
 from bkapi.position import Position as Position
 from bkapi.price_text import (
     TickSizeError as TickSizeError,
+    get_price_scale as get_price_scale,
     price_scale as price_scale,
     round_ticks as round_ticks,
+)
+from bkapi.profit import (
+    ProfitError as ProfitError,
+    get_effective_price_open as get_effective_price_open,
+    get_total_closed as get_total_closed,
+    to_profit_loss_dto as to_profit_loss_dto,
 )
 from bkapi.registry import (
     add_exchange as add_exchange,

@@ -12,18 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi import config
-from bkapi.context import ExecutionContext, MethodContext, iterate_in_context
+from bkapi.context import ExecutionContext, MethodContext, begin_time, iterate_in_context
+from bkapi.coordination import Lookup
 from bkapi.coroutines import settle
 from bkapi.errors import BkError, FatalError, SchemaError
 from bkapi.events import emitters, report_error
-from bkapi.exchange import check_covers, client_of
+from bkapi.exchange import client_of
+from bkapi.exchange_source import check_covers
+from bkapi.frame import FrameConnectionService, ticks
 from bkapi.moments import from_ms, this_minute_ms
 from bkapi.payloads import DoneEvent, LifecycleEvent
 from bkapi.position_methods import PositionMethods
 from bkapi.registry import frames, strategies
-from bkapi.schemas import ExchangeSchema, FrameSchema, StrategySchema
+from bkapi.schemas import ExchangeSchema, StrategySchema
 from bkapi.strategy import BacktestResult, StrategyRun
-from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
+from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
 from bkcore.market import Market
 from bkcore.run import Driver, Frame, Hooks, Run
 from bkcore.settings import EngineSettings
@@ -99,7 +102,9 @@ def prepare(
     names = _names(context)
     strategy = strategy or strategies.get(names.strategy_name, source)
     client = client_of(names.exchange_name, source)
-    frame = timeframe(frames.get(names.frame_name, source), client.step_ms)
+    schema = frames.get(names.frame_name, source)
+    FrameConnectionService().clear(names.frame_name)
+    frame = ticks(schema, min(schema.end_ms, this_minute_ms()), client.step_ms)
     if strategy.interval not in STRATEGY_INTERVALS:
         raise SchemaError(
             "strategy",
@@ -178,26 +183,6 @@ def _check_steps(settings: EngineSettings, frame: Frame, exchange: ExchangeSchem
             )
 
 
-def timeframe(schema: FrameSchema, base_ms: int = MINUTE_MS) -> Frame:
-    """Ticks of a frame up to now, the first at a multiple of ``base_ms``.
-
-    Raises :class:`FatalError` for an unknown interval or an empty range.
-    """
-    if schema.interval not in INTERVAL_MINUTES:
-        raise FatalError(
-            f"ClientFrame unknown interval: {schema.interval}", hint=f"known: {', '.join(INTERVAL_MINUTES)}."
-        )
-    end = min(schema.end_ms, this_minute_ms())
-    frame = Frame.between(schema.start_ms, end, interval_step_ms(schema.interval), base_ms=base_ms)
-    if frame.count == 0:
-        raise FatalError(
-            f"ClientFrame {schema.frame_name}: empty timeframe range. startDate={schema.start_date.isoformat()} "
-            f"must not exceed effective endDate={from_ms(end).isoformat()}",
-            hint="let the frame start before it ends, and in the past.",
-        )
-    return frame
-
-
 def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> SignalTable | None:
     """Candidates of a vectorized strategy: its ``signals`` function applied to all candles; None without one.
 
@@ -237,6 +222,13 @@ def _any_on_boundary(times: NDArray[np.int64], interval_ms: int) -> bool:
     return not times.size or any(bool((part % interval_ms == 0).any()) for part in (times[:64], times[64:]))
 
 
+def _tell_frame(frame_name: str, symbol: str) -> None:
+    """Let ``on_timeframe`` hear of the ticks, where there is one."""
+    client = FrameConnectionService().get_frame(frame_name)
+    if client.schema.callbacks is not None and client.schema.callbacks.on_timeframe is not None:
+        client.get_timeframe(symbol)
+
+
 def _names(context: Context) -> MethodContext:
     try:
         return MethodContext(context["strategy_name"], context["exchange_name"], context["frame_name"])
@@ -265,9 +257,14 @@ class BackgroundRun:
         self._thread.start()
 
     def _work(self) -> None:
+        context = self.names.to_dict()
+        Lookup.add_activity(self.symbol, context, True)
         try:
-            for _ in self._results:
-                pass
+            try:
+                for _ in self._results:
+                    pass
+            finally:
+                Lookup.remove_activity(self.symbol, context, True)
             self.status = "fulfilled"
             emitters.done_backtest_subject.emit(
                 DoneEvent(
@@ -324,6 +321,7 @@ class BacktestUtils(PositionMethods, mode="backtest"):
         finished.pop(key, None)
 
         def results() -> Generator[BacktestResult, None, None]:
+            begin_time(_tell_frame, names.frame_name, symbol)
             self._tell_lifecycle(strategy_run, start=True)
             try:
                 yield from strategy_run.results()

@@ -47,9 +47,14 @@ def from_ms(timestamp: int) -> datetime:
     return _EPOCH + timedelta(0, 0, 0, timestamp)
 
 
+def now_ms() -> int:
+    """Wall clock in ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
 def this_minute_ms() -> int:
     """Wall clock in ms UTC, floored to the minute."""
-    return time.time_ns() // 1_000_000 // _MINUTE_MS * _MINUTE_MS
+    return now_ms() // _MINUTE_MS * _MINUTE_MS
 
 
 def align_to_interval(moment: Moment, interval: str) -> datetime:

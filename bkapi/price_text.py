@@ -52,3 +52,6 @@ def price_scale(price: float) -> int:
     if price == 0:
         return 2
     return min(8, max(2, 2 - 2 * math.floor(math.log10(abs(price)))))
+
+
+get_price_scale = price_scale

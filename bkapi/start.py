@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bkapi.backtest import Backtest
 from bkapi.config import reset_config
+from bkapi.coordination import Lookup
 from bkapi.events import emitters
 from bkapi.exchange import forget_clients
+from bkapi.frame import FrameConnectionService
 from bkapi.idea_sweep import SweepConnectionService
 from bkapi.registry import clear_registries
 
@@ -20,4 +22,6 @@ def reset() -> None:
     reset_config()
     forget_clients()
     SweepConnectionService().clear()
+    FrameConnectionService().clear()
+    Lookup.clear()
     Backtest.clear()

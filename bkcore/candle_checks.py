@@ -79,16 +79,18 @@ def first_flaw(
     *,
     price_anomaly_factor: float = PRICE_ANOMALY_FACTOR,
     min_candles_for_median: int = MIN_CANDLES_FOR_MEDIAN,
+    counted: Sequence[FloatColumn] | None = None,
 ) -> Flaw | None:
     """The first candle that breaks the rule of spec market-data.md 4, or None.
 
     columns : six f8[n] in the order of ``COLUMNS``, NaN where a value is missing or no number.
+    counted : four f8[n], the prices that the reference is made of, where they are not those of ``columns``.
     The columns are one adapter response: its candles share one reference price.
     """
     timestamp, *prices, volume = columns
     if timestamp.size == 0:
         return None
-    reference = reference_price(prices, min_candles_for_median)
+    reference = reference_price(prices if counted is None else counted, min_candles_for_median)
     if reference is None:
         return Flaw(0, "open", "cannot calculate reference price: no price is above zero", _VALUE_HINT)
     min_valid = reference / price_anomaly_factor
@@ -150,9 +152,12 @@ def validate_candles(
     that is no candle at all.
     """
     rows = [_fields(candle, row, about) for row, candle in enumerate(candles)]
-    table = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS)).T
+    numbers = [[_number(value) for value in row] for row in rows]
+    table = np.array(numbers, dtype=np.float64).reshape(-1, len(COLUMNS)).T
+    loose = [[_counted(value) for value in row[1:5]] for row in rows]
     flaw = first_flaw(
         list(table),
+        counted=list(np.array(loose, dtype=np.float64).reshape(-1, len(PRICES)).T),
         price_anomaly_factor=price_anomaly_factor,
         min_candles_for_median=min_candles_for_median,
     )
@@ -161,14 +166,19 @@ def validate_candles(
         raise _value_error(flaw, about, 0, int(time) if math.isfinite(time) else None)
 
 
-def _fields(candle: Any, row: int, about: str) -> list[float]:
+def _counted(value: Any) -> float:
+    """What a value adds to the reference price: ``True`` counts as 1 there, as recorded in the golden cases."""
+    return 1.0 if value is True else _number(value)
+
+
+def _fields(candle: Any, row: int, about: str) -> list[Any]:
     if isinstance(candle, Mapping):
-        return [_number(candle.get(name)) for name in COLUMNS]
+        return [candle.get(name) for name in COLUMNS]
     if isinstance(candle, list | tuple | np.ndarray):
         if len(candle) == len(COLUMNS):
-            return [_number(value) for value in candle]
+            return [*candle]
     elif any(hasattr(candle, name) for name in COLUMNS):
-        return [_number(getattr(candle, name, None)) for name in COLUMNS]
+        return [getattr(candle, name, None) for name in COLUMNS]
     raise CandleTypeError(
         f"{about}: candle[{row}] is {type(candle).__name__!r}, not a candle.",
         hint=f"a candle has the fields {', '.join(COLUMNS)}.",

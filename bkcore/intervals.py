@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bkcore.errors import BkError, did_you_mean
 
 MINUTE_MS = 60_000
@@ -22,6 +24,9 @@ INTERVAL_MINUTES: dict[str, int] = {
     "1d": 1440,
 }
 
+#: Intervals of candles, caches and schedules: all but 12h.
+CANDLE_INTERVALS = tuple(interval for interval in INTERVAL_MINUTES if interval != "12h")
+
 #: Strategy throttling intervals (spec engine.md 1.7).
 STRATEGY_INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h")
 
@@ -30,16 +35,27 @@ class UnknownIntervalError(BkError, ValueError):
     """Raised by :func:`interval_step_ms` ``("7m")``: the interval is not a documented one."""
 
 
+def _unknown(interval: object, known: Iterable[str]) -> UnknownIntervalError:
+    listed = tuple(known)
+    return UnknownIntervalError(
+        f"unknown interval={interval!r}; known: {', '.join(listed)}.",
+        hint=did_you_mean(str(interval), listed) + "intervals are counted in UTC from the epoch.",
+    )
+
+
 def interval_step_ms(interval: str) -> int:
     """Length of ``interval`` in milliseconds; raises :class:`UnknownIntervalError` for an unknown one."""
     try:
         return INTERVAL_MINUTES[interval] * MINUTE_MS
     except (KeyError, TypeError):
-        raise UnknownIntervalError(
-            f"unknown interval={interval!r}; known: {', '.join(INTERVAL_MINUTES)}.",
-            hint=did_you_mean(str(interval), INTERVAL_MINUTES)
-            + "intervals are counted in UTC from the epoch.",
-        ) from None
+        raise _unknown(interval, INTERVAL_MINUTES) from None
+
+
+def candle_step_ms(interval: str) -> int:
+    """The same for intervals of candles, caches and schedules, which have no 12h (spec market-data.md 2)."""
+    if interval not in CANDLE_INTERVALS:
+        raise _unknown(interval, CANDLE_INTERVALS)
+    return interval_step_ms(interval)
 
 
 def interval_start(timestamp: int, interval: str) -> int:

@@ -36,7 +36,14 @@ from tests.golden.service_case import Case, cases, families
 
 #: Which module plays a family.
 HANDLERS = {
+    "candle_validation": "tests.golden.services.candle_validation",
+    "candles_window": "tests.golden.services.candles",
+    "channels": "tests.golden.services.channels",
+    "frames": "tests.golden.services.frames",
+    "pnl": "tests.golden.services.pnl",
+    "position_helpers": "tests.golden.services.position_helpers",
     "sweep": "tests.golden.services.sweep",
+    "vwap": "tests.golden.services.vwap",
 }
 
 STATES = ("matched", "mismatched", "skipped")

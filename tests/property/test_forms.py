@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.exchange import CandleRequestError
+from bkapi.candle_rules import CandleRequestError
 from bkapi.moments import from_ms
 from bkcore.intervals import INTERVAL_MINUTES
 from tests.golden.hosts import LISTEN_FUNCTIONS

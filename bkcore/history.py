@@ -1,0 +1,37 @@
+"""What a position was worth whose history somebody hands in, outside of any run (spec engine.md 9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import float64, void
+
+from bkcore.jit import kernel
+from bkcore.pnl import pnl_percent, renew
+from bkcore.records import ENTRY, PARTIAL, POSITION, array_of
+from bkcore.settings import SETTINGS
+
+
+@kernel(void(array_of(POSITION), array_of(ENTRY), array_of(PARTIAL)))
+def settle_history(trades: Any, entries: Any, partials: Any) -> None:
+    """Write what follows from the history into ``trades[0]``; without entries its ``cost`` was paid at its price.
+
+    Only ``price_open``, ``cost``, ``side`` and the counts of the position have to be given.
+    """
+    position = trades[0]
+    renew(position, entries, partials)
+    if position.entry_count == 0:
+        position.invested = position.cost
+        if position.partial_count == 0:
+            position.effective_open = position.price_open
+            position.remaining = position.cost
+    closed = 0.0
+    for k in range(position.partial_count):
+        closed = closed + (partials[k].percent / 100.0) * partials[k].basis
+    position.closed_percent = (closed / position.invested) * 100.0 if position.invested > 0.0 else 0.0
+
+
+@kernel(float64(array_of(SETTINGS), array_of(POSITION), array_of(ENTRY), array_of(PARTIAL), float64))
+def history_percent(setting: Any, trades: Any, entries: Any, partials: Any, price: Any) -> Any:
+    """Result in percent of closing at ``price`` what :func:`settle_history` has settled (spec engine.md 9.4)."""
+    return pnl_percent(trades[0], entries, partials, setting[0], price)
