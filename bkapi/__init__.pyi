@@ -38,6 +38,7 @@ from bkapi.commands import (
     stop_strategy as stop_strategy,
 )
 from bkapi.config import (
+    ConfigValidationService as ConfigValidationService,
     get_config as get_config,
     get_default_config as get_default_config,
     set_config as set_config,
@@ -235,7 +236,9 @@ from bkapi.getters import (
     has_no_pending_signal as has_no_pending_signal,
     has_no_scheduled_signal as has_no_scheduled_signal,
 )
-from bkapi.idea_feed import IdeaSweepError as IdeaSweepError
+from bkapi.idea_feed import (
+    IdeaSweepError as IdeaSweepError,
+)
 from bkapi.idea_records import (
     AbsorbedIdea as AbsorbedIdea,
     AuthorTrack as AuthorTrack,
@@ -289,8 +292,23 @@ from bkapi.payloads import (
     WalkerProgressEvent as WalkerProgressEvent,
     WalkerStopEvent as WalkerStopEvent,
 )
-from bkapi.policy import Policy as Policy
-from bkapi.position import Position as Position
+from bkapi.policy import (
+    Policy as Policy,
+)
+from bkapi.portfolio_schemas import (
+    ActionSchema as ActionSchema,
+    DiscouragedHandlerMethodError as DiscouragedHandlerMethodError,
+    InvalidHandlerMethodError as InvalidHandlerMethodError,
+    RiskCallbacks as RiskCallbacks,
+    RiskSchema as RiskSchema,
+    SizingCallbacks as SizingCallbacks,
+    SizingSchema as SizingSchema,
+    WalkerCallbacks as WalkerCallbacks,
+    WalkerSchema as WalkerSchema,
+)
+from bkapi.position import (
+    Position as Position,
+)
 from bkapi.price_text import (
     TickSizeError as TickSizeError,
     get_price_scale as get_price_scale,
@@ -304,26 +322,46 @@ from bkapi.profit import (
     to_profit_loss_dto as to_profit_loss_dto,
 )
 from bkapi.registry import (
+    add_action as add_action,
+    add_action_schema as add_action_schema,
     add_exchange as add_exchange,
     add_exchange_schema as add_exchange_schema,
     add_frame as add_frame,
     add_frame_schema as add_frame_schema,
+    add_risk as add_risk,
+    add_risk_schema as add_risk_schema,
+    add_sizing as add_sizing,
+    add_sizing_schema as add_sizing_schema,
     add_strategy as add_strategy,
     add_strategy_schema as add_strategy_schema,
     add_sweep as add_sweep,
     add_sweep_schema as add_sweep_schema,
+    add_walker as add_walker,
+    add_walker_schema as add_walker_schema,
+    get_action_schema as get_action_schema,
     get_exchange_schema as get_exchange_schema,
     get_frame_schema as get_frame_schema,
+    get_risk_schema as get_risk_schema,
+    get_sizing_schema as get_sizing_schema,
     get_strategy_schema as get_strategy_schema,
     get_sweep_schema as get_sweep_schema,
+    get_walker_schema as get_walker_schema,
+    list_action_schema as list_action_schema,
     list_exchange_schema as list_exchange_schema,
     list_frame_schema as list_frame_schema,
+    list_risk_schema as list_risk_schema,
+    list_sizing_schema as list_sizing_schema,
     list_strategy_schema as list_strategy_schema,
     list_sweep_schema as list_sweep_schema,
+    list_walker_schema as list_walker_schema,
+    override_action_schema as override_action_schema,
     override_exchange_schema as override_exchange_schema,
     override_frame_schema as override_frame_schema,
+    override_risk_schema as override_risk_schema,
+    override_sizing_schema as override_sizing_schema,
     override_strategy_schema as override_strategy_schema,
     override_sweep_schema as override_sweep_schema,
+    override_walker_schema as override_walker_schema,
     validate as validate,
 )
 from bkapi.reports import (
@@ -334,6 +372,22 @@ from bkapi.reports import (
     Partial as Partial,
     Schedule as Schedule,
     Strategy as Strategy,
+)
+from bkapi.schema_families import (
+    ActionSchemaService as ActionSchemaService,
+    ActionValidationService as ActionValidationService,
+    ExchangeSchemaService as ExchangeSchemaService,
+    ExchangeValidationService as ExchangeValidationService,
+    FrameSchemaService as FrameSchemaService,
+    FrameValidationService as FrameValidationService,
+    RiskSchemaService as RiskSchemaService,
+    RiskValidationService as RiskValidationService,
+    SizingSchemaService as SizingSchemaService,
+    SizingValidationService as SizingValidationService,
+    StrategySchemaService as StrategySchemaService,
+    StrategyValidationService as StrategyValidationService,
+    WalkerSchemaService as WalkerSchemaService,
+    WalkerValidationService as WalkerValidationService,
 )
 from bkapi.schemas import (
     ExchangeCallbacks as ExchangeCallbacks,
@@ -360,27 +414,54 @@ from bkapi.signals import (
     TickResult as TickResult,
     WaitingResult as WaitingResult,
 )
+from bkapi.sizing import (
+    ClientSizing as ClientSizing,
+    PositionSize as PositionSize,
+    PositionSizeUtils as PositionSizeUtils,
+    SizingConnectionService as SizingConnectionService,
+    SizingError as SizingError,
+    SizingGlobalService as SizingGlobalService,
+)
+from bkapi.sizing_method import (
+    SizingMethodError as SizingMethodError,
+)
 from bkapi.space import (
     Space as Space,
     SpaceError as SpaceError,
 )
-from bkapi.start import reset as reset
+from bkapi.start import (
+    reset as reset,
+)
 from bkapi.sweep import (
     ParameterSweep as ParameterSweep,
     SweepExplanation as SweepExplanation,
     sweep_brackets as sweep_brackets,
 )
-from bkapi.sweep_parts import SweepFolderError as SweepFolderError
-from bkapi.sweep_plan import SweepError as SweepError
+from bkapi.sweep_parts import (
+    SweepFolderError as SweepFolderError,
+)
+from bkapi.sweep_plan import (
+    SweepError as SweepError,
+)
 from bkapi.sweep_result import (
     SweepResult as SweepResult,
     SweepResultError as SweepResultError,
 )
-from bkapi.validation import validate_signal as validate_signal
-from bkapi.wakes import wake_on as wake_on
-from bkcore.candles import CandleFrame as CandleFrame
-from bkcore.codes import Command as Command
-from bkcore.hooks import KernelError as KernelError
+from bkapi.validation import (
+    validate_signal as validate_signal,
+)
+from bkapi.wakes import (
+    wake_on as wake_on,
+)
+from bkcore.candles import (
+    CandleFrame as CandleFrame,
+)
+from bkcore.codes import (
+    Command as Command,
+)
+from bkcore.hooks import (
+    KernelError as KernelError,
+)
 from bkcore.intervals import (
     UnknownIntervalError as UnknownIntervalError,
     interval_start as interval_start,

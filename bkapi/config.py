@@ -229,3 +229,11 @@ def get_default_config() -> Mapping[str, Any]:
 def value(name: str) -> Any:
     """The value in force of one constant; raises ``KeyError`` for a name that nobody has set."""
     return _current[name]
+
+
+class ConfigValidationService:
+    """Judges the configuration in force (spec market-data.md 18.1)."""
+
+    def validate(self) -> None:
+        """Raise :class:`ConfigError` with every broken rule."""
+        validate_config(_current)

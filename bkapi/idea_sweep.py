@@ -555,9 +555,7 @@ class SweepValidationService(ValidationService[SweepSchema]):
 
     registry = sweeps
 
-    def add_sweep(self, sweep_name: str, schema: SweepSchema | Mapping[str, Any]) -> None:
-        """Make a name known; raises :class:`AlreadyExistsError`."""
-        self._add(sweep_name, schema)
+    add_sweep = ValidationService.know
 
 
 Sweep = SweepUtils()

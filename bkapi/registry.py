@@ -11,6 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeVar, Unpack
 
 from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
+from bkapi.portfolio_schemas import (
+    ActionFields,
+    ActionSchema,
+    RiskFields,
+    RiskSchema,
+    SizingFields,
+    SizingSchema,
+    WalkerFields,
+    WalkerSchema,
+)
 from bkapi.schema_base import Schema
 from bkapi.schemas import (
     ExchangeFields,
@@ -65,7 +75,7 @@ class Registry(Generic[S]):
             checked = self.model.model_validate(self._values(values, {}))
         except SchemaError as error:
             self._refused[name] = error
-            self._known[name] = self.model.unchecked({self.name_field: name})
+            self._known[name] = self.model.unchecked({**_names_in(self.model, values), self.name_field: name})
             raise
         self._known[name] = checked
         return checked
@@ -118,6 +128,10 @@ class Registry(Generic[S]):
         """The schemas in order of registration, as first given (spec market-data.md 20)."""
         return [*self._known.values()]
 
+    def known(self, name: str) -> S | None:
+        """The schema of a known name as first given, or None."""
+        return self._known.get(name)
+
     def names(self) -> tuple[str, ...]:
         """The known names in order of registration."""
         return tuple(self._known)
@@ -163,6 +177,23 @@ class Registry(Generic[S]):
         return f"override_{self.kind}_schema({self.name_field}={name!r}, ...) changes a registered one."
 
 
+def _names_in(model: type[Schema], values: Any) -> dict[str, Any]:
+    """The fields of a refused schema that are texts: what it refers to is looked up all the same, as documented."""
+    given = values if isinstance(values, Mapping) else {}
+    fields = {name: value for name, value in given.items() if name in model.model_fields}
+    names = {
+        name: value
+        for name, value in fields.items()
+        if isinstance(value, str) and name.endswith(("_name", "method"))
+    }
+    lists = {
+        name: tuple(value)
+        for name, value in fields.items()
+        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+    }
+    return {**names, **lists}
+
+
 def _check_strategy(schema: StrategySchema, source: str) -> None:
     for risk_name in schema.risks:
         validate_name("risk", risk_name, source)
@@ -174,17 +205,29 @@ def _check_sweep(schema: SweepSchema, source: str) -> None:
     validate_name("exchange", getattr(schema, "exchange_name", None), source)
 
 
+def _check_walker(schema: WalkerSchema, source: str) -> None:
+    """Every strategy of the registered schema: it is registered, and so is what it refers to."""
+    for strategy_name in walkers.lookup(schema.walker_name).strategies:
+        strategies.lookup(strategy_name)
+        strategies.validate(strategy_name, source)
+
+
 strategies: Registry[StrategySchema] = Registry(StrategySchema, cross_check=_check_strategy)
 exchanges: Registry[ExchangeSchema] = Registry(ExchangeSchema)
 frames: Registry[FrameSchema] = Registry(FrameSchema)
 sweeps: Registry[SweepSchema] = Registry(SweepSchema, cross_check=_check_sweep)
+walkers: Registry[WalkerSchema] = Registry(WalkerSchema, cross_check=_check_walker)
+risks: Registry[RiskSchema] = Registry(RiskSchema)
+sizings: Registry[SizingSchema] = Registry(SizingSchema)
+actions: Registry[ActionSchema] = Registry(ActionSchema)
 
 #: The kinds that ``validate`` goes through, in this order.
 VALIDATED_KINDS = ("exchange", "frame", "strategy", "risk", "action", "sizing", "walker")
 
 #: The registry of each kind; a further kind is a further registry here.
 REGISTRIES: dict[str, Registry[Any]] = {
-    registry.kind: registry for registry in (exchanges, frames, strategies, sweeps)
+    registry.kind: registry
+    for registry in (exchanges, frames, strategies, risks, actions, sizings, walkers, sweeps)
 }
 
 
@@ -325,12 +368,64 @@ def add_sweep_schema(
     return sweeps.add(schema, **fields)
 
 
+def add_walker_schema(
+    schema: WalkerSchema | Mapping[str, Any] | None = None, /, **fields: Unpack[WalkerFields]
+) -> WalkerSchema:
+    """Register a walker: ``add_walker_schema(walker_name="pair", strategies=["dip", "cross"], ...)``.
+
+    Fields are given by name or as one mapping, see :class:`WalkerSchema`. Raises :class:`SchemaError` for a
+    bad field and :class:`AlreadyExistsError` for a name that is taken.
+    """
+    return walkers.add(schema, **fields)
+
+
+def add_risk_schema(
+    schema: RiskSchema | Mapping[str, Any] | None = None, /, **fields: Unpack[RiskFields]
+) -> RiskSchema:
+    """Register a risk profile: ``add_risk_schema(risk_name="calm", validations=[at_most_three])``.
+
+    Fields are given by name or as one mapping, see :class:`RiskSchema`. Raises :class:`SchemaError` for a
+    bad field and :class:`AlreadyExistsError` for a name that is taken.
+    """
+    return risks.add(schema, **fields)
+
+
+def add_sizing_schema(
+    schema: SizingSchema | Mapping[str, Any] | None = None, /, **fields: Unpack[SizingFields]
+) -> SizingSchema:
+    """Register a sizing: ``add_sizing_schema(sizing_name="two", method="fixed-percentage", risk_percentage=2)``.
+
+    Fields are given by name or as one mapping, see :class:`SizingSchema`. Raises :class:`SchemaError` for a
+    bad field and :class:`AlreadyExistsError` for a name that is taken.
+    """
+    return sizings.add(schema, **fields)
+
+
+def add_action_schema(
+    schema: ActionSchema | Mapping[str, Any] | None = None, /, **fields: Unpack[ActionFields]
+) -> ActionSchema:
+    """Register an action: ``add_action_schema(action_name="tell", handler=Telegram)``.
+
+    Fields are given by name or as one mapping, see :class:`ActionSchema`. Raises :class:`SchemaError` for a
+    bad field or a handler method that nobody calls, and :class:`AlreadyExistsError` for a name that is taken.
+    """
+    return actions.add(schema, **fields)
+
+
 get_strategy_schema, override_strategy_schema, list_strategy_schema = doors(strategies)
 get_exchange_schema, override_exchange_schema, list_exchange_schema = doors(exchanges)
 get_frame_schema, override_frame_schema, list_frame_schema = doors(frames)
 get_sweep_schema, override_sweep_schema, list_sweep_schema = doors(sweeps)
+get_walker_schema, override_walker_schema, list_walker_schema = doors(walkers)
+get_risk_schema, override_risk_schema, list_risk_schema = doors(risks)
+get_sizing_schema, override_sizing_schema, list_sizing_schema = doors(sizings)
+get_action_schema, override_action_schema, list_action_schema = doors(actions)
 
 add_strategy = add_strategy_schema
 add_exchange = add_exchange_schema
 add_frame = add_frame_schema
 add_sweep = add_sweep_schema
+add_walker = add_walker_schema
+add_risk = add_risk_schema
+add_sizing = add_sizing_schema
+add_action = add_action_schema

@@ -43,11 +43,12 @@ class SchemaService(Generic[S]):
 
 
 class ValidationService(Generic[S]):
-    """``validate`` and ``list`` of one kind; a subclass names its ``add_<kind>``."""
+    """``validate`` and ``list`` of one kind; a subclass names :meth:`know` its ``add_<kind>``."""
 
     registry: ClassVar[Registry[Any]]
 
-    def _add(self, name: str, schema: S | Mapping[str, Any]) -> None:
+    def know(self, name: str, schema: S | Mapping[str, Any]) -> None:
+        """Make a name known; raises :class:`AlreadyExistsError`."""
         self.registry.know(name, schema)
 
     def validate(self, name: str, source: str) -> bool:

@@ -10,6 +10,7 @@ from bkapi.exchange import forget_clients
 from bkapi.frame import FrameConnectionService
 from bkapi.idea_sweep import SweepConnectionService
 from bkapi.registry import clear_registries
+from bkapi.sizing import SizingConnectionService
 
 
 def reset() -> None:
@@ -21,6 +22,7 @@ def reset() -> None:
     clear_registries()
     reset_config()
     forget_clients()
+    SizingConnectionService().clear()
     SweepConnectionService().clear()
     FrameConnectionService().clear()
     Lookup.clear()

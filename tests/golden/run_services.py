@@ -39,9 +39,12 @@ HANDLERS = {
     "candle_validation": "tests.golden.services.candle_validation",
     "candles_window": "tests.golden.services.candles",
     "channels": "tests.golden.services.channels",
+    "config_validation": "tests.golden.services.configuration",
     "frames": "tests.golden.services.frames",
     "pnl": "tests.golden.services.pnl",
     "position_helpers": "tests.golden.services.position_helpers",
+    "schema_validation": "tests.golden.services.schemas",
+    "sizing": "tests.golden.services.sizing",
     "sweep": "tests.golden.services.sweep",
     "vwap": "tests.golden.services.vwap",
 }
