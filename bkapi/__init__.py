@@ -18,6 +18,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BacktestUtils",
         "FinishedRun",
     ),
+    "bkapi.buckets": ("BucketIntervalError",),
+    "bkapi.cache": (
+        "Cache",
+        "CacheUtils",
+    ),
     "bkapi.candle_rules": (
         "CandleRequestError",
         "validate_candles",
@@ -68,6 +73,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "bkapi.conversions": (
         "Constant",
+        "ConstantUtils",
         "breakeven_stop_price",
         "invested_cost_to_percent",
         "percent_diff",
@@ -86,6 +92,12 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "LockError",
         "Lookup",
         "LookupUtils",
+    ),
+    "bkapi.cron": (
+        "Cron",
+        "CronError",
+        "CronTimeoutError",
+        "CronUtils",
     ),
     "bkapi.errors": (
         "AlreadyExistsError",
@@ -194,6 +206,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "get_order_book",
         "get_raw_candles",
     ),
+    "bkapi.exchange_services": (
+        "ExchangeConnectionService",
+        "ExchangeCoreService",
+    ),
     "bkapi.frame": (
         "ClientFrame",
         "FrameConnectionService",
@@ -271,6 +287,29 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SweepUtils",
         "SweepValidationService",
     ),
+    "bkapi.interval": (
+        "Interval",
+        "IntervalUtils",
+    ),
+    "bkapi.level_trackers": (
+        "BreakevenConnectionService",
+        "BreakevenGlobalService",
+        "ClientBreakeven",
+        "ClientPartial",
+        "PartialConnectionService",
+        "PartialGlobalService",
+        "TrackerError",
+    ),
+    "bkapi.meta_services": (
+        "MetaTimeoutError",
+        "PriceMetaService",
+        "RuntimeInfo",
+        "RuntimeRange",
+        "TimeMetaService",
+        "get_runtime_info",
+        "price_meta",
+        "time_meta",
+    ),
     "bkapi.moments": (
         "align_to_interval",
         "to_datetime",
@@ -327,6 +366,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "get_total_closed",
         "to_profit_loss_dto",
     ),
+    "bkapi.record_files": ("FileNameError",),
     "bkapi.registry": (
         "add_action",
         "add_action_schema",
@@ -443,6 +483,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "bkapi.sweep_result": (
         "SweepResult",
         "SweepResultError",
+    ),
+    "bkapi.system": (
+        "System",
+        "SystemUtils",
     ),
     "bkapi.validation": ("validate_signal",),
     "bkapi.wakes": ("wake_on",),

@@ -6,6 +6,13 @@ from bkapi.backtest import (
     BacktestUtils as BacktestUtils,
     FinishedRun as FinishedRun,
 )
+from bkapi.buckets import (
+    BucketIntervalError as BucketIntervalError,
+)
+from bkapi.cache import (
+    Cache as Cache,
+    CacheUtils as CacheUtils,
+)
 from bkapi.candle_rules import (
     CandleRequestError as CandleRequestError,
     validate_candles as validate_candles,
@@ -56,6 +63,7 @@ from bkapi.context import (
 )
 from bkapi.conversions import (
     Constant as Constant,
+    ConstantUtils as ConstantUtils,
     breakeven_stop_price as breakeven_stop_price,
     invested_cost_to_percent as invested_cost_to_percent,
     percent_diff as percent_diff,
@@ -74,6 +82,12 @@ from bkapi.coordination import (
     LockError as LockError,
     Lookup as Lookup,
     LookupUtils as LookupUtils,
+)
+from bkapi.cron import (
+    Cron as Cron,
+    CronError as CronError,
+    CronTimeoutError as CronTimeoutError,
+    CronUtils as CronUtils,
 )
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
@@ -182,6 +196,10 @@ from bkapi.exchange import (
     get_order_book as get_order_book,
     get_raw_candles as get_raw_candles,
 )
+from bkapi.exchange_services import (
+    ExchangeConnectionService as ExchangeConnectionService,
+    ExchangeCoreService as ExchangeCoreService,
+)
 from bkapi.frame import (
     ClientFrame as ClientFrame,
     FrameConnectionService as FrameConnectionService,
@@ -261,6 +279,29 @@ from bkapi.idea_sweep import (
     SweepUtils as SweepUtils,
     SweepValidationService as SweepValidationService,
 )
+from bkapi.interval import (
+    Interval as Interval,
+    IntervalUtils as IntervalUtils,
+)
+from bkapi.level_trackers import (
+    BreakevenConnectionService as BreakevenConnectionService,
+    BreakevenGlobalService as BreakevenGlobalService,
+    ClientBreakeven as ClientBreakeven,
+    ClientPartial as ClientPartial,
+    PartialConnectionService as PartialConnectionService,
+    PartialGlobalService as PartialGlobalService,
+    TrackerError as TrackerError,
+)
+from bkapi.meta_services import (
+    MetaTimeoutError as MetaTimeoutError,
+    PriceMetaService as PriceMetaService,
+    RuntimeInfo as RuntimeInfo,
+    RuntimeRange as RuntimeRange,
+    TimeMetaService as TimeMetaService,
+    get_runtime_info as get_runtime_info,
+    price_meta as price_meta,
+    time_meta as time_meta,
+)
 from bkapi.moments import (
     align_to_interval as align_to_interval,
     to_datetime as to_datetime,
@@ -320,6 +361,9 @@ from bkapi.profit import (
     get_effective_price_open as get_effective_price_open,
     get_total_closed as get_total_closed,
     to_profit_loss_dto as to_profit_loss_dto,
+)
+from bkapi.record_files import (
+    FileNameError as FileNameError,
 )
 from bkapi.registry import (
     add_action as add_action,
@@ -446,6 +490,10 @@ from bkapi.sweep_plan import (
 from bkapi.sweep_result import (
     SweepResult as SweepResult,
     SweepResultError as SweepResultError,
+)
+from bkapi.system import (
+    System as System,
+    SystemUtils as SystemUtils,
 )
 from bkapi.validation import (
     validate_signal as validate_signal,

@@ -20,6 +20,7 @@ from bkapi.events import emitters, report_error
 from bkapi.exchange import client_of
 from bkapi.exchange_source import check_covers
 from bkapi.frame import FrameConnectionService, ticks
+from bkapi.meta_services import forget, remember
 from bkapi.moments import from_ms, this_minute_ms
 from bkapi.payloads import DoneEvent, LifecycleEvent
 from bkapi.position_methods import PositionMethods
@@ -319,6 +320,7 @@ class BacktestUtils(PositionMethods, mode="backtest"):
         names = strategy_run.names
         key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
         finished.pop(key, None)
+        forget(symbol, names, backtest=True)
 
         def results() -> Generator[BacktestResult, None, None]:
             begin_time(_tell_frame, names.frame_name, symbol)
@@ -326,6 +328,7 @@ class BacktestUtils(PositionMethods, mode="backtest"):
             try:
                 yield from strategy_run.results()
             finally:
+                remember(strategy_run)
                 finished[key] = FinishedRun(
                     symbol, names, strategy_run.run, strategy_run.settings, strategy_run
                 )

@@ -13,7 +13,7 @@ from bkapi.errors import SignalError
 from bkapi.position import Side
 
 
-class Constant:
+class ConstantUtils:
     """Percents of the way to a level at which to act, to be compared with ``event.level`` of the partial listeners."""
 
     TP_LEVEL1: Final = 30
@@ -21,6 +21,9 @@ class Constant:
     TP_LEVEL3: Final = 90
     SL_LEVEL1: Final = 40
     SL_LEVEL2: Final = 80
+
+
+Constant = ConstantUtils()
 
 
 def percent_diff(a: float, b: float) -> float:

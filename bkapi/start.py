@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from bkapi.backtest import Backtest
+from bkapi.cache import Cache
 from bkapi.config import reset_config
 from bkapi.coordination import Lookup
+from bkapi.cron import Cron
 from bkapi.events import emitters
 from bkapi.exchange import forget_clients
 from bkapi.frame import FrameConnectionService
 from bkapi.idea_sweep import SweepConnectionService
+from bkapi.interval import Interval
+from bkapi.level_trackers import clear_trackers
+from bkapi.meta_services import clear_meta
 from bkapi.registry import clear_registries
 from bkapi.sizing import SizingConnectionService
 
@@ -26,4 +31,9 @@ def reset() -> None:
     SweepConnectionService().clear()
     FrameConnectionService().clear()
     Lookup.clear()
+    Cron.dispose()
+    Cache.clear()
+    Interval.clear()
+    clear_meta()
+    clear_trackers()
     Backtest.clear()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import float64, void
+from numba import float64, int64, void
 
 from bkcore.jit import kernel
+from bkcore.machine import reaches_breakeven
 from bkcore.pnl import pnl_percent, renew
 from bkcore.records import ENTRY, PARTIAL, POSITION, array_of
 from bkcore.settings import SETTINGS
@@ -35,3 +36,9 @@ def settle_history(trades: Any, entries: Any, partials: Any) -> None:
 def history_percent(setting: Any, trades: Any, entries: Any, partials: Any, price: Any) -> Any:
     """Result in percent of closing at ``price`` what :func:`settle_history` has settled (spec engine.md 9.4)."""
     return pnl_percent(trades[0], entries, partials, setting[0], price)
+
+
+@kernel(int64(array_of(SETTINGS), array_of(POSITION), float64))
+def breakeven_due(setting: Any, trades: Any, price: Any) -> Any:
+    """Whether ``price`` is at or beyond the breakeven threshold of a position of which side and entry are known."""
+    return int64(reaches_breakeven(trades[0], setting[0], price))

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bkapi import registry
 from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
-from bkapi.idea_sweep import SweepValidationService
 from bkapi.registry import REGISTRIES, Registry, strategies
 from bkapi.schemas import FrameSchema, StrategySchema
-
-SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
-GOLDEN = SHARED / "golden" / "services" / "schema_validation.jsonl"
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2024, 2, 1, tzinfo=UTC)
@@ -33,81 +26,6 @@ def empty() -> Iterator[None]:
     registry.clear_registries()
     yield
     registry.clear_registries()
-
-
-# ---------------------------------------------------------------------------------------------- golden cases
-
-ERROR_KINDS: dict[str, tuple[type[Exception], ...]] = {
-    "already_exists": (AlreadyExistsError,),
-    "not_registered": (NotRegisteredError,),
-    "not_found": (UnknownNameError,),
-    "schema_invalid": (SchemaError,),
-    "invalid_handler_method": (SchemaError,),
-    "discouraged_handler_method": (SchemaError,),
-}
-
-
-def cases() -> list[dict[str, Any]]:
-    """The cases that stay within the kinds that have a registry."""
-    if not GOLDEN.exists():
-        return []
-    lines = map(json.loads, GOLDEN.read_text(encoding="utf-8").splitlines())
-    return [case for case in lines if kinds(case) <= set(REGISTRIES)]
-
-
-def kinds(case: dict[str, Any]) -> set[str]:
-    used = {operation.get("kind", "sizing") for operation in case["input"]["ops"]}
-    for operation in case["input"]["ops"]:
-        schema = operation.get("schema", {})
-        used |= {"risk"} if schema.get("risk_name") and operation["kind"] == "strategy" else set()
-    return used
-
-
-def decoded(value: Any) -> Any:
-    if value == "fn":
-        return nothing
-    if isinstance(value, dict) and set(value) == {"date"}:
-        return datetime.fromtimestamp(value["date"] / 1000, UTC)
-    return value
-
-
-def encoded(value: Any) -> Any:
-    if callable(value):
-        return "<function>"
-    if isinstance(value, datetime):
-        return round(value.timestamp() * 1000)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def operate(operation: dict[str, Any], prefix: str) -> Any:
-    of_kind: Registry[Any] = REGISTRIES[operation["kind"]]
-    fields = {name: decoded(value) for name, value in operation.get("schema", {}).items()}
-    if operation["op"] == "add":
-        of_kind.add(fields)
-        return True
-    if operation["op"] == "override":
-        return {name: encoded(value) for name, value in of_kind.override(fields).given().items()}
-    if operation["op"] == "get":
-        return {name: encoded(value) for name, value in of_kind.get(operation["name"]).given().items()}
-    if operation["op"] == "validate" and operation["kind"] == "sweep":
-        return SweepValidationService().validate(operation["name"], "test")
-    if operation["op"] == "validate":
-        names: dict[str, list[str]] = {f"{kind}_name": [] for kind in registry.VALIDATED_KINDS}
-        registry.validate({**names, of_kind.name_field: [operation["name"]]})
-        return True
-    assert operation["op"] == "list"
-    return [name for name in of_kind.names() if name.startswith(prefix)]
-
-
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden data at {GOLDEN}")
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
-def test_golden_cases(case: dict[str, Any]) -> None:
-    for operation, expected in zip(case["input"]["ops"], case["expected"], strict=True):
-        if "error" in expected:
-            with pytest.raises(ERROR_KINDS[expected["error"]["kind"]]):
-                operate(operation, case["input"]["prefix"])
-        else:
-            assert operate(operation, case["input"]["prefix"]) == expected["ok"]
 
 
 # ------------------------------------------------------------------------------------------------- behaviour

@@ -1,0 +1,224 @@
+"""What time it is in a run and what its symbol costs, asked from outside of it (spec market-data.md 14)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+
+from bkapi.context import MethodContext, execution, method
+from bkapi.errors import BkError
+from bkapi.events import report_error
+from bkapi.exchange import get_average_price
+from bkapi.record import Record, record
+from bkapi.registry import frames, strategies
+from bkapi.strategy import StrategyRun, running
+
+logger = logging.getLogger(__name__)
+
+V = TypeVar("V", int, float)
+R = TypeVar("R")
+Context = Mapping[str, str] | MethodContext
+Key = tuple[str, str, str, str, bool]
+
+#: Seconds that a question waits for the first answer of a run.
+PATIENCE_SECONDS = 120.0
+
+
+class MetaTimeoutError(BkError, TimeoutError):
+    """Raised by ``TimeMetaService().get_timestamp(...)`` of a run that has said nothing for two minutes."""
+
+
+def memo_key(symbol: str, context: Context, backtest: bool) -> Key:
+    """What a run is told apart by."""
+    names = context.to_dict() if isinstance(context, MethodContext) else context
+    return (
+        symbol,
+        names["strategy_name"],
+        names["exchange_name"],
+        names.get("frame_name") or "",
+        backtest,
+    )
+
+
+class _MetaService(Generic[V]):
+    """The newest value of each run; runs in progress are asked, finished ones have left theirs."""
+
+    what: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._values: dict[Key, V] = {}
+        self._news = threading.Condition()
+
+    def next(self, symbol: str, value: V, context: Context, backtest: bool) -> None:
+        """Remember a value."""
+        with self._news:
+            self._values[memo_key(symbol, context, backtest)] = value
+            self._news.notify_all()
+
+    def clear(self, payload: Mapping[str, Any] | None = None) -> None:
+        """Forget one run (``payload``: symbol, the three names, backtest), or all."""
+        with self._news:
+            if payload is None:
+                self._values.clear()
+            else:
+                self._values.pop(memo_key(payload["symbol"], payload, payload["backtest"]), None)
+
+    def _known(self, key: Key) -> V | None:
+        run = running.get(key)
+        return (None if run is None else self._of_run(run)) or self._values.get(key) or None
+
+    def _of_run(self, run: StrategyRun) -> V:
+        raise NotImplementedError
+
+    def _waited(self, key: Key) -> V:
+        value = self._known(key)
+        if value is not None:
+            return value
+        told = ":".join(str(part) for part in key[:4] if part) + (":backtest" if key[4] else ":live")
+        logger.warning("no %s of %s yet, waiting", self.what, told)
+        with self._news:
+            self._news.wait_for(lambda: self._known(key) is not None, PATIENCE_SECONDS)
+        value = self._known(key)
+        if value is None:
+            raise MetaTimeoutError(
+                f"Timeout while waiting for {self.what} for {told}", hint="start the run first."
+            )
+        return value
+
+
+class TimeMetaService(_MetaService[int]):
+    """The latest time of each run, ms UTC; one for the process, see :data:`time_meta`."""
+
+    what = "timestamp"
+
+    def has_timestamp(self, symbol: str, context: Context, backtest: bool) -> bool:
+        """Whether a time is known."""
+        return self._known(memo_key(symbol, context, backtest)) is not None
+
+    def get_timestamp(self, symbol: str, context: Context, backtest: bool) -> int:
+        """The latest time; inside any run that of the run, whatever is asked for.
+
+        Waits for the first one; raises :class:`MetaTimeoutError` after two minutes.
+        """
+        moment = execution.get()
+        return self._waited(memo_key(symbol, context, backtest)) if moment is None else moment.when_ms
+
+    def _of_run(self, run: StrategyRun) -> int:
+        return run.now_ms()
+
+
+class PriceMetaService(_MetaService[float]):
+    """The latest price of each run, quote currency; one for the process, see :data:`price_meta`."""
+
+    what = "currentPrice"
+
+    def has_price(self, symbol: str, context: Context, backtest: bool) -> bool:
+        """Whether a price above zero is known."""
+        return self._known(memo_key(symbol, context, backtest)) is not None
+
+    def get_current_price(self, symbol: str, context: Context, backtest: bool) -> float:
+        """The latest price; inside a run the average price that its exchange tells.
+
+        Waits for the first one; raises :class:`MetaTimeoutError` after two minutes.
+        """
+        if execution.get() is not None and method.get() is not None:
+            return get_average_price(symbol)
+        return self._waited(memo_key(symbol, context, backtest))
+
+    def _of_run(self, run: StrategyRun) -> float:
+        price = run.known_price()
+        return price if price == price else 0.0  # NaN: none is known yet
+
+
+time_meta = TimeMetaService()
+price_meta = PriceMetaService()
+
+
+def remember(run: StrategyRun) -> None:
+    """Keep the last time and price of a run that ends."""
+    time_meta.next(run.symbol, run.now_ms(), run.names, True)
+    price_meta.next(run.symbol, run.known_price(), run.names, True)
+
+
+def forget(symbol: str, names: MethodContext, *, backtest: bool) -> None:
+    """Forget what the run before this one has left."""
+    payload = {"symbol": symbol, "backtest": backtest, **names.to_dict()}
+    time_meta.clear(payload)
+    price_meta.clear(payload)
+
+
+@record
+class RuntimeRange(Record):
+    """First and last moment of a frame; ``from`` is a word of the language."""
+
+    from_: datetime
+    to: datetime
+
+
+@record
+class RuntimeInfo(Record):
+    """Where a piece of strategy code runs; what could not be found out is None."""
+
+    symbol: str
+    range: RuntimeRange | None
+    info: Any
+    context: MethodContext
+    backtest: bool
+    when: datetime
+    current_price: float | None
+
+
+_ranges: dict[tuple[str, bool], RuntimeRange] = {}
+_infos: dict[str, Any] = {}
+
+
+def get_runtime_info() -> RuntimeInfo:
+    """Symbol, range of the frame, ``info`` of the strategy, names, mode, "now" and price of the ambient run.
+
+    Range and info are looked up once per name. What cannot be found out is None, and reported to ``listen_error``.
+    Raises :class:`ContextError` outside of a run.
+    """
+    names = method.require("get_runtime_info")
+    moment = execution.require("get_runtime_info")
+    return RuntimeInfo(
+        symbol=moment.symbol,
+        range=_or_none(lambda: _range(names.frame_name)) if moment.backtest else None,
+        info=_or_none(lambda: _info(names.strategy_name)),
+        context=names,
+        backtest=moment.backtest,
+        when=moment.when,
+        current_price=_or_none(lambda: get_average_price(moment.symbol)),
+    )
+
+
+def _or_none(look: Callable[[], R]) -> R | None:
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - documented: what fails is None, and reported
+        report_error(error, "get_runtime_info")
+        return None
+
+
+def _range(frame_name: str) -> RuntimeRange:
+    known = _ranges.get((frame_name, True))
+    if known is None:
+        schema = frames.get(frame_name, "get_runtime_info")
+        known = _ranges[frame_name, True] = RuntimeRange(schema.start_date, schema.end_date)
+    return known
+
+
+def _info(strategy_name: str) -> Any:
+    if strategy_name not in _infos:
+        _infos[strategy_name] = strategies.get(strategy_name, "get_runtime_info").info
+    return _infos[strategy_name]
+
+
+def clear_meta() -> None:
+    """Forget every time, price, range and info."""
+    time_meta.clear()
+    price_meta.clear()
+    _ranges.clear()
+    _infos.clear()
