@@ -254,10 +254,11 @@ def execute(
         granted = move_to_breakeven(settings, position, price)
     if not granted:
         return False
-    renew(position, entries, partials)
+    is_partial = code == Commit.PARTIAL_PROFIT or code == Commit.PARTIAL_LOSS
+    if is_partial or code == Commit.AVERAGE_BUY:
+        renew(position, entries, partials)
     write_revision(state, revisions, position)
     queue_commit(state, commits, code, price, value)
-    is_partial = code == Commit.PARTIAL_PROFIT or code == Commit.PARTIAL_LOSS
     if is_partial and position.remaining <= position.invested * 1e-9:
         state.deferred = int64(Deferred.CLOSE)  # everything is sold: the next candle closes it (spec 10.4)
         state.pending = 0

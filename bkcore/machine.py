@@ -20,15 +20,31 @@ MINUTE = 60_000
 
 
 @rule
-def bracket_price(price: Any, side: Any, percent: Any) -> Any:
-    """``price`` moved by ``percent`` towards profit (spec engine.md 14, ``Position.bracket``)."""
-    return price * (1.0 + side * percent / 100.0)
+def bracket_price(price: Any, side: Any, fraction: Any) -> Any:
+    """``price`` moved by a fraction of it towards profit (spec engine.md 14, ``Position.bracket``)."""
+    return price * (1.0 + side * fraction)
 
 
 @rule
 def is_price(value: Any) -> Any:
     """A price is a finite number above zero."""
     return np.isfinite(value) and value > 0.0
+
+
+@rule
+def compare_percent(distance: Any, price: Any, percent: Any) -> Any:
+    """-1, 0 or 1: how ``distance`` in percent of ``price`` compares with ``percent``; 0 without a limit (0 percent).
+
+    Divides, as the specification does, only where a product cannot tell for certain.
+    """
+    if percent == 0.0:
+        return 0
+    limit = price * percent
+    scaled = distance * 100.0
+    if price > 0.0 and abs(scaled - limit) > limit * 1e-9:
+        return 1 if scaled > limit else -1
+    share = (distance / price) * 100.0
+    return -1 if share < percent else (1 if share > percent else 0)
 
 
 @rule
@@ -64,13 +80,13 @@ def violations(
             found |= int64(Violation.TAKE_PROFIT_SIDE)
         if not side * (price_open - stop_loss) > 0.0:
             found |= int64(Violation.STOP_LOSS_SIDE)
-        gain = ((side * (take_profit - price_open)) / price_open) * 100.0
-        loss = ((side * (price_open - stop_loss)) / price_open) * 100.0
-        if settings.min_take_profit_percent != 0.0 and gain < settings.min_take_profit_percent:
+        gain = side * (take_profit - price_open)
+        loss = side * (price_open - stop_loss)
+        if compare_percent(gain, price_open, settings.min_take_profit_percent) < 0:
             found |= int64(Violation.TAKE_PROFIT_TOO_CLOSE)
-        if settings.min_stop_loss_percent != 0.0 and loss < settings.min_stop_loss_percent:
+        if compare_percent(loss, price_open, settings.min_stop_loss_percent) < 0:
             found |= int64(Violation.STOP_LOSS_TOO_CLOSE)
-        if settings.max_stop_loss_percent != 0.0 and loss > settings.max_stop_loss_percent:
+        if compare_percent(loss, price_open, settings.max_stop_loss_percent) > 0:
             found |= int64(Violation.STOP_LOSS_TOO_FAR)
     if not lifetime > 0.0:
         found |= int64(Violation.LIFETIME)
@@ -104,7 +120,7 @@ def rests(side: Any, price_open: Any, price: Any) -> Any:
 def terms_of(state: Any, settings: Any, signal: Any) -> Any:
     """What a candidate asks for: ``(price_open, resting, take_profit, stop_loss, lifetime, cost)`` (spec engine.md 5).
 
-    Where the signal gives its levels in percent, a sweep's percents in ``state`` replace them; NaN replaces nothing.
+    Where the signal gives its levels in percent, a sweep's fractions in ``state`` replace them; NaN replaces nothing.
     """
     price = state.tick_price
     side = signal.side
@@ -114,12 +130,10 @@ def terms_of(state: Any, settings: Any, signal: Any) -> Any:
     take_profit = signal.take_profit
     stop_loss = signal.stop_loss
     if given & int64(Given.PERCENT_LEVELS):
-        if not np.isnan(state.take_profit_percent):
-            take_profit = state.take_profit_percent
-        if not np.isnan(state.stop_loss_percent):
-            stop_loss = state.stop_loss_percent
-        take_profit = bracket_price(price_open, side, take_profit)
-        stop_loss = bracket_price(price_open, -side, stop_loss)
+        gain = take_profit / 100.0 if np.isnan(state.take_profit) else state.take_profit
+        loss = stop_loss / 100.0 if np.isnan(state.stop_loss) else state.stop_loss
+        take_profit = bracket_price(price_open, side, gain)
+        stop_loss = bracket_price(price_open, -side, loss)
     lifetime = signal.lifetime if given & int64(Given.LIFETIME) else settings.max_lifetime
     if not np.isnan(state.lifetime):
         lifetime = state.lifetime
@@ -354,8 +368,8 @@ def update_extreme(position: Any, branch: Any, time: Any, price: Any) -> Any:
 def breakeven_price(position: Any, settings: Any) -> Any:
     """Price from which closing costs nothing and earns the threshold (spec engine.md 8.6)."""
     if position.side > 0:
-        return position.effective_open * (1.0 + settings.breakeven_percent / 100.0)
-    return position.effective_open * (1.0 - settings.breakeven_percent / 100.0)
+        return position.effective_open * (1.0 + settings.breakeven)
+    return position.effective_open * (1.0 - settings.breakeven)
 
 
 @rule

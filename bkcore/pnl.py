@@ -14,14 +14,14 @@ from bkcore.jit import rule
 @rule
 def leg(side: Any, settings: Any, entry: Any, price: Any) -> Any:
     """Result in percent and exit/entry value ratio of one leg, slippage included (spec 9.1)."""
-    slippage = settings.slippage_percent
+    slippage = settings.slippage
     if side > 0:
-        opened = entry * (1.0 + slippage / 100.0)
-        closed = price * (1.0 - slippage / 100.0)
+        opened = entry * (1.0 + slippage)
+        closed = price * (1.0 - slippage)
         percent = ((closed - opened) / opened) * 100.0
     else:
-        opened = entry * (1.0 - slippage / 100.0)
-        closed = price * (1.0 + slippage / 100.0)
+        opened = entry * (1.0 - slippage)
+        closed = price * (1.0 + slippage)
         percent = ((opened - closed) / opened) * 100.0
     return percent, closed / opened
 

@@ -87,7 +87,9 @@ def apply_policy(
     trades, entries, partials, _, _ = tables
     position = trades[state.current]
     side = position.side
-    move = move_percent(position, price)
+    move = -np.inf
+    if policy.breakeven_from != np.inf or policy.stop_from != np.inf or policy.take_from != np.inf:
+        move = move_percent(position, price)
     if policy.close_profit != np.inf or policy.close_loss != np.inf:
         pnl = pnl_percent(position, entries, partials, settings, price)
         if pnl >= policy.close_profit or pnl <= -policy.close_loss:

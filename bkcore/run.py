@@ -192,8 +192,8 @@ class Run:
     ) -> None:
         """Replace the bracket of every signal that gives its levels in percent; NaN leaves the signal's own."""
         state = self.now
-        state.take_profit_percent = take_profit_percent
-        state.stop_loss_percent = stop_loss_percent
+        state.take_profit = take_profit_percent / 100.0
+        state.stop_loss = stop_loss_percent / 100.0
         state.lifetime = lifetime_minutes
 
     def set_policy(self, record: Records) -> None:

@@ -10,16 +10,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+#: As kernels read them: ``slippage`` and ``breakeven`` are fractions (0.001 = 0.1 %), so that nobody divides by 100.
 SETTINGS = np.dtype(
     [
-        ("slippage_percent", np.float64),
+        ("slippage", np.float64),
         ("fee_percent", np.float64),
         ("min_take_profit_percent", np.float64),
         ("min_stop_loss_percent", np.float64),
         ("max_stop_loss_percent", np.float64),
         ("max_lifetime", np.float64),
         ("entry_cost", np.float64),
-        ("breakeven_percent", np.float64),
+        ("breakeven", np.float64),
         ("await_ms", np.int64),
         ("step_ms", np.int64),
         ("window", np.int64),
@@ -114,6 +115,8 @@ def _record_of(settings: EngineSettings) -> NDArray[np.void]:
     for name in SETTINGS.names or ():
         if hasattr(settings, name):
             row[name] = getattr(settings, name)
+    row["slippage"] = settings.slippage_percent / 100.0
+    row["breakeven"] = settings.breakeven_percent / 100.0
     row["max_lifetime"] = settings.max_lifetime_minutes
     row["await_ms"] = int(settings.await_minutes) * 60_000
     row["window"] = settings.window

@@ -88,18 +88,18 @@ def fold_trade(
         highest = max(highest, peak)
         lowest = min(lowest, fall)
         if fall < 0.0:
-            trough = equity * (1.0 + fall / 100.0)
+            trough = equity * (1.0 + fall * 0.01)
             if trough < top * kept:
                 drawdown = (top - trough) / top * 100.0
-                kept = 1.0 - drawdown / 100.0
+                kept = 1.0 - drawdown * 0.01
             equity = equity if trough > 0.0 else 0.0
-    equity = equity * (1.0 + result / 100.0)
+    equity = equity * (1.0 + result * 0.01)
     equity = equity if equity > 0.0 else 0.0
     if extremes:
         top = max(top, equity)
         if equity < top * kept:
             drawdown = (top - equity) / top * 100.0
-            kept = 1.0 - drawdown / 100.0
+            kept = 1.0 - drawdown * 0.01
     curve = (equity, top, drawdown, kept, peak_total, fall_total, highest, lowest)
     return run, outcome, refusals, begun, here, offset, unclear, curve
 
@@ -113,7 +113,7 @@ def load_walk(c: Any, curves: Any, cursors: Any) -> Any:
         curves[at],
         curves[at + uint64(EQUITY_PEAK)],
         curves[at + uint64(DRAWDOWN)],
-        1.0 - curves[at + uint64(DRAWDOWN)] / 100.0,
+        1.0 - curves[at + uint64(DRAWDOWN)] * 0.01,
         curves[at + uint64(PEAK_TOTAL)],
         curves[at + uint64(FALL_TOTAL)],
         curves[at + uint64(HIGHEST)],

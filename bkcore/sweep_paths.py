@@ -19,6 +19,7 @@ from bkcore.codes import Deferred, Given, Violation
 from bkcore.drivers import deferred_exit
 from bkcore.jit import direct, f8, i8, kernel, rule
 from bkcore.machine import (
+    MINUTE,
     branch_at,
     close_position,
     due_band,
@@ -26,7 +27,6 @@ from bkcore.machine import (
     open_position,
     progress_percent,
     settle_extremes,
-    time_of_expiry,
     update_extreme,
     write_row,
 )
@@ -61,12 +61,12 @@ def play_trade(
     tables: Any,
     columns: Any,
     row: Any,
+    until: Any,
 ) -> Any:
-    """Play the position of ``tables`` from candle ``row`` to its end; returns the candle of its exit."""
+    """Play the position of ``tables`` from candle ``row`` to its end, at ``until`` by the clock; returns where."""
     timestamps, opened, high, low, series, floors, ceilings, lows, highs = columns
     trades, entries, partials, _, _ = tables
     position = trades[0]
-    until = row_at(timestamps, settings.step_ms, min(state.frame_end + 1, time_of_expiry(position)))
     while True:
         if state.deferred == Deferred.NONE:
             low_price, high_price = due_band(position, settings, 0)
@@ -89,14 +89,13 @@ def play_trade(
                 position, settings, state.frame_end, time, price, opened[row], low[row], high[row]
             )
         if reason:
-            if not extremes:
-                position.fall_unpriced = 0
             close_position(position, entries, partials, settings, reason, time, exit_price)
             return row
         if extremes:
             update_extreme(position, branch_at(position, price), time, price)
         if has_policy:
-            state.progress = progress_percent(position, price)
+            if policy.profit_count or policy.loss_count:
+                state.progress = progress_percent(position, price)
             state.revision_count = 0  # nobody asks what was
             apply_policy(state, settings, policy, tables, price, series[row - 1], time)
         row += 1
@@ -160,7 +159,7 @@ def walk_paths(
     """Play the trades of combinations ``[begin, end)`` that begin before ``end_slot``, and add them to their sums.
 
     states, trades ... commits   scratch; ``states[0].frame_end`` is set, entries and partials have room for a trade
-    takes, stops, lifetimes : f8[n]   brackets in percent and minutes; NaN = the signal's own
+    takes, stops, lifetimes : f8[n]   brackets, fractions and minutes; NaN = the signal's own
     policies : POLICY[n], or empty   the rules of each combination
     places : i8[n], or empty   where to write each combination's next trade in the columns that follow
     """
@@ -169,6 +168,8 @@ def walk_paths(
     tables = (trades, entries, partials, revisions, commits)
     columns = (timestamps, opened, high, low, series, floors, ceilings, lows, highs)
     position = trades[0]
+    minutes = settings.step_ms // MINUTE
+    last_row = row_at(timestamps, settings.step_ms, state.frame_end + 1)
     has_policy = policies.size > 0
     lists = places.size > 0
     for c in range(begin, end):
@@ -176,8 +177,8 @@ def walk_paths(
         if slot >= end_slot:
             continue
         policy = policies[c if has_policy else 0]
-        state.take_profit_percent = takes[c]
-        state.stop_loss_percent = stops[c]
+        state.take_profit = takes[c]
+        state.stop_loss = stops[c]
         state.lifetime = lifetimes[c]
         walk = load_walk(uint64(c), curves, cursors)
         while slot < end_slot:
@@ -201,7 +202,12 @@ def walk_paths(
             state.pending = 1
             state.deferred = int64(Deferred.NONE)
             open_position(position, entries, state.tick_time)
-            at = play_trade(state, settings, policy, has_policy, extremes, tables, columns, row)
+            if not extremes:
+                position.fall_unpriced = 0
+            until = last_row
+            if position.lifetime != np.inf:  # without holes, rows are time
+                until = min(until, row + int64(position.lifetime) // minutes)
+            at = play_trade(state, settings, policy, has_policy, extremes, tables, columns, row, until)
             result = position.pnl_percent
             kind = WIN if result > 0.0 else (LOSS if result < 0.0 else EVEN)
             walk = fold_trade(
@@ -261,7 +267,7 @@ class PathSweep(ChunkSweep):
         ``progress`` hears combinations done, in fractions.
         """
         rules = np.zeros(takes.size, POLICY)[:0] if policies is None else policies
-        return self._measure((takes, stops, lifetimes, rules), progress)
+        return self._measure((takes / 100.0, stops / 100.0, lifetimes, rules), progress)
 
     def _stages(self, pool: ThreadPoolExecutor) -> Iterator[tuple[list[int], float]]:
         yield self._ends, 1.0

@@ -95,11 +95,11 @@ _ROUNDING = 1e-9
 
 @rule
 def terms_with(
-    state: Any, settings: Any, signal: Any, take_profit_percent: Any, stop_loss_percent: Any, lifetime: Any
+    state: Any, settings: Any, signal: Any, take_profit: Any, stop_loss: Any, lifetime: Any
 ) -> Any:
     """The terms of a candidate under these levels; NaN leaves its own."""
-    state.take_profit_percent = take_profit_percent
-    state.stop_loss_percent = stop_loss_percent
+    state.take_profit = take_profit
+    state.stop_loss = stop_loss
     state.lifetime = lifetime
     return terms_of(state, settings, signal)
 
@@ -222,7 +222,7 @@ def fill_tables(
 ) -> None:
     """Fill the cells of slots ``[first_slot, end_slot)``; cell ``level * WIDTH + slot`` for each level of each axis.
 
-    takes, stops, lifetimes   levels of the axes in percent and minutes, ascending; a single NaN = the signal's own
+    takes, stops, lifetimes   levels of the axes, fractions and minutes, ascending; a single NaN = the signal's own
     trail_from, trail_distance   trails, ascending: percent of gain from which the stop follows, and how far behind
     levels : f8[>= takes + stops], clocks : i8[>= lifetimes]   scratch, as are ``states``, ``trades``, ...
     keys, next_slots : i4; pnl, peaks, falls, prices : f8   the cells; the last three may be empty: not wanted
@@ -482,7 +482,7 @@ class TableMaker:
         )
         trails = np.ascontiguousarray(levels.trails.T)
         self._levels_columns = (
-            *(levels.takes, levels.stops, levels.lifetimes, *trails),
+            *(levels.takes / 100.0, levels.stops / 100.0, levels.lifetimes, *trails),
             np.empty(levels.takes.size + levels.stops.size),
             np.empty(levels.lifetimes.size, np.int64),
         )
