@@ -408,14 +408,110 @@ from bkapi.registry import (
     override_walker_schema as override_walker_schema,
     validate as validate,
 )
-from bkapi.reports import (
+from bkapi.reporting.adapters import (
+    Markdown as Markdown,
+    MarkdownAdapter as MarkdownAdapter,
+    MarkdownUtils as MarkdownUtils,
+    Report as Report,
+    ReportAdapter as ReportAdapter,
+    ReportUtils as ReportUtils,
+)
+from bkapi.reporting.columns import (
+    ColumnModel as ColumnModel,
+    ColumnValidationService as ColumnValidationService,
+    get_columns as get_columns,
+    get_default_columns as get_default_columns,
+    set_columns as set_columns,
+)
+from bkapi.reporting.facades import (
     Breakeven as Breakeven,
+    BreakevenUtils as BreakevenUtils,
     Heat as Heat,
+    HeatUtils as HeatUtils,
     HighestProfit as HighestProfit,
+    HighestProfitUtils as HighestProfitUtils,
+    Live as Live,
+    LiveUtils as LiveUtils,
     MaxDrawdown as MaxDrawdown,
+    MaxDrawdownUtils as MaxDrawdownUtils,
     Partial as Partial,
+    PartialUtils as PartialUtils,
+    Performance as Performance,
+    PerformanceUtils as PerformanceUtils,
+    Risk as Risk,
+    RiskUtils as RiskUtils,
     Schedule as Schedule,
+    ScheduleUtils as ScheduleUtils,
     Strategy as Strategy,
+    StrategyUtils as StrategyUtils,
+    Sync as Sync,
+    SyncUtils as SyncUtils,
+    Walker as Walker,
+    WalkerUtils as WalkerUtils,
+)
+from bkapi.reporting.markdown_service import (
+    NotSubscribedError as NotSubscribedError,
+)
+from bkapi.reporting.markdown_services import (
+    BacktestMarkdownService as BacktestMarkdownService,
+    BreakevenMarkdownService as BreakevenMarkdownService,
+    HeatMarkdownService as HeatMarkdownService,
+    HighestProfitMarkdownService as HighestProfitMarkdownService,
+    LiveMarkdownService as LiveMarkdownService,
+    MaxDrawdownMarkdownService as MaxDrawdownMarkdownService,
+    PartialMarkdownService as PartialMarkdownService,
+    PerformanceMarkdownService as PerformanceMarkdownService,
+    RiskMarkdownService as RiskMarkdownService,
+    ScheduleMarkdownService as ScheduleMarkdownService,
+    StrategyMarkdownService as StrategyMarkdownService,
+    SyncMarkdownService as SyncMarkdownService,
+    WalkerMarkdownService as WalkerMarkdownService,
+)
+from bkapi.reporting.markdown_writer import (
+    MarkdownDummy as MarkdownDummy,
+    MarkdownFileBase as MarkdownFileBase,
+    MarkdownFolderBase as MarkdownFolderBase,
+    MarkdownWriter as MarkdownWriter,
+    MarkdownWriterAdapter as MarkdownWriterAdapter,
+    SinkError as SinkError,
+)
+from bkapi.reporting.report_services import (
+    BacktestReportService as BacktestReportService,
+    BreakevenReportService as BreakevenReportService,
+    HeatReportService as HeatReportService,
+    HighestProfitReportService as HighestProfitReportService,
+    LiveReportService as LiveReportService,
+    MaxDrawdownReportService as MaxDrawdownReportService,
+    PartialReportService as PartialReportService,
+    PerformanceReportService as PerformanceReportService,
+    RiskReportService as RiskReportService,
+    ScheduleReportService as ScheduleReportService,
+    StrategyReportService as StrategyReportService,
+    SyncReportService as SyncReportService,
+    WalkerReportService as WalkerReportService,
+)
+from bkapi.reporting.report_writer import (
+    ReportBase as ReportBase,
+    ReportDummy as ReportDummy,
+    ReportParquet as ReportParquet,
+    ReportSqlite as ReportSqlite,
+    ReportWriter as ReportWriter,
+    ReportWriterAdapter as ReportWriterAdapter,
+    read_records as read_records,
+)
+from bkapi.reporting.rows import (
+    BreakevenEvent as BreakevenEvent,
+    HighestProfitEvent as HighestProfitEvent,
+    MaxDrawdownEvent as MaxDrawdownEvent,
+    PartialEvent as PartialEvent,
+    ScheduledEvent as ScheduledEvent,
+    StrategyEvent as StrategyEvent,
+    SyncEvent as SyncEvent,
+    TickEvent as TickEvent,
+    WalkerStrategyResult as WalkerStrategyResult,
+)
+from bkapi.reporting.walker_service import (
+    NoWalkerDataError as NoWalkerDataError,
 )
 from bkapi.schema_families import (
     ActionSchemaService as ActionSchemaService,
@@ -475,6 +571,23 @@ from bkapi.space import (
 )
 from bkapi.start import (
     reset as reset,
+)
+from bkapi.statistics_records import (
+    BacktestStatistics as BacktestStatistics,
+    BreakevenStatistics as BreakevenStatistics,
+    HeatStatistics as HeatStatistics,
+    HeatSymbolStatistics as HeatSymbolStatistics,
+    HighestProfitStatistics as HighestProfitStatistics,
+    LiveStatistics as LiveStatistics,
+    MaxDrawdownStatistics as MaxDrawdownStatistics,
+    MetricStats as MetricStats,
+    PartialStatistics as PartialStatistics,
+    PerformanceStatistics as PerformanceStatistics,
+    RiskStatistics as RiskStatistics,
+    ScheduleStatistics as ScheduleStatistics,
+    StrategyStatistics as StrategyStatistics,
+    SyncStatistics as SyncStatistics,
+    WalkerStatistics as WalkerStatistics,
 )
 from bkapi.sweep import (
     ParameterSweep as ParameterSweep,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -22,9 +23,11 @@ from bkapi.exchange_source import check_covers
 from bkapi.frame import FrameConnectionService, ticks
 from bkapi.meta_services import forget, remember
 from bkapi.moments import from_ms, this_minute_ms
-from bkapi.payloads import DoneEvent, LifecycleEvent
+from bkapi.payloads import DoneEvent, LifecycleEvent, PerformanceEvent
 from bkapi.position_methods import PositionMethods
 from bkapi.registry import frames, strategies
+from bkapi.reporting import feeds
+from bkapi.reporting.facades import BacktestReports
 from bkapi.schemas import ExchangeSchema, StrategySchema
 from bkapi.strategy import BacktestResult, StrategyRun
 from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
@@ -75,7 +78,7 @@ class FinishedRun:
 
     def statistics(self, *, row_limit: int | None = None) -> BacktestStatistics:
         """Statistics of all its closed trades, or of the newest ``row_limit`` (spec reports.md 6)."""
-        from bkapi.reports import closed_trades
+        from bkapi.reporting.run_frames import closed_trades
         from bkapi.statistics import backtest_statistics
 
         return backtest_statistics(closed_trades(self), row_limit=row_limit)
@@ -293,7 +296,20 @@ class BackgroundRun:
         return f"BackgroundRun({self.symbol}, {self.names.strategy_name!r}, {self.status})"
 
 
-class BacktestUtils(PositionMethods, mode="backtest"):
+def _tell_duration(strategy_run: StrategyRun, milliseconds: float) -> None:
+    """Tell ``listen_performance`` how long a run took, wall clock (spec reports.md 8.4)."""
+    channel = emitters.performance_emitter
+    if channel.listeners:
+        channel.emit(
+            PerformanceEvent(
+                metric_type="backtest_total",
+                duration=milliseconds,
+                **{**strategy_run.source, "timestamp": time.time_ns() // 1_000_000},
+            )
+        )
+
+
+class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
     """Run strategies over history; the singleton is ``Backtest``."""
 
     def __init__(self) -> None:
@@ -324,6 +340,8 @@ class BacktestUtils(PositionMethods, mode="backtest"):
 
         def results() -> Generator[BacktestResult, None, None]:
             begin_time(_tell_frame, names.frame_name, symbol)
+            feeds.begin_run(strategy_run.key)
+            started = time.perf_counter()
             self._tell_lifecycle(strategy_run, start=True)
             try:
                 yield from strategy_run.results()
@@ -332,6 +350,7 @@ class BacktestUtils(PositionMethods, mode="backtest"):
                 finished[key] = FinishedRun(
                     symbol, names, strategy_run.run, strategy_run.settings, strategy_run
                 )
+            _tell_duration(strategy_run, (time.perf_counter() - started) * 1_000)
             self._tell_lifecycle(strategy_run, start=False)
 
         moment = ExecutionContext(symbol, strategy_run.frame.start_ms, True)
@@ -426,12 +445,6 @@ class BacktestUtils(PositionMethods, mode="backtest"):
                 hint="consume Backtest.run(symbol, context) first.",
             )
         return finished[key]
-
-    def get_data(self, symbol: str, context: Context) -> BacktestStatistics:
-        """Statistics of the newest run of this context (spec reports.md 6)."""
-        from bkapi.reports import backtest_data
-
-        return backtest_data(symbol, context)
 
     def clear(self) -> None:
         """Forget finished and background runs."""

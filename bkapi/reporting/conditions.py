@@ -1,0 +1,82 @@
+"""How the numbers of a report were made, in one line: costs, fill model, price rule, candles, hash of the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bkapi import config
+from bkapi.reporting.provenance import code_version, digest_of, provenance
+
+if TYPE_CHECKING:
+    from bkapi.reporting.kinds import Key
+    from bkapi.strategy import StrategyRun
+
+#: How each fill model finds out that a level is reached.
+FILL_MODELS: Final = {
+    "vwap": "levels are held against the average price of {} candles (VWAP), exits at the exact level",
+    "touch": "levels are held against each candle's low and high, the worst first, gaps at the open",
+}
+ANNUALISATION: Final = (
+    "annualised by trades per year = trades x 365 / days from the first opening to the last close, "
+    "not below 10 trades or 14 days, not above 365 a year"
+)
+
+
+def costs(fee: float, slippage: float, fill: str, average_candles: int) -> str:
+    """Fees, slippage, fill model and price rule in words."""
+    return (
+        f"fee {fee:g} % and slippage {slippage:g} % per side; fill model {fill}: "
+        f"{FILL_MODELS[fill].format(average_candles)}"
+    )
+
+
+def run_conditions(run: StrategyRun) -> str:
+    """How the numbers of one run were made."""
+    settings = run.settings
+    about = provenance(run)
+    return (
+        f"{costs(settings.fee_percent, settings.slippage_percent, settings.fill, settings.average_candles)}; "
+        f"{ANNUALISATION}; candles {about['candles']}; run {about['run_hash']}; code {about['code']}"
+    )
+
+
+def runs_of(key: Key) -> list[StrategyRun]:
+    """The runs of this process that a bucket is about; empty parts of its key stand for any."""
+    from bkapi.backtest import finished
+    from bkapi.strategy import running
+
+    runs: dict[Any, StrategyRun] = {(*one, True): run.strategy_run for one, run in finished.items()}
+    runs.update(running)
+    symbol, strategy, exchange, frame, backtest = key
+    return [
+        run
+        for (a, b, c, d, e), run in runs.items()
+        if symbol in ("", a) and strategy in ("", b) and exchange == c and frame == d and backtest == e
+    ]
+
+
+def conditions_line(key: Key, strategy_name: str) -> str:
+    """What stands under a report: how its numbers were made, as far as this process knows."""
+    runs = runs_of(key)
+    if len(runs) == 1:
+        return f"Conditions: {run_conditions(runs[0])}."
+    constants = config.get_config()
+    fills = sorted({run.settings.fill for run in runs}) or ["vwap"]
+    words = "; ".join(
+        costs(
+            constants["CC_PERCENT_FEE"],
+            constants["CC_PERCENT_SLIPPAGE"],
+            fill,
+            constants["CC_AVG_PRICE_CANDLES_COUNT"],
+        )
+        for fill in fills
+    )
+    if not runs:
+        return f"Conditions: {words}; {ANNUALISATION}; code {code_version()}; candles and run are not known here."
+    about = [provenance(run) for run in runs]
+    candles = digest_of([one["candles"] for one in about])
+    together = digest_of([one["run_hash"] for one in about])
+    return (
+        f"Conditions: {words}; {ANNUALISATION}; candles of {len(runs)} runs {candles}; runs {together}; "
+        f"code {code_version()}."
+    )

@@ -1,0 +1,295 @@
+"""What a user asks for statistics and documents: ``Risk.get_data(symbol, context)`` and its like (spec reports.md 2.2).
+
+One class makes all facades; a kind that was not enabled still answers for a finished backtest, from its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
+
+from bkapi.registry import REGISTRIES, validate_name
+from bkapi.statistics_records import (
+    BacktestStatistics,
+    BreakevenStatistics,
+    HeatStatistics,
+    HighestProfitStatistics,
+    LiveStatistics,
+    MaxDrawdownStatistics,
+    PartialStatistics,
+    PerformanceStatistics,
+    RiskStatistics,
+    ScheduleStatistics,
+    StrategyStatistics,
+    SyncStatistics,
+    WalkerStatistics,
+)
+
+if TYPE_CHECKING:
+    from bkapi.reporting.columns import Columns
+    from bkapi.reporting.markdown_service import MarkdownService
+
+S = TypeVar("S")
+Context = Mapping[str, str]
+
+
+def _check(context: Context, source: str, *, frame: bool = True) -> tuple[str, str, str]:
+    """The names of a context, registered ones; a strategy with its risks and actions."""
+    names = context["strategy_name"], context["exchange_name"], context.get("frame_name") or ""
+    validate_name("strategy", names[0], source)
+    validate_name("exchange", names[1], source)
+    if frame and names[2]:
+        validate_name("frame", names[2], source)
+    return names
+
+
+class _Facade(Generic[S]):
+    """What all facades share: the service of their kind, or one over the finished run."""
+
+    kind: ClassVar[str]
+    checks_frame: ClassVar[bool] = True
+
+    def __init_subclass__(cls, *, kind: str = "", **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if kind:
+            cls.kind = kind
+
+    def _names(self, context: Context, method: str) -> tuple[str, str, str]:
+        source = f"{type(self).__name__.removesuffix('Utils')}.{method}"
+        return _check(context, source, frame=self.checks_frame)
+
+    def _service(self, symbol: str, names: tuple[str, str, str], backtest: bool) -> MarkdownService[S]:
+        from bkapi.reporting.adapters import Markdown
+        from bkapi.reporting.markdown_service import service_of_runs
+        from bkapi.reporting.run_log import LOGGED
+
+        service: Any = Markdown.services[self.kind]
+        if not service.is_subscribed and backtest and self.kind in LOGGED:
+            from bkapi.reporting.conditions import runs_of
+
+            strategy = "" if self.kind == "heat" else names[0]
+            runs = runs_of((symbol, strategy, names[1], names[2], True))
+            if runs:
+                service = service_of_runs(type(service), runs)
+        return cast("MarkdownService[S]", service)
+
+
+class _OfSymbol(_Facade[S]):
+    """Statistics and documents of one symbol: ``symbol`` and ``context`` say whose.
+
+    context   ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``; no frame in live
+    backtest  whether it was a backtest
+
+    All methods raise :class:`UnknownNameError` for names that are not registered, and :class:`NotSubscribedError`
+    while the kind is not enabled (``Markdown.enable()``) and no backtest of the context has finished.
+    """
+
+    def get_data(self, symbol: str, context: Context, backtest: bool = False) -> S:
+        """The statistics; an empty record when nothing happened."""
+        names = self._names(context, "get_data")
+        return self._service(symbol, names, backtest).get_data(symbol, *names, backtest)
+
+    def get_report(
+        self, symbol: str, context: Context, backtest: bool = False, columns: Columns | None = None
+    ) -> str:
+        """The document as Markdown; ``columns`` replace the default ones."""
+        names = self._names(context, "get_report")
+        return self._service(symbol, names, backtest).get_report(symbol, *names, backtest, columns)
+
+    def dump(
+        self,
+        symbol: str,
+        context: Context,
+        backtest: bool = False,
+        path: str | None = None,
+        columns: Columns | None = None,
+    ) -> None:
+        """Write the document into the folder ``path`` (default ``./dump/<kind>``), see ``Markdown.use_md``."""
+        names = self._names(context, "dump")
+        self._service(symbol, names, backtest).dump(symbol, *names, backtest, path, columns)
+
+
+class BacktestReports(_Facade[BacktestStatistics], kind="backtest"):
+    """The reports of ``Backtest``: closed trades of a context."""
+
+    checks_frame = False
+
+    def get_data(self, symbol: str, context: Context) -> BacktestStatistics:
+        """Statistics of the newest trades of this context (spec reports.md 6)."""
+        names = self._names(context, "get_data")
+        return self._service(symbol, names, True).get_data(symbol, *names, True)
+
+    def get_report(self, symbol: str, context: Context, columns: Columns | None = None) -> str:
+        """Trades and statistics of this context as Markdown; ``columns`` replace the default ones."""
+        names = self._names(context, "get_report")
+        return self._service(symbol, names, True).get_report(symbol, *names, True, columns)
+
+    def dump(
+        self, symbol: str, context: Context, path: str | None = None, columns: Columns | None = None
+    ) -> None:
+        """Write the document into the folder ``path`` (default ``./dump/backtest``)."""
+        names = self._names(context, "dump")
+        self._service(symbol, names, True).dump(symbol, *names, True, path, columns)
+
+
+class LiveReports(_Facade[LiveStatistics], kind="live"):
+    """The reports of ``Live``; ``context`` has no frame."""
+
+    def _live_names(self, context: Context, method: str) -> tuple[str, str, str]:
+        return self._names({**context, "frame_name": ""}, method)
+
+    def get_data(self, symbol: str, context: Context) -> LiveStatistics:
+        """Statistics of the newest rows of a live run (spec reports.md 6)."""
+        names = self._live_names(context, "get_data")
+        return self._service(symbol, names, False).get_data(symbol, *names, False)
+
+    def get_report(self, symbol: str, context: Context, columns: Columns | None = None) -> str:
+        """Rows and statistics of a live run as Markdown; ``columns`` replace the default ones."""
+        names = self._live_names(context, "get_report")
+        return self._service(symbol, names, False).get_report(symbol, *names, False, columns)
+
+    def dump(
+        self, symbol: str, context: Context, path: str | None = None, columns: Columns | None = None
+    ) -> None:
+        """Write the document into the folder ``path`` (default ``./dump/live``)."""
+        names = self._live_names(context, "dump")
+        self._service(symbol, names, False).dump(symbol, *names, False, path, columns)
+
+
+class WalkerReports:
+    """The reports of ``Walker``: ``context`` is ``{"walker_name": ...}``, the rest comes from its schema."""
+
+    def _about(self, context: Context, method: str) -> tuple[Any, str, dict[str, str]]:
+        from bkapi.reporting.adapters import Markdown
+
+        source = f"Walker.{method}"
+        name = context["walker_name"]
+        validate_name("walker", name, source)
+        schema = REGISTRIES["walker"].lookup(name)
+        for strategy in schema.strategies:
+            validate_name("strategy", strategy, source)
+        names = {"exchange_name": schema.exchange_name, "frame_name": schema.frame_name}
+        return Markdown.services["walker"], schema.metric or "sharpe_ratio", names
+
+    def get_data(self, symbol: str, context: Context) -> WalkerStatistics:
+        """What the walker found; raises :class:`NoWalkerDataError` before its first result."""
+        service, metric, names = self._about(context, "get_data")
+        found: WalkerStatistics = service.get_data(context["walker_name"], symbol, metric, names)
+        return found
+
+    def get_report(
+        self,
+        symbol: str,
+        context: Context,
+        strategy_columns: Columns | None = None,
+        pnl_columns: Columns | None = None,
+    ) -> str:
+        """The comparison as Markdown."""
+        service, metric, names = self._about(context, "get_report")
+        text: str = service.get_report(
+            context["walker_name"], symbol, metric, names, strategy_columns, pnl_columns
+        )
+        return text
+
+    def dump(
+        self,
+        symbol: str,
+        context: Context,
+        path: str | None = None,
+        strategy_columns: Columns | None = None,
+        pnl_columns: Columns | None = None,
+    ) -> None:
+        """Write the comparison into the folder ``path`` (default ``./dump/walker``)."""
+        service, metric, names = self._about(context, "dump")
+        service.dump(context["walker_name"], symbol, metric, names, path, strategy_columns, pnl_columns)
+
+
+class LiveUtils(LiveReports):
+    """Reports of live runs; the singleton is ``Live``."""
+
+
+class WalkerUtils(WalkerReports):
+    """Reports of walkers; the singleton is ``Walker``."""
+
+
+class ScheduleUtils(_OfSymbol[ScheduleStatistics], kind="schedule"):
+    """Resting orders: made, opened, cancelled; the singleton is ``Schedule``."""
+
+
+class PartialUtils(_OfSymbol[PartialStatistics], kind="partial"):
+    """Profit and loss levels that positions reached; the singleton is ``Partial``."""
+
+
+class BreakevenUtils(_OfSymbol[BreakevenStatistics], kind="breakeven"):
+    """Positions that reached their breakeven threshold; the singleton is ``Breakeven``."""
+
+
+class RiskUtils(_OfSymbol[RiskStatistics], kind="risk"):
+    """Signals that a risk profile rejected; the singleton is ``Risk``."""
+
+
+class StrategyUtils(_OfSymbol[StrategyStatistics], kind="strategy"):
+    """Commands that took effect; the singleton is ``Strategy``."""
+
+
+class SyncUtils(_OfSymbol[SyncStatistics], kind="sync"):
+    """Orders opened or closed outside, in live runs; the singleton is ``Sync``."""
+
+
+class HighestProfitUtils(_OfSymbol[HighestProfitStatistics], kind="highest_profit"):
+    """New best prices of positions; the singleton is ``HighestProfit``."""
+
+
+class MaxDrawdownUtils(_OfSymbol[MaxDrawdownStatistics], kind="max_drawdown"):
+    """New worst prices of positions; the singleton is ``MaxDrawdown``."""
+
+
+class PerformanceUtils(_OfSymbol[PerformanceStatistics], kind="performance"):
+    """How long the parts of runs took; the singleton is ``Performance``."""
+
+
+class HeatUtils(_Facade[HeatStatistics], kind="heat"):
+    """The portfolio of an exchange and frame: all symbols, all strategies; the singleton is ``Heat``.
+
+    The strategy of the context is named in title and file name only.
+    """
+
+    def get_data(self, context: Context, backtest: bool = False) -> HeatStatistics:
+        """The statistics per symbol and pooled (spec reports.md 6.8)."""
+        names = self._names(context, "get_data")
+        service: Any = self._service("", names, backtest)
+        record: HeatStatistics = service.get_data(*names[1:], backtest)
+        return record
+
+    def get_report(self, context: Context, backtest: bool = False, columns: Columns | None = None) -> str:
+        """The portfolio as Markdown; ``columns`` replace the default ones."""
+        names = self._names(context, "get_report")
+        service: Any = self._service("", names, backtest)
+        text: str = service.get_report(*names, backtest, columns)
+        return text
+
+    def dump(
+        self,
+        context: Context,
+        backtest: bool = False,
+        path: str | None = None,
+        columns: Columns | None = None,
+    ) -> None:
+        """Write the portfolio into the folder ``path`` (default ``./dump/heatmap``)."""
+        names = self._names(context, "dump")
+        service: Any = self._service("", names, backtest)
+        service.dump(*names, backtest, path, columns)
+
+
+Schedule: Final = ScheduleUtils()
+Partial: Final = PartialUtils()
+Breakeven: Final = BreakevenUtils()
+Risk: Final = RiskUtils()
+Strategy: Final = StrategyUtils()
+Sync: Final = SyncUtils()
+HighestProfit: Final = HighestProfitUtils()
+MaxDrawdown: Final = MaxDrawdownUtils()
+Performance: Final = PerformanceUtils()
+Heat: Final = HeatUtils()
+Live: Final = LiveUtils()
+Walker: Final = WalkerUtils()

@@ -1,0 +1,197 @@
+"""Which kinds of report there are: the one table that statistics, documents and records are made from (spec 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bkapi.reporting import measures
+from bkapi.reporting.rows import TickEvent
+from bkapi.statistics_records import (
+    BreakevenStatistics,
+    HighestProfitStatistics,
+    MaxDrawdownStatistics,
+    PartialStatistics,
+    StrategyStatistics,
+    SyncStatistics,
+)
+
+#: Symbol, strategy, exchange, frame ("" for none), backtest: which bucket a row belongs to. Kinds with a wider bucket
+#: leave parts empty.
+Key = tuple[str, str, str, str, bool]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What varies between the kinds.
+
+    title      of a document, with ``{symbol}`` and ``{strategy}``
+    empty      what an empty document says
+    limit      the constant that limits the rows of a bucket
+    measures   ``(rows newest first, strategy_name)``: the statistics record
+    counted    the field of the record that is 0 when the document is empty
+    table      the rows of the table of a record
+    backtest   the flag that rows are kept under, None for the event's own
+    place      puts a row in the place of another; True when it did
+    """
+
+    name: str
+    title: str
+    empty: str
+    limit: str
+    measures: Callable[[Sequence[Any], str], Any]
+    counted: str = "total_events"
+    table: Callable[[Any], Sequence[Any]] = lambda record: record.event_list
+    backtest: bool | None = None
+    place: Callable[[list[Any], Any], bool] | None = None
+
+    @property
+    def columns(self) -> str:
+        """The name of its column set."""
+        return f"{self.name}_columns"
+
+    @property
+    def path(self) -> str:
+        """Where ``dump`` writes unless told otherwise."""
+        return f"./dump/{'heatmap' if self.name == 'heat' else self.name}"
+
+    def row_limit(self) -> int:
+        """How many rows a bucket keeps, as configured now."""
+        from bkapi import config
+
+        return int(config.value(self.limit))
+
+
+def place_live_row(rows: list[Any], row: TickEvent) -> bool:
+    """The replace rules of live rows (spec 8.1): one row per active or waiting signal, one idle row per pause."""
+    if row.action in ("active", "waiting"):
+        for index, old in enumerate(rows):
+            if old.action == row.action and old.signal_id == row.signal_id:
+                rows[index] = row
+                return True
+    elif row.action == "idle":
+        for index in range(len(rows) - 1, -1, -1):
+            if rows[index].action == "idle":
+                if not any(older.action in ("opened", "active") for older in rows[index + 1 :]):
+                    rows[index] = row
+                    return True
+                break
+    return False
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "backtest",
+            "Backtest Report: {strategy}",
+            "No signals closed yet.",
+            "CC_MAX_BACKTEST_MARKDOWN_ROWS",
+            measures.backtest_measures,
+            counted="total_signals",
+            table=lambda record: record.signal_list,
+            backtest=True,
+        ),
+        Kind(
+            "live",
+            "Live Trading Report: {strategy}",
+            "No events recorded yet.",
+            "CC_MAX_LIVE_MARKDOWN_ROWS",
+            measures.live_measures,
+            backtest=False,
+            place=place_live_row,
+        ),
+        Kind(
+            "schedule",
+            "Scheduled Signals Report: {strategy}",
+            "No scheduled signals recorded yet.",
+            "CC_MAX_SCHEDULE_MARKDOWN_ROWS",
+            measures.schedule_measures,
+        ),
+        Kind(
+            "heat",
+            "Portfolio Heatmap: {strategy}",
+            "*No data available*",
+            "CC_MAX_HEATMAP_MARKDOWN_ROWS",
+            measures.heat_measures,
+            counted="total_symbols",
+            table=lambda record: record.symbols,
+        ),
+        Kind(
+            "performance",
+            "Performance Report: {strategy}",
+            "No performance metrics recorded yet.",
+            "CC_MAX_PERFORMANCE_MARKDOWN_ROWS",
+            measures.performance_measures,
+            table=lambda record: [*record.metric_stats.values()],
+        ),
+        Kind(
+            "partial",
+            "Partial Profit/Loss Report: {symbol}:{strategy}",
+            "No partial profit/loss events recorded yet.",
+            "CC_MAX_PARTIAL_MARKDOWN_ROWS",
+            measures.event_measures(PartialStatistics, True),
+        ),
+        Kind(
+            "breakeven",
+            "Breakeven Report: {symbol}:{strategy}",
+            "No breakeven events recorded yet.",
+            "CC_MAX_BREAKEVEN_MARKDOWN_ROWS",
+            measures.event_measures(BreakevenStatistics, False),
+        ),
+        Kind(
+            "risk",
+            "Risk Rejection Report: {symbol}:{strategy}",
+            "No risk rejections recorded yet.",
+            "CC_MAX_RISK_MARKDOWN_ROWS",
+            measures.risk_measures,
+            counted="total_rejections",
+        ),
+        Kind(
+            "strategy",
+            "Strategy Report: {symbol}:{strategy}",
+            "No strategy events recorded yet.",
+            "CC_MAX_STRATEGY_MARKDOWN_ROWS",
+            measures.event_measures(StrategyStatistics, True),
+        ),
+        Kind(
+            "sync",
+            "Signal Sync Report: {symbol}:{strategy}",
+            "No sync events recorded yet.",
+            "CC_MAX_SYNC_MARKDOWN_ROWS",
+            measures.event_measures(SyncStatistics, True),
+        ),
+        Kind(
+            "highest_profit",
+            "Highest Profit Report: {symbol}:{strategy}",
+            "No highest profit events recorded yet.",
+            "CC_MAX_HIGHEST_PROFIT_MARKDOWN_ROWS",
+            measures.event_measures(HighestProfitStatistics, False),
+        ),
+        Kind(
+            "max_drawdown",
+            "Max Drawdown Report: {symbol}:{strategy}",
+            "No max drawdown events recorded yet.",
+            "CC_MAX_MAX_DRAWDOWN_MARKDOWN_ROWS",
+            measures.event_measures(MaxDrawdownStatistics, False),
+        ),
+    )
+}
+
+#: The thirteen flags of ``Markdown.enable`` and ``Report.enable``; walkers have a service of their own.
+FLAGS: Final = (
+    "backtest",
+    "breakeven",
+    "heat",
+    "live",
+    "partial",
+    "performance",
+    "risk",
+    "strategy",
+    "schedule",
+    "walker",
+    "sync",
+    "highest_profit",
+    "max_drawdown",
+)

@@ -1,0 +1,49 @@
+"""A run that nobody listens to is written up from its log: the same rows as when every event was told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, strategies as st
+
+import bkapi
+from bkapi.policy import Policy
+from bkapi.reporting.run_log import LOGGED
+from tests.property.playing import registered, signals_of
+from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
+
+KEY = (SYMBOL, "plan", "memory", "scene", True)
+
+
+def collected(scene: Scene, strategy: dict[str, Any], *, tell: bool) -> dict[str, list[Any]]:
+    """The rows of every kind after a run, and its documents."""
+    with registered(scene, **strategy) as context:
+        bkapi.set_config(
+            {name: 50 for name in bkapi.get_config() if name.endswith("_MARKDOWN_ROWS")}, unsafe=True
+        )
+        bkapi.Markdown.enable()
+        if tell:
+            for channel in bkapi.emitters.event_channels():
+                channel.subscribe(lambda event: None)
+        for _ in bkapi.Backtest.run(SYMBOL, context):
+            pass
+        found: dict[str, list[Any]] = {}
+        for kind in LOGGED:
+            service = bkapi.Markdown.services[kind]
+            key = KEY[2:] if kind == "heat" else KEY
+            data = service.get_data(*key)
+            rows = data.symbols if kind == "heat" else service.kind.table(data)
+            found[kind] = [row.to_dict() for row in rows]
+            report = service.get_report(*(KEY[1:] if kind == "heat" else KEY))
+            found[f"{kind} report"] = report.split("\n")
+        return found
+
+
+@given(st.one_of(scenes(busy=True), scenes(holes=True)), st.one_of(st.none(), policies()), fills)
+def test_rows_read_from_the_log_equal_rows_that_were_told(
+    scene: Scene, policy: Policy | None, fill: Any
+) -> None:
+    strategy = {**signals_of(scene), "policy": policy, "fill": fill}
+    silent, told = collected(scene, strategy, tell=False), collected(scene, strategy, tell=True)
+    for kind, rows in told.items():
+        assert silent[kind] == rows, kind
