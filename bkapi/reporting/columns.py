@@ -186,11 +186,12 @@ class ColumnValidationService:
             if not _is_object(entry):
                 problems.append(f"{where}: Column must be an object, got {_type(entry)}")
                 continue
-            for field in _FIELDS:
-                value = read(entry, field)
+            values = {field: read(entry, field) for field in _FIELDS}
+            for field, value in values.items():
                 if value is None:
                     problems.append(f'{where}: Missing required field "{field}"')
-                elif field in ("key", "label"):
+            for field, value in values.items():  # what is missing is of no type either, as recorded
+                if field in ("key", "label"):
                     if not (isinstance(value, str) and value.strip()):
                         problems.append(f"{where}.{field} must be a non-empty string, got {value!r}")
                 elif not callable(value):

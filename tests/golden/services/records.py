@@ -79,8 +79,9 @@ def register_risk(api: ModuleType, case: Case) -> Record:
     risk = case.given.get("risk")
     if risk is None:
         return {}
-    if not hasattr(api, "add_risk_schema"):
-        raise CannotPlayError("missing: add_risk_schema")
+    missing = [name for name in ("add_risk_schema", "RiskGlobalService") if not hasattr(api, name)]
+    if missing:
+        raise CannotPlayError(f"missing: {', '.join(missing)}")
     validations = [validation(rule) for rule in risk["validations"]]
     api.add_risk_schema(risk_name=risk["risk_name"], validations=validations)
     return {"risk_name": risk["risk_name"]}
