@@ -50,7 +50,8 @@ Progress = Callable[[int, int], object]
 _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
 _PART_SECONDS: Final = 4.0  # what a killed sweep loses at most, about
 _PART_COMBINATIONS: Final = (256, 65_536)
-_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_LEAST_TABLE_MEMORY: Final = 64 << 20
+_UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 #: What each group of metrics leaves out.
 _NEEDS_TRADES: Final = (Metric.MEDIAN_PNL, *range(Metric.MEDIAN_STEP_SIZE, len(Metric)))
@@ -186,6 +187,7 @@ class ParameterSweep:
         for market in self._markets:
             check_bracket(space, self._roles.bracket, market.run.settings)
         self._plan_space, self._original = space.led_by(self._roles.signals)
+        self._resident = resident_bytes()
         self._sets: dict[int, tuple[tuple[Any, ...], SignalSet]] = {}
 
     def _prepare(self, symbol: str, frame_name: str) -> StrategyRun:
@@ -203,7 +205,6 @@ class ParameterSweep:
         sets = self._set_count()
         count = self.space.size
         work = choice.seconds_to_begin * sets + choice.seconds_per_combination * count
-        width = 8 * (len(METRIC_NAMES) - len(_LEFT_OUT[self._depth]) + len(self.space.names) + 2)
         return SweepExplanation(
             plan=choice.plan,
             reason=choice.reason,
@@ -216,7 +217,7 @@ class ParameterSweep:
             threads=self._threads,
             seconds=work * len(self._markets) / self._threads,
             table_mb=min(table_bytes(choice, self._depth), self._table_memory()) / 1e6,
-            result_mb=count * len(self._markets) * width / 1e6,
+            result_mb=count * len(self._markets) * self._row_bytes() / 1e6,
             part_combinations=self._part_size(choice),
         )
 
@@ -242,12 +243,21 @@ class ParameterSweep:
 
     def _part_size(self, choice: Choice) -> int:
         least, most = _PART_COMBINATIONS
+        if table_bytes(choice, self._depth) > self._table_memory():
+            most *= 4  # tables that do not fit are made anew for every part
         wanted = int(_PART_SECONDS * self._threads / max(choice.seconds_per_combination, 1e-9))
         size = min(max(wanted, least), most)
         return 1 << (size.bit_length() - 1)
 
+    def _row_bytes(self) -> int:
+        """Memory of a row of the result."""
+        return 8 * (len(METRIC_NAMES) - len(_LEFT_OUT[self._depth]) + len(self.space.names) + 2)
+
     def _table_memory(self) -> int:
-        return max(64 << 20, self._memory - (400 << 20))
+        """What ``max_memory`` leaves for tables: besides the process as it is, the result, and parts in work."""
+        rows = min(self.space.size * len(self._markets), _MOST_COMBINATIONS)
+        parts = _PART_COMBINATIONS[1] * (8 * len(METRIC_NAMES) + 512)
+        return max(_LEAST_TABLE_MEMORY, self._memory - self._resident - rows * self._row_bytes() - 5 * parts)
 
     # ------------------------------------------------------------------------------------------------- running
 
@@ -524,6 +534,15 @@ def cores() -> int:
     """Cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now; a usual value where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 400 << 20
 
 
 def group_of(metric: str) -> MetricGroup:
