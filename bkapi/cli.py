@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bkapi.backtest import FinishedRun
     from bkapi.file_run import FileRun
-    from bkapi.sweep import MetricGroup, SweepResult
+    from bkapi.sweep import MetricGroup, ParameterSweep, SweepResult
     from bkcore.candles import CandleFrame
 
 app = typer.Typer(
@@ -141,13 +141,13 @@ def _print_best(result: SweepResult, count: int, by: str) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from bkapi.sweep import PARAMETERS
-
     usual = (name for name in result.shown if name not in ("avg_pnl", "sortino_ratio"))
-    columns = list(dict.fromkeys((*PARAMETERS, by, *usual)))[:9]  # so many fit into 80 columns
+    columns = list(dict.fromkeys((*result.parameters, by, *usual)))[
+        : max(9, len(result.parameters) + 3)
+    ]  # so many fit into 80 columns
     best = result.top(count, by=by).select(columns)
     table = Table(
-        title=f"The best {len(best)} of {len(result.frame):,} brackets by {by}",
+        title=f"The best {len(best)} of {len(result):,} combinations by {by}",
         title_justify="left",
         box=SIMPLE_HEAD,
         show_edge=False,
@@ -204,9 +204,17 @@ def backtest(
 @app.command()
 def sweep(
     strategy: Strategy,
-    take_profit: Annotated[str, typer.Option(help="Percents: a list or first:last:step.")] = "0.6:3:0.3",
-    stop_loss: Annotated[str, typer.Option(help="Percents: a list or first:last:step.")] = "0.6:3:0.3",
-    lifetime: Annotated[str, typer.Option(help="Minutes: a list or first:last:step.")] = "60,120,240,480",
+    take_profit: Annotated[
+        str, typer.Option(help="Percents: a list, first:last:step, or 'own' for those of the signals.")
+    ] = "0.6:3:0.3",
+    stop_loss: Annotated[str, typer.Option(help="Percents, as above.")] = "0.6:3:0.3",
+    lifetime: Annotated[str, typer.Option(help="Minutes, as above.")] = "60,120,240,480",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One more parameter, of the strategy or of a policy: NAME=1,2,3 or NAME=first:last:step."
+        ),
+    ] = None,
     candles: Candles = None,
     name: Name = None,
     symbol: Symbol = None,
@@ -218,21 +226,34 @@ def sweep(
     top: Annotated[int, typer.Option(help="How many of the best to print.", min=1)] = 10,
     by: Annotated[str, typer.Option(help="The metric to rank by.")] = "sharpe_ratio",
     threads: Annotated[int | None, typer.Option(help="Threads. Default: all cores.", min=1)] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep parts here; the same command goes on from them.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print the plan and stop.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write all combinations to a .parquet or .csv file.")
     ] = None,
 ) -> None:
-    """Run a strategy with every combination of take-profit, stop-loss and lifetime, and rank them."""
+    """Run a strategy with every combination of take-profit, stop-loss, lifetime and more, and rank them."""
     if out is not None and out.suffix not in (".parquet", ".csv"):
         raise ArgumentError(f"--out {out.name!r} has no known suffix.", hint="end it in .parquet or .csv.")
     if out is not None and not out.parent.is_dir():
         raise ArgumentError(f"--out {str(out)!r}: there is no such folder.", hint="make the folder first.")
     _configure(config)
-    axes = {
-        "take_profit_percent": _numbers(take_profit, "--take-profit"),
-        "stop_loss_percent": _numbers(stop_loss, "--stop-loss"),
-        "lifetime_minutes": _numbers(lifetime, "--lifetime"),
+    given = {"take_profit_percent": take_profit, "stop_loss_percent": stop_loss, "lifetime_minutes": lifetime}
+    options = ("--take-profit", "--stop-loss", "--lifetime")
+    axes: dict[str, list[Any]] = {
+        axis: _numbers(text, option)
+        for (axis, text), option in zip(given.items(), options, strict=True)
+        if text != "own"
     }
+    for text in vary or ():
+        parameter, _, values = text.partition("=")
+        if not values or not parameter:
+            raise ArgumentError(f"--vary {text!r} means nothing.", hint="write --vary NAME=1,2,3.")
+        axes[parameter] = [
+            int(value) if value.is_integer() else value for value in _numbers(values, "--vary")
+        ]
     setup = _set_up(
         strategy,
         candles=None if candles is None else _read(candles, symbol=symbol, interval="1m", gaps=gaps),
@@ -241,35 +262,31 @@ def sweep(
         end=end,
         frame_interval=frame_interval,
     )
-    from bkapi.sweep import PARAMETERS, group_of
+    from bkapi.sweep import group_of
     from bkapi.sweep_result import check_column
     from bkcore.metrics import METRIC_NAMES
 
-    check_column(by, (*METRIC_NAMES, "refused_signals", *PARAMETERS))
-    result = _sweep(setup, axes, threads, group_of(by))
+    check_column(by, (*METRIC_NAMES, "refused_signals", *axes))
+    with setup.watched():
+        planned = _planned(setup, axes, threads, group_of(by))
+        if explain:
+            _print(repr(planned.explain()))
+            return
+        result = planned.run(folder=folder)
     _print_best(result, top, by)
     if out is not None:
         _write_table(result, out)
-        _print(f"{len(result.frame):,} combinations: {out}")
+        _print(f"{len(result):,} combinations: {out}")
 
 
-def _sweep(
-    setup: FileRun, axes: dict[str, list[float]], threads: int | None, metrics: MetricGroup
-) -> SweepResult:
-    from bkapi.progress import progress_bar
-    from bkapi.sweep import sweep_brackets
+def _planned(
+    setup: FileRun, axes: dict[str, list[Any]], threads: int | None, metrics: MetricGroup
+) -> ParameterSweep:
+    from bkapi.space import Space
+    from bkapi.sweep import ParameterSweep
 
-    with setup.watched(), progress_bar("sweep") as progress:
-        return sweep_brackets(
-            setup.symbol,
-            setup.context,
-            take_profit_percent=axes["take_profit_percent"],
-            stop_loss_percent=axes["stop_loss_percent"],
-            lifetime_minutes=axes["lifetime_minutes"],
-            threads=threads,
-            metrics=metrics,
-            progress=progress,
-        )
+    space = Space.grid(**axes)
+    return ParameterSweep(setup.context, space, symbol=setup.symbol, threads=threads, metrics=metrics)
 
 
 def _write_table(result: SweepResult, path: Path) -> None:
@@ -304,13 +321,14 @@ def demo(
     run = _backtest(setup)
     _print_statistics(run)
     percents = [round(0.6 + 0.3 * k, 1) for k in range(10)]
-    axes = {
+    axes: dict[str, list[Any]] = {
         "take_profit_percent": percents,
         "stop_loss_percent": percents,
         "lifetime_minutes": [60.0, 120.0, 180.0, 240.0, 360.0, 480.0, 600.0, 720.0, 960.0, 1440.0],
     }
     _print("\n2. Sweep: 10 take-profits x 10 stop-losses x 10 lifetimes.")
-    result = _sweep(setup, axes, None, "drawdown")
+    with setup.watched():
+        result = _planned(setup, axes, None, "drawdown").run()
     _print_best(result, 10, "sharpe_ratio")
     files = write_report(out, run, sweep=result)
     _print(f"\nreport: {out.resolve()} ({', '.join(file.name for file in files)})")

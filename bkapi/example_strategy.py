@@ -19,7 +19,7 @@ def signals(
     candles    1m candles, oldest first; ``closed_at`` is the moment from which a row is known (ms UTC)
     fast, slow windows in candles of 15 minutes
 
-    Levels are percents of the entry price, so that ``bk sweep`` can vary them.
+    Levels are percents of the entry price, so that ``bk sweep`` can vary them, and ``--vary fast=5:30:5`` the windows.
     """
     bars = candles.group_by(pl.col("timestamp") // 900_000, maintain_order=True).agg(
         pl.col("closed_at", "close").last()
@@ -40,4 +40,5 @@ def signals(
 
 def register() -> None:
     """Register it as ``sma_cross``."""
-    add_strategy_schema(strategy_name="sma_cross", interval="15m", signals=signals)
+    params = {"fast": 20, "slow": 60}
+    add_strategy_schema(strategy_name="sma_cross", interval="15m", signals=signals, params=params)

@@ -73,7 +73,7 @@ def _markdown(run: FinishedRun, sweep: SweepResult | None) -> str:
     lines += ["", f"_{conditions(run)}_", ""]
     if sweep is not None:
         best = sweep.top(10).select(sweep.shown)
-        lines += [f"## The ten best of {len(sweep.frame):,} brackets by sharpe_ratio", ""]
+        lines += [f"## The ten best of {len(sweep):,} combinations by sharpe_ratio", ""]
         lines += ["| " + " | ".join(best.columns) + " |", "|" + "---|" * best.width]
         lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in best.iter_rows()]
         lines += [

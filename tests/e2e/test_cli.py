@@ -120,7 +120,7 @@ def test_a_sweep_ranks_and_writes_every_combination(folder: Path) -> None:
         cwd=folder,
     )
     assert run.returncode == 0, run.stderr
-    assert "The best 3 of 12 brackets by total_pnl" in run.stdout
+    assert "The best 3 of 12 combinations by total_pnl" in run.stdout
     assert len(pl.read_parquet(folder / "all.parquet")) == 12
     assert run.stderr == ""  # no progress bar where nobody looks
 
@@ -262,7 +262,7 @@ def test_help_names_every_command(folder: Path) -> None:
 def test_the_demo_ends_with_a_report(folder: Path) -> None:
     run = bk("demo", "--out", "demo", cwd=folder)
     assert run.returncode == 0, run.stderr
-    assert "The best 10 of 1,000 brackets" in run.stdout
+    assert "The best 10 of 1,000 combinations" in run.stdout
     assert f"report: {(folder / 'demo').resolve()}" in run.stdout
     assert len(pl.read_parquet(folder / "demo" / "sweep.parquet")) == 1000
     assert (folder / "demo" / "report.md").read_text().count("|") > 100
@@ -296,3 +296,22 @@ def test_no_committed_text_names_a_machine() -> None:
             text = path.read_text(errors="ignore")
             for place in ("/ho" + "me/", "/wo" + "rk/", "/ro" + "ot/", "/Us" + "ers/"):
                 assert place not in text, f"{name} names {place}"
+
+
+def test_a_sweep_explains_itself_and_varies_whatever_a_strategy_has(folder: Path) -> None:
+    axes = ("--take-profit", "1,2", "--stop-loss", "1", "--lifetime", "own", "--vary", "fast=5,10")
+    told = bk("sweep", "example", *axes, "--explain", cwd=folder)
+    assert told.returncode == 0, told.stderr
+    assert "4 combinations x 1 market, 2 sets of signals" in told.stdout
+    assert "plan: " in told.stdout
+    first = bk("sweep", "example", *axes, "--folder", "parts", "--out", "first.parquet", cwd=folder)
+    again = bk("sweep", "example", *axes, "--folder", "parts", "--out", "again.parquet", cwd=folder)
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    frame = pl.read_parquet(folder / "first.parquet")
+    assert frame.equals(pl.read_parquet(folder / "again.parquet"))
+    assert frame["fast"].to_list() == [5, 10, 5, 10]
+    other = bk("sweep", "example", *axes[:2], "--folder", "parts", cwd=folder)
+    assert other.returncode == 1
+    assert "belongs to another sweep" in other.stderr
+    wrong = bk("sweep", "example", "--vary", "fats=1,2", cwd=folder)
+    assert "did you mean 'fast'" in wrong.stderr
