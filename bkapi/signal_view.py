@@ -49,7 +49,8 @@ class SignalAt(PublicSignal):
                 row.stop_loss,
             )
             self._pnl = NO_PNL
-            self._entries_of()  # now: the entry of an order may still find another price
+            _, cost, time = read_entry(self._tables.entries, row.entry_first)
+            self._entries = (EntryRecord(row.price_open, cost, time),)  # what fills it may have another price
 
     #: Only the slots can be set; the fields have no setter. Both methods, or the interpreter is slow with either.
     __setattr__ = object.__setattr__

@@ -59,7 +59,7 @@ def test_later_candles_change_no_earlier_trade(scene: Scene, data: st.DataObject
     short = replace(scene, minutes=(frame.end_ms - scene.start_ms) // MINUTE_MS)
     early = short.run(market=known).finish()
     late = scene.run().finish()
-    last = min(short.frame.end_ms, moment)  # the frame end itself is a reason to close
+    last = min(short.frame.end_ms, scene.frame.end_ms, moment)  # a frame end itself is a reason to close
     for table, moments in (("trades", "ended_at"), ("events", "time")):
         one, other = getattr(early, table), getattr(late, table)
         one = one[(one[moments] > 0) & (one[moments] <= last)]

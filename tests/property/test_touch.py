@@ -13,6 +13,7 @@ from bkcore.codes import CancelReason, CloseReason, Status
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from tests.naive.market import Candle
 from tests.naive.touch import Trade, Trail, trades_of
+from tests.property.playing import play, signals_of
 from tests.property.scenes import Scene, scenes, without_ties
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
@@ -102,3 +103,12 @@ def test_no_fill_lies_outside_its_candle(scene: Scene) -> None:
     assert (prices >= market.low[rows]).all()
     assert (prices <= market.high[rows]).all()
     assert (waited["pending_at"] - waited["scheduled_at"] < scene.settings.await_minutes * MINUTE_MS).all()
+
+
+@given(scenes(busy=True, faults=False))
+def test_a_resting_order_does_not_know_what_fills_it(scene: Scene) -> None:
+    """Its result shows the limit, also when it is made after the run."""
+    for result in play(scene, {**signals_of(scene), "fill": "touch"}, kinds=()).results:
+        if result["action"] == "scheduled":
+            signal = result["signal"]
+            assert [entry["price"] for entry in signal["entries"]] == [signal["original_price_open"]]
