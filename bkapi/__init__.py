@@ -23,9 +23,33 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Cache",
         "CacheUtils",
     ),
+    "bkapi.candle_cache": (
+        "PersistCandleAdapter",
+        "PersistCandleDummy",
+        "PersistCandleInstance",
+        "PersistCandleUtils",
+    ),
     "bkapi.candle_rules": (
         "CandleRequestError",
         "validate_candles",
+    ),
+    "bkapi.candle_store": (
+        "CandleStore",
+        "CandleStoreError",
+        "StoreBusyError",
+        "StoreReport",
+        "StoredSeries",
+    ),
+    "bkapi.candle_warming": (
+        "CandleCacheError",
+        "cache_candles",
+        "check_candles",
+        "warm_candles",
+    ),
+    "bkapi.ccxt_exchange": (
+        "MissingExtraError",
+        "VenueError",
+        "ccxt_exchange",
     ),
     "bkapi.channels": (
         "BehaviourChannel",

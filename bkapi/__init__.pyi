@@ -13,9 +13,33 @@ from bkapi.cache import (
     Cache as Cache,
     CacheUtils as CacheUtils,
 )
+from bkapi.candle_cache import (
+    PersistCandleAdapter as PersistCandleAdapter,
+    PersistCandleDummy as PersistCandleDummy,
+    PersistCandleInstance as PersistCandleInstance,
+    PersistCandleUtils as PersistCandleUtils,
+)
 from bkapi.candle_rules import (
     CandleRequestError as CandleRequestError,
     validate_candles as validate_candles,
+)
+from bkapi.candle_store import (
+    CandleStore as CandleStore,
+    CandleStoreError as CandleStoreError,
+    StoreBusyError as StoreBusyError,
+    StoredSeries as StoredSeries,
+    StoreReport as StoreReport,
+)
+from bkapi.candle_warming import (
+    CandleCacheError as CandleCacheError,
+    cache_candles as cache_candles,
+    check_candles as check_candles,
+    warm_candles as warm_candles,
+)
+from bkapi.ccxt_exchange import (
+    MissingExtraError as MissingExtraError,
+    VenueError as VenueError,
+    ccxt_exchange as ccxt_exchange,
 )
 from bkapi.channels import (
     BehaviourChannel as BehaviourChannel,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bkapi.cli_store import store
 from bkcore.errors import BkError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data = typer.Typer(help="Check, convert, resample and invent candle files.", no_args_is_help=True)
+data = typer.Typer(help="Check, convert, resample, store and invent candles.", no_args_is_help=True)
 app.add_typer(data, name="data")
+data.add_typer(store, name="store")
 
 
 class ArgumentError(BkError):

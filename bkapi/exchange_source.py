@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bkapi import config
+from bkapi.candle_cache import PersistCandleAdapter
 from bkapi.candle_ranges import CandleRange, closed_range
 from bkapi.candle_rules import CandleRequestError, complete, door_options, incomplete, no_candles
 from bkapi.coordination import Candle
@@ -210,10 +211,17 @@ class ExchangeSource:
         return first.join(last, on="timestamp", how="left", maintain_order="left")
 
     def _cached(self, symbol: str, span: CandleRange) -> pl.DataFrame | None:
-        return None
+        """The candles of a range from the cache, all of them or None."""
+        if span.limit < 1:
+            return None
+        rows = PersistCandleAdapter.read_candles_data(
+            symbol, span.interval, self.schema.exchange_name, span.limit, span.since, span.end
+        )
+        return None if rows is None or len(rows) != span.limit else rows
 
     def _store(self, symbol: str, interval: str, rows: pl.DataFrame) -> None:
-        return None
+        """Keep candles that passed every check."""
+        PersistCandleAdapter.write_candles_data(rows, symbol, interval, self.schema.exchange_name)
 
     def average_price(self, symbol: str, when_ms: int, *, backtest: bool) -> float:
         """VWAP of the last ``CC_AVG_PRICE_CANDLES_COUNT`` closed candles (spec market-data.md 5.4)."""

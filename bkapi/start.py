@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bkapi.backtest import Backtest
 from bkapi.cache import Cache
+from bkapi.candle_cache import PersistCandleAdapter
 from bkapi.config import reset_config
 from bkapi.coordination import Lookup
 from bkapi.cron import Cron
@@ -36,6 +37,7 @@ def reset() -> None:
     Cron.dispose()
     Cache.clear()
     Interval.clear()
+    PersistCandleAdapter.clear()
     clear_meta()
     clear_trackers()
     Backtest.clear()

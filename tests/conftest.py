@@ -27,3 +27,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         test = getattr(item, "obj", None)
         if is_hypothesis_test(test):
             seed(0)(getattr(test, "__func__", test))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_is_cached_on_disk() -> None:
+    """A test that wants the candle cache says so; the others must not find what an earlier one has left."""
+    from bkapi.candle_cache import PersistCandleAdapter
+
+    PersistCandleAdapter.use_dummy()

@@ -315,3 +315,26 @@ def test_a_sweep_explains_itself_and_varies_whatever_a_strategy_has(folder: Path
     assert "belongs to another sweep" in other.stderr
     wrong = bk("sweep", "example", "--vary", "fats=1,2", cwd=folder)
     assert "did you mean 'fast'" in wrong.stderr
+
+
+def test_a_store_of_candles_is_filled_checked_and_read(folder: Path) -> None:
+    assert "no candles in lake" in bk("data", "store", "list", "--root", "lake", cwd=folder).stdout
+    filled = bk("data", "store", "import", "binance", "BTCUSDT-1m.parquet", "--root", "lake", cwd=folder)
+    assert re.fullmatch(r"[\d,]+ new candles\n", filled.stdout), filled.stderr
+    again = bk("data", "store", "import", "binance", "BTCUSDT-1m.parquet", "--root", "lake", cwd=folder)
+    assert again.stdout == "0 new candles\n"
+    named = ("binance", "BTCUSDT", "1m")
+    assert "binance BTCUSDT 1m: 1 months" in bk("data", "store", "list", "--root", "lake", cwd=folder).stdout
+    written = bk("data", "store", "export", *named, "out-BTCUSDT-1m.parquet", "--root", "lake", cwd=folder)
+    assert written.returncode == 0, written.stderr
+    assert pl.read_parquet(folder / "out-BTCUSDT-1m.parquet").equals(
+        pl.read_parquet(folder / "BTCUSDT-1m.parquet")
+    )
+    (folder / "out-BTCUSDT-1m.parquet").unlink()
+    next((folder / "lake").rglob("2*.parquet")).write_bytes(b"PAR1 broken PAR1")
+    checked = bk("data", "store", "check", *named, "--root", "lake", cwd=folder)
+    assert checked.returncode == 1
+    assert "damaged, put aside into" in checked.stdout
+    unknown = bk("data", "store", "export", *named, "x.csv", "--root", "lake", cwd=folder)
+    assert unknown.returncode == 1
+    assert "binance BTCUSDT 1m: no candles in" in unknown.stderr

@@ -92,6 +92,7 @@ def play(case: Case, handler: ModuleType) -> Any:
     """What the product gives for a case, from a clean state."""
     api = public_api()
     api.reset()
+    api.PersistCandleAdapter.use_dummy()
     try:
         api.set_config({"CC_GET_CANDLES_RETRY_DELAY_MS": 0, **case.given.get("config", {})})
         return handler.play(api, case)
