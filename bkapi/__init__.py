@@ -46,7 +46,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "check_candles",
         "warm_candles",
     ),
-    "bkapi.ccxt_exchange": (
+    "bkapi.ccxt_venue": (
         "MissingExtraError",
         "VenueError",
         "ccxt_exchange",

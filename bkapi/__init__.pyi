@@ -36,7 +36,7 @@ from bkapi.candle_warming import (
     check_candles as check_candles,
     warm_candles as warm_candles,
 )
-from bkapi.ccxt_exchange import (
+from bkapi.ccxt_venue import (
     MissingExtraError as MissingExtraError,
     VenueError as VenueError,
     ccxt_exchange as ccxt_exchange,

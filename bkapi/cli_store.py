@@ -70,7 +70,7 @@ def fetch(
 ) -> None:
     """Fetch candles from an exchange into the store of the working directory; what is stored is not asked for."""
     from bkapi.candle_warming import warm_candles
-    from bkapi.ccxt_exchange import ccxt_exchange
+    from bkapi.ccxt_venue import ccxt_exchange
     from bkapi.registry import add_exchange_schema
 
     add_exchange_schema(ccxt_exchange(exchange))
