@@ -534,6 +534,22 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "TickEvent",
         "WalkerStrategyResult",
     ),
+    "bkapi.repeating": (
+        "Repetition",
+        "repeat_run",
+    ),
+    "bkapi.reporting.run_frames": (
+        "ExportError",
+        "daily_returns",
+        "export_trades",
+        "returns_series",
+    ),
+    "bkapi.reporting.saved_runs": (
+        "SavedRun",
+        "SavedRunError",
+        "load_run",
+        "save_run",
+    ),
     "bkapi.reporting.walker_service": ("NoWalkerDataError",),
     "bkapi.schema_families": (
         "ActionSchemaService",

@@ -432,6 +432,10 @@ from bkapi.registry import (
     override_walker_schema as override_walker_schema,
     validate as validate,
 )
+from bkapi.repeating import (
+    Repetition as Repetition,
+    repeat_run as repeat_run,
+)
 from bkapi.reporting.adapters import (
     Markdown as Markdown,
     MarkdownAdapter as MarkdownAdapter,
@@ -533,6 +537,18 @@ from bkapi.reporting.rows import (
     SyncEvent as SyncEvent,
     TickEvent as TickEvent,
     WalkerStrategyResult as WalkerStrategyResult,
+)
+from bkapi.reporting.run_frames import (
+    ExportError as ExportError,
+    daily_returns as daily_returns,
+    export_trades as export_trades,
+    returns_series as returns_series,
+)
+from bkapi.reporting.saved_runs import (
+    SavedRun as SavedRun,
+    SavedRunError as SavedRunError,
+    load_run as load_run,
+    save_run as save_run,
 )
 from bkapi.reporting.walker_service import (
     NoWalkerDataError as NoWalkerDataError,

@@ -174,6 +174,10 @@ def backtest(
     gaps: Gaps = "raise",
     config: Config = None,
     report: Annotated[Path | None, typer.Option(help="Write a report into this folder.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Save the run into this folder: bk report shows it, bk repeat runs it again."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the statistics as JSON.")] = False,
 ) -> None:
     """Run a strategy over a candle file and print its statistics."""
@@ -201,6 +205,66 @@ def backtest(
         files = write_report(report, run)
         if not json:
             _print(f"report: {report} ({', '.join(file.name for file in files)})")
+    if save is not None:
+        from bkapi.reporting.saved_runs import save_run
+
+        how = {"strategy": strategy, "candles": _absolute(candles), "symbol": symbol, "gaps": gaps}
+        folder = save_run(run, save, how=how)
+        if not json:
+            _print(f"saved: {folder} (bk report {folder}, bk repeat {folder})")
+
+
+def _absolute(candles: str | None) -> str | None:
+    """The same file or pattern, wherever it is read from later."""
+    return None if candles is None else str(Path(candles).absolute())
+
+
+Saved = Annotated[Path, typer.Argument(help="A folder that bk backtest --save has written.")]
+
+
+@app.command()
+def report(
+    run: Saved,
+    rows: Annotated[int, typer.Option(help="How many of the newest trades to list.", min=0)] = 250,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file instead of printing it.")] = None,
+) -> None:
+    """Render the report of a saved run as Markdown."""
+    from bkapi.reporting.saved_runs import load_run
+
+    text = load_run(run).to_markdown(row_limit=rows)
+    if out is None:
+        _print(text)
+    else:
+        _write_file(out, text.encode())
+        _print(f"report: {out}")
+
+
+@app.command()
+def repeat(run: Saved) -> None:
+    """Run a saved run again, and say whether it comes out the same or what differs."""
+    from bkapi.repeating import repeat_run
+
+    repetition = repeat_run(run)
+    for note in repetition.notes:
+        _print(f"note: {note}")
+    count = len(repetition.saved.trades)
+    if repetition.is_same:
+        _print(f"the same: {count:,} trades, run {repetition.saved.manifest['run_hash']}")
+        return
+    for difference in repetition.differences:
+        _print(f"differs: {difference}")
+    raise typer.Exit(1)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    from bkcore.candle_files import replace_file
+
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        raise ArgumentError(
+            f"--out {str(path)!r} cannot be written: {error.strerror}.", hint="choose another place."
+        ) from None
 
 
 @app.command()
@@ -294,19 +358,12 @@ def _planned(
 def _write_table(result: SweepResult, path: Path) -> None:
     import io
 
-    from bkcore.candle_files import replace_file
-
     buffer = io.BytesIO()
     if path.suffix == ".parquet":
         result.frame.write_parquet(buffer)
     else:
         result.frame.write_csv(buffer)
-    try:
-        replace_file(path, buffer.getvalue())
-    except OSError as error:
-        raise ArgumentError(
-            f"--out {str(path)!r} cannot be written: {error.strerror}.", hint="choose another place."
-        ) from None
+    _write_file(path, buffer.getvalue())
 
 
 @app.command()
@@ -377,12 +434,9 @@ Interval = Annotated[str | None, typer.Option(help="The interval, where the file
 def _read(
     file: str, *, symbol: str | None = None, interval: str | None = None, gaps: str = "raise"
 ) -> CandleFrame:
-    """Candles of one file, or of all that a pattern such as ``dumps/*.zip`` finds."""
-    from bkcore.candles import CandleFrame
+    from bkapi.file_run import read_candles
 
-    several = any(sign in file for sign in "*?[") and not Path(file).exists()
-    read = CandleFrame.read_many if several else CandleFrame.read
-    return read(file, symbol=symbol, interval=interval, gaps=gaps)  # type: ignore[arg-type]  # the door judges it
+    return read_candles(file, symbol=symbol, interval=interval, gaps=gaps)
 
 
 @data.command()

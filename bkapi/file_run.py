@@ -86,6 +86,15 @@ def set_up(
     return FileRun(frame.symbol, context, strategy)
 
 
+def read_candles(
+    file: str, *, symbol: str | None = None, interval: str | None = None, gaps: str = "raise"
+) -> CandleFrame:
+    """Candles of one file, or of all that a pattern such as ``dumps/*.zip`` finds."""
+    several = any(sign in file for sign in "*?[") and not Path(file).exists()
+    read = CandleFrame.read_many if several else CandleFrame.read
+    return read(file, symbol=symbol, interval=interval, gaps=gaps)  # type: ignore[arg-type]  # the door judges it
+
+
 def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
     """Run a strategy file (or register the built-in example); returns the name of the strategy to run."""
     before = set(strategies.names())
