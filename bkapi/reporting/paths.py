@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from bkapi.record import Record
+
 Reader = Callable[[Any], Any]
 
 #: What the documents call a field, where our records have another name for it.
 _OUR_NAMES = {"_partial": "partials"}
 
 
-def _step(thing: Any, name: str) -> Any:
+def step(thing: Any, name: str) -> Any:
+    """The field ``name`` of a record or a mapping, None where it is not set."""
     if thing is None:
         return None
+    if isinstance(thing, Record):
+        return getattr(thing, _OUR_NAMES.get(name, name), None)
     if isinstance(thing, Mapping):
         value = thing.get(name)
         return thing.get(_OUR_NAMES[name]) if value is None and name in _OUR_NAMES else value
@@ -26,11 +31,11 @@ def reader(path: str) -> Reader:
     """``read(event)``: the value at a dotted ``path``, None where a part of the way is not set."""
     names = path.split(".")
     if len(names) == 1:
-        return lambda thing: _step(thing, names[0])
+        return lambda thing: step(thing, names[0])
 
     def read(thing: Any) -> Any:
         for name in names:
-            thing = _step(thing, name)
+            thing = step(thing, name)
         return thing
 
     return read

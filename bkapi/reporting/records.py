@@ -12,7 +12,7 @@ from typing import Any, Final
 from bkapi.context import get_context_timestamp
 from bkapi.record import Record
 from bkapi.reporting.cells import iso
-from bkapi.reporting.paths import read, reader
+from bkapi.reporting.paths import read, reader, step
 from bkapi.reporting.rows import minutes_between, never_rested
 
 _PRICE_NAMES: Final = (
@@ -209,19 +209,47 @@ _COMPUTED: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
-def _fields(line: str) -> tuple[tuple[str, Callable[[Any], Any], bool], ...]:
-    """The fields of a line: name, reader, and whether None is written."""
-    fields = []
-    for word in line.split():
-        name, _, path = word.partition("=")
-        always, name = name.endswith("!"), name.rstrip("!")
-        source = path or name
-        fields.append((name, _COMPUTED[source] if source in _COMPUTED else reader(source), always))
-    return tuple(fields)
+class _Fields:
+    """The fields of a line, compiled: every owner of fields is looked up once per event."""
+
+    def __init__(self, line: str) -> None:
+        owners: dict[str, int] = {}
+        #: Name, number of its owner (None for computed ones), how it is read there, and whether None is written.
+        self.fields: list[tuple[str, int | None, Any, bool]] = []
+        for word in line.split():
+            name, _, path = word.partition("=")
+            always, name = name.endswith("!"), name.rstrip("!")
+            source = path or name
+            if source in _COMPUTED:
+                self.fields.append((name, None, _COMPUTED[source], always))
+            else:
+                owner, _, field = source.rpartition(".")
+                number = owners.setdefault(owner, len(owners))
+                self.fields.append((name, number, field, always))
+        self.owners = [reader(owner) if owner else None for owner in owners]
+
+    def data(self, event: Any) -> dict[str, Any]:
+        """The record of an event; fields that are not set are left out."""
+        owners = [event if get is None else get(event) for get in self.owners]
+        data: dict[str, Any] = {}
+        for name, number, source, always in self.fields:
+            value = source(event) if number is None else step(owners[number], source)
+            if value is None:
+                if always:
+                    data[name] = None
+            elif type(value) in _SIMPLE:
+                data[name] = value
+            elif name == "_partial":
+                if value:
+                    data[name] = [plain(one) for one in value]
+            else:
+                data[name] = plain(value)
+        return data
 
 
+_SIMPLE: Final = frozenset((str, int, float, bool))
 _FIELDS: Final = {
-    (kind, action): _fields(line)
+    (kind, action): _Fields(line)
     for kind, actions in RECORD_LINES.items()
     for action, line in actions.items()
 }
@@ -230,22 +258,10 @@ _FIELDS: Final = {
 def record_data(source: str, event: Any) -> dict[str, Any] | None:
     """What is written about an event of ``source`` (a kind, ``partial_profit``, ``partial_loss``), or None."""
     actions = RECORD_LINES[source]
-    action = "" if "" in actions else read(event, "action")
-    fields = _FIELDS.get((source, action))
-    if fields is None or (source == "schedule" and action == "opened" and never_rested(event)):
+    fields = _FIELDS.get((source, "" if "" in actions else read(event, "action")))
+    if fields is None or (source == "schedule" and read(event, "action") == "opened" and never_rested(event)):
         return None
-    data: dict[str, Any] = {}
-    for name, get, always in fields:
-        value = get(event)
-        if value is None:
-            if always:
-                data[name] = None
-        elif name == "_partial":
-            if value:
-                data[name] = [plain(one) for one in value]
-        else:
-            data[name] = plain(value)
-    return data
+    return fields.data(event)
 
 
 def plain(value: Any) -> Any:
@@ -261,11 +277,16 @@ def plain(value: Any) -> Any:
 
 #: The search fields that a record is stored with.
 SEARCH_FIELDS: Final = ("symbol", "strategy_name", "exchange_name", "frame_name", "signal_id", "walker_name")
-_SIGNAL_PATHS: Final = ("signal_id", "signal.id", "data.id", "current_signal.id")
+_OWNERS: Final = ("signal", "data", "current_signal")
 
 
 def search_fields(event: Any) -> dict[str, str]:
     """The search fields of an event, empty where it has none."""
-    found = {name: read(event, name) or "" for name in SEARCH_FIELDS}
-    found["signal_id"] = next((value for path in _SIGNAL_PATHS if (value := read(event, path))), "")
+    found = {name: step(event, name) or "" for name in SEARCH_FIELDS}
+    if not found["signal_id"]:
+        for name in _OWNERS:
+            identity = step(step(event, name), "id")
+            if identity:
+                found["signal_id"] = identity
+                break
     return found
