@@ -42,6 +42,11 @@ class Subscription(Generic[T]):
         self.active = True
         self.collects = collects
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether it hears what is emitted now: not so once it has ended, and while its channel is isolated."""
+        return self.active and self in self._channel.listeners
+
     def __call__(self) -> None:
         self.active = False
         self._channel._drop_inactive()

@@ -223,8 +223,14 @@ class MarkdownService(Generic[S]):
         symbol, strategy, exchange, frame, backtest = key
         return symbol, strategy, exchange, frame, backtest
 
+    def _is_isolated(self) -> bool:
+        """Whether a snapshot of the listeners has taken it off its channels: what runs then is none of its business."""
+        return bool(self._subscriptions) and not any(one.is_attached for one in self._subscriptions)
+
     def begin_run(self, key: RunKey) -> None:
         """A run starts: what an earlier one of the same context left is dropped (spec 2.4; deviation 14)."""
+        if self._is_isolated():
+            return
         if self.kind.backtest is None or self.kind.backtest == key[-1]:
             with self._lock:
                 bucket = self._buckets[self._run_key(key)] = Bucket()
@@ -234,7 +240,7 @@ class MarkdownService(Generic[S]):
         """A run has ended that told nobody anything; its log is read when somebody asks."""
         from bkapi.reporting.run_log import LOGGED
 
-        if self.kind.name in LOGGED:
+        if self.kind.name in LOGGED and not self._is_isolated():
             with self._lock:
                 self._buckets.setdefault(self._run_key(run.key), Bucket()).runs.append(run)
 

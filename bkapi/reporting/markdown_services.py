@@ -139,6 +139,8 @@ class HeatMarkdownService(MarkdownService[HeatStatistics], kind="heat"):
 
     def begin_run(self, key: Key) -> None:
         """A run starts: the rows of an earlier one of the same symbol and strategy are dropped."""
+        if self._is_isolated():
+            return
         symbol, strategy = key[:2]
         with self._lock:
             bucket = self._buckets.setdefault(self._run_key(key), Bucket())

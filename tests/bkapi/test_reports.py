@@ -202,6 +202,20 @@ def test_a_second_run_of_a_context_counts_once_everywhere() -> None:
     assert "**Total signals:** 81" in first[0]
 
 
+def test_a_run_inside_a_snapshot_is_none_of_the_reports_business() -> None:
+    bkapi.Markdown.enable()
+    run_example()
+    before = [Backtest.get_report("BTCUSDT", CONTEXT), bkapi.Heat.get_report(CONTEXT, True)]
+    restore = bkapi.System.create_snapshot()
+    bkapi.set_config(CC_PERCENT_FEE=0.01)
+    again()
+    restore()
+    after = [Backtest.get_report("BTCUSDT", CONTEXT), bkapi.Heat.get_report(CONTEXT, True)]
+    assert [text.split("*Conditions")[0] for text in after] == [
+        text.split("*Conditions")[0] for text in before
+    ]
+
+
 def test_a_run_without_any_report_enabled_still_answers_and_others_say_what_to_do() -> None:
     run_example()
     silent = Backtest.get_report("BTCUSDT", CONTEXT)

@@ -16,6 +16,13 @@ EXAMPLES = ROOT / "examples"
 WORDS = {
     "vectorized.py": ("BacktestStatistics", "take_profit", "The log of the best trade", "partial_profit"),
     "listeners.py": ("opened", "profit level", "breakeven", "heard:", "yielded:", "total:"),
+    "reports.py": (
+        "# Backtest Report: rising",
+        "*Conditions: fee",
+        "returns",
+        "partial:",
+        "the same trades: True",
+    ),
     "sweep.py": ("The best of 405 brackets in January", "february", "Rank correlation"),
 }
 
