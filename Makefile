@@ -23,7 +23,6 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/single.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/ideas.py
-	$(BIN)/python benchmarks/reports.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check bkcore bkapi tests benchmarks examples
