@@ -13,7 +13,7 @@ from bkapi.context import get_context_timestamp
 from bkapi.record import Record, record
 from bkapi.reporting.cells import iso
 from bkapi.reporting.paths import read, reader
-from bkapi.signals import PeakRecord, PnlRecord
+from bkapi.signals import ClosedResult, PeakRecord, PnlRecord
 
 R = TypeVar("R", bound=Record)
 
@@ -453,5 +453,12 @@ def strategy_row(event: Any) -> StrategyEvent | None:
 
 
 def closed_row(event: Any) -> Any:
-    """A closed result is its own row; None for the others."""
-    return event if read(event, "action") == "closed" else None
+    """A closed result is its own row, with a signal that keeps no run alive; None for the others."""
+    if read(event, "action") != "closed":
+        return None
+    signal = read(event, "signal")
+    if isinstance(event, ClosedResult) and hasattr(signal, "_row"):  # a view of the tables of its run
+        make, values = signal.__reduce__()
+        fields = {name: getattr(event, name) for name in event.field_names}
+        return ClosedResult(**{**fields, "signal": make(*values)})
+    return event

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,6 +202,19 @@ def test_a_second_run_of_a_context_counts_once_everywhere() -> None:
     second += [getattr(bkapi, name).get_report("BTCUSDT", CONTEXT, True) for name in facades]
     assert first == second
     assert "**Total signals:** 81" in first[0]
+
+
+def test_rows_keep_no_run_alive() -> None:
+    bkapi.Markdown.enable()
+    run_example()
+    tables = weakref.ref(Backtest.last_run("BTCUSDT", CONTEXT).strategy_run.rows)
+    for report in ("Schedule", "Partial", "Breakeven", "Strategy", "HighestProfit", "MaxDrawdown"):
+        getattr(bkapi, report).get_data("BTCUSDT", CONTEXT, True)
+    bkapi.Heat.get_data(CONTEXT, True)
+    assert Backtest.get_data("BTCUSDT", CONTEXT).total_signals == 81
+    Backtest.clear()
+    gc.collect()
+    assert tables() is None
 
 
 def test_a_run_inside_a_snapshot_is_none_of_the_reports_business() -> None:
