@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from bkapi.moments import from_ms
@@ -26,16 +27,16 @@ NOT_AVAILABLE: Final = "N/A"
 #: How notes lose their marks, in this order (spec reports.md 3, ``plain``).
 _MARKS: Final = (
     (re.compile(r"```.*?```", re.DOTALL), ""),
-    (re.compile(r"`([^`]*)`"), r"\1"),
+    (re.compile(r"`([^`]+)`"), r"\1"),
     (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"^#{1,6}\s+", re.MULTILINE), ""),
-    (re.compile(r"\*\*\*(.+?)\*\*\*"), r"\1"),
-    (re.compile(r"\*\*(.+?)\*\*"), r"\1"),
-    (re.compile(r"\*(.+?)\*"), r"\1"),
-    (re.compile(r"(?<!\w)___(.+?)___(?!\w)"), r"\1"),
-    (re.compile(r"(?<!\w)__(.+?)__(?!\w)"), r"\1"),
-    (re.compile(r"(?<!\w)_([^_]+)_(?!\w)"), r"\1"),
+    (re.compile(r"\*\*\*([^*]+)\*\*\*"), r"\1"),
+    (re.compile(r"\*\*([^*]+)\*\*"), r"\1"),
+    (re.compile(r"\*([^*]+)\*"), r"\1"),
+    (re.compile(r"(?<!\w)___([^_]+)___(?!\w)", re.ASCII), r"\1"),
+    (re.compile(r"(?<!\w)__([^_]+)__(?!\w)", re.ASCII), r"\1"),
+    (re.compile(r"(?<!\w)_([^_]+)_(?!\w)", re.ASCII), r"\1"),
     (re.compile(r"~~(.+?)~~"), r"\1"),
     (re.compile(r"^\s*(?:[-*+]|\d+\.)\s+", re.MULTILINE), "• "),
     (re.compile(r"^\s*>\s?", re.MULTILINE), ""),
@@ -60,14 +61,17 @@ def price_text(value: float) -> str:
 
 
 def number_text(value: float) -> str:
-    """The shortest decimal that reads back as ``value``, without a trailing ``.0``."""
+    """The shortest decimal that reads back as ``value``, no trailing ``.0``; with an exponent where it is long."""
     number = float(value)
-    if number.is_integer() and abs(number) < 1e21:
-        return str(int(number))
-    text = repr(number)
-    if "e-" in text and abs(number) >= 1e-6:
-        return f"{number:.20f}".rstrip("0")
-    return text
+    if number == 0 or not math.isfinite(number):
+        return "0" if number == 0 else NOT_AVAILABLE
+    shortest = Decimal(repr(number)).normalize()
+    if 1e-6 <= abs(number) < 1e21:
+        return f"{shortest:f}"
+    sign, digits, _ = shortest.as_tuple()
+    first, *rest = map(str, digits)
+    fraction = f".{''.join(rest)}" if rest else ""
+    return f"{'-' if sign else ''}{first}{fraction}e{shortest.adjusted():+d}"
 
 
 def round_half_up(value: float) -> int:
