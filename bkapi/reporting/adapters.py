@@ -112,7 +112,11 @@ class MarkdownAdapter(MarkdownUtils):
 
 
 class ReportUtils(_Switch):
-    """Records of the thirteen kinds: which are written."""
+    """Records of the thirteen kinds: which are written.
+
+    A record is written when its event is told, so a run with records enabled tells its events as to any listener
+    (documents, by contrast, are read from its log); ``disable`` waits until all of them are written.
+    """
 
     def __init__(self) -> None:
         super().__init__({name: service() for name, service in REPORT_SERVICES.items()})
