@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test bench lint types format clean
+.PHONY: help demo test bench peers lint types format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make test        the tests"
 	@echo "make lint types  style, format and types"
 	@echo "make bench       benchmarks, JSON on their last lines"
+	@echo "make peers       other engines on the same work, each in an environment of its own"
 	@echo "make clean       forget the environment and every cache"
 
 demo: $(VENV)/.demo
@@ -24,6 +25,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/ideas.py
 
+peers: $(VENV)/.dev
+	$(BIN)/python benchmarks/peers/run.py
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check bkcore bkapi tests benchmarks examples
 	$(BIN)/ruff format --check bkcore bkapi tests benchmarks examples
@@ -36,7 +40,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix bkcore bkapi tests benchmarks examples
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bk-demo
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bk-demo benchmarks/peers/.environments
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
