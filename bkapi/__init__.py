@@ -123,6 +123,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "CronTimeoutError",
         "CronUtils",
     ),
+    "bkapi.dotted": (
+        "get",
+        "set",
+    ),
     "bkapi.errors": (
         "AlreadyExistsError",
         "BkError",
@@ -390,6 +394,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "get_total_closed",
         "to_profit_loss_dto",
     ),
+    "bkapi.readiness": (
+        "parse_args",
+        "wait_for_candle",
+        "wait_for_ready",
+    ),
     "bkapi.record_files": ("FileNameError",),
     "bkapi.registry": (
         "add_action",
@@ -654,7 +663,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "bkapi.start": ("reset",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-__all__ = sorted(_HOME_OF)
+#: A star import leaves the built-in ``set`` alone.
+__all__ = [name for name in sorted(_HOME_OF) if name not in ("get", "set")]
 
 
 def __getattr__(name: str) -> Any:

@@ -113,6 +113,10 @@ from bkapi.cron import (
     CronTimeoutError as CronTimeoutError,
     CronUtils as CronUtils,
 )
+from bkapi.dotted import (
+    get as get,
+    set as set,
+)
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
     BkError as BkError,
@@ -385,6 +389,11 @@ from bkapi.profit import (
     get_effective_price_open as get_effective_price_open,
     get_total_closed as get_total_closed,
     to_profit_loss_dto as to_profit_loss_dto,
+)
+from bkapi.readiness import (
+    parse_args as parse_args,
+    wait_for_candle as wait_for_candle,
+    wait_for_ready as wait_for_ready,
 )
 from bkapi.record_files import (
     FileNameError as FileNameError,
