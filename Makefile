@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test bench peers lint types format clean
+.PHONY: help demo test fault-soak bench peers lint types format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo        backtest and sweep of the example strategy over the bundled candles"
 	@echo "make test        the tests"
+	@echo "make fault-soak  writers of candles killed 200 times"
 	@echo "make lint types  style, format and types"
 	@echo "make bench       benchmarks, JSON on their last lines"
 	@echo "make peers       other engines on the same work, each in an environment of its own"
@@ -20,10 +21,14 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q
 
+fault-soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m soak tests/faults
+
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/single.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/ideas.py
+	$(BIN)/python benchmarks/store.py
 
 peers: $(VENV)/.dev
 	$(BIN)/python benchmarks/peers/run.py
@@ -51,5 +56,5 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,charts]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,charts,live]'
 	@touch $@
