@@ -28,6 +28,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/single.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/ideas.py
+	$(BIN)/python benchmarks/reports.py
 	$(BIN)/python benchmarks/store.py
 
 peers: $(VENV)/.dev
