@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.errors import BkError
+from bkcore.errors import did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
 
 _DRAWN = 4096  # random combinations that are drawn at a time
 _CHECKED: Final = 65_536  # combinations that conditions look at together
+_MOST: Final = np.iinfo(np.int64).max  # combinations that have a number
 Numbers = NDArray[np.int64]
 NumbersMap = Callable[[Numbers], Numbers]
 
@@ -146,6 +148,11 @@ class Space:
         self.names: tuple[str, ...] = tuple(names)
         #: Combinations before conditions.
         self.size = math.prod(block.size for block in self.blocks)
+        if self.size > _MOST:
+            raise SpaceError(
+                f"the space has {self.size:,} combinations, more than {_MOST:,} numbers.",
+                hint="draw from it, Space.random(1000, fast=(2, 50), ...).",
+            )
 
     @classmethod
     def grid(cls, **axes: Iterable[Any]) -> Space:
@@ -166,16 +173,18 @@ class Space:
     def random(cls, count: int, *, seed: int = 0, log: Iterable[str] = (), **axes: Any) -> Space:
         """``count`` random combinations; an axis is a pair ``(low, high)`` or a list to choose from.
 
-        log   names of pairs that are drawn evenly on a logarithmic scale
+        seed   another one draws other combinations
+        log    names of pairs that are drawn evenly on a logarithmic scale
 
+        Both ends of a pair of whole numbers may be drawn. More combinations of the same seed begin with the same ones.
         Raises :class:`SpaceError` for an axis that cannot be drawn from.
         """
-        if count < 1:
-            raise SpaceError(f"count={count!r} is below 1.", hint="draw at least one combination.")
-        chosen = frozenset(log)
+        count, seed = _whole_number("count", count, 1), _whole_number("seed", seed, 0)
+        chosen = frozenset([log] if isinstance(log, str) else log)
         kinds: dict[str, Any] = {}
         for name, axis in axes.items():
-            kinds[name] = axis if isinstance(axis, tuple) else _values(name, axis)
+            kinds[name] = tuple(map(_plain, axis)) if isinstance(axis, tuple) else _values(name, axis)
+            axis = kinds[name]
             if isinstance(axis, tuple):
                 _check_range(name, axis, is_log=name in chosen)
         for name in chosen - {name for name, axis in kinds.items() if isinstance(axis, tuple)}:
@@ -185,15 +194,45 @@ class Space:
         return cls([Drawn(kinds, count, seed, chosen)])
 
     def where(self, *conditions: pl.Expr) -> Space:
-        """The combinations that meet every condition: Polars expressions over the parameters."""
+        """The combinations that meet every condition: Polars expressions over the parameters.
+
+        Raises :class:`SpaceError` for one that names no parameter of the space.
+        """
+        import polars as pl
+
+        for condition in conditions:
+            if not isinstance(condition, pl.Expr):
+                raise SpaceError(
+                    f"the condition {condition!r} is no Polars expression.",
+                    hint=f'write it over columns, pl.col("{next(iter(self.names), "fast")}") > 1.',
+                )
+            for name in condition.meta.root_names():
+                if name not in self.names:
+                    raise SpaceError(
+                        f"a condition asks for {name!r}, which is no parameter of the space.",
+                        hint=did_you_mean(name, self.names) + f"its parameters are {', '.join(self.names)}.",
+                    )
         return Space(self.blocks, (*self.conditions, *conditions))
 
     def __mul__(self, other: Space) -> Space:
+        if not isinstance(other, Space):
+            return NotImplemented
         return Space((*self.blocks, *other.blocks), (*self.conditions, *other.conditions))
 
     def values(self, name: str) -> Sequence[Any] | None:
         """Every value that a parameter can take, None when there are too many to name."""
-        return next(block.values(name) for block in self.blocks if name in block.names)
+        for block in self.blocks:
+            if name in block.names:
+                return block.values(name)
+        raise SpaceError(
+            f"{name!r} is no parameter of the space.",
+            hint=did_you_mean(name, self.names) + f"its parameters are {', '.join(self.names)}.",
+        )
+
+    def ends(self, name: str) -> Sequence[Any]:
+        """Every value of a parameter, or the ends of its range."""
+        block = next(block for block in self.blocks if name in block.names)
+        return block.axes[name] if isinstance(block, Drawn) else block.values(name) or ()
 
     def columns(self, first: int, end: int) -> tuple[Numbers, dict[str, Column]]:
         """Numbers and parameters of the combinations in ``[first, end)`` that meet the conditions."""
@@ -218,13 +257,21 @@ class Space:
 
         frame = pl.DataFrame([column.series(name) for name, column in columns.items()])
         try:
-            met = frame.select(pl.all_horizontal(*self.conditions).alias("met"))["met"]
+            each = frame.select(condition.alias(str(k)) for k, condition in enumerate(self.conditions))
         except pl.exceptions.PolarsError as error:
             raise SpaceError(
                 f"a condition of the space cannot be evaluated: {error}.",
                 hint=f"its parameters are {', '.join(self.names)}.",
             ) from None
-        return met.fill_null(False).to_numpy()
+        for condition, answers in zip(self.conditions, each, strict=True):
+            if answers.dtype not in (pl.Boolean, pl.Null):
+                raise SpaceError(
+                    f"the condition {condition} is {answers.dtype}, not true or false.",
+                    hint="compare it with something.",
+                )
+        met = each.select(pl.all_horizontal(pl.all().cast(pl.Boolean))).to_series().fill_null(False)
+        # A condition over constants or sums has one answer for all.
+        return np.broadcast_to(met.to_numpy(), len(frame))
 
     def led_by(self, names: Iterable[str]) -> tuple[Space, NumbersMap]:
         """The same combinations with the blocks of ``names`` outermost, and how its numbers become those of here."""
@@ -246,8 +293,11 @@ class Space:
 
     def parameters(self, number: int) -> dict[str, Any]:
         """The parameters of one combination. Raises :class:`SpaceError` for a number outside of the space."""
-        if not 0 <= number < self.size:
-            raise SpaceError(f"there is no combination {number} in {self!r}.", hint="numbers begin at 0.")
+        if not (isinstance(number, int | np.integer) and 0 <= number < self.size):
+            raise SpaceError(
+                f"there is no combination {number!r} in {self!r}.",
+                hint=f"numbers go from 0 to {self.size - 1:,}.",
+            )
         columns = self._columns_at(np.array([number]))
         return {name: column.values[column.codes[0]] for name, column in columns.items()}
 
@@ -267,7 +317,8 @@ class Space:
         for block in self.blocks:
             names = " with ".join(block.names)
             told.append(f"{names}: {block.size:,}{' drawn' if isinstance(block, Drawn) else ''}")
-        conditions = f", {len(self.conditions)} conditions" if self.conditions else ""
+        count = len(self.conditions)
+        conditions = f", {count} condition{'s' if count > 1 else ''}" if count else ""
         return f"Space({self.size:,} combinations of {'; '.join(told)}{conditions})"
 
     @property
@@ -282,16 +333,31 @@ class Space:
             else:
                 rows = block.columns(np.arange(block.size))
                 parts.append([(n, list(c.values), c.codes.tolist()) for n, c in rows.items()])
-        return repr((parts, [str(condition) for condition in self.conditions]))
+        return repr((parts, [condition.meta.serialize() for condition in self.conditions]))
 
 
 def _values(name: str, axis: Iterable[Any]) -> list[Any]:
     if isinstance(axis, str | bytes) or not isinstance(axis, Iterable):
         raise SpaceError(f"{name}={axis!r} is no list of values.", hint=f"give {name}=[{axis!r}].")
-    values = [value.item() if isinstance(value, np.generic) else value for value in axis]
+    if isinstance(axis, Set | Mapping):
+        raise SpaceError(f"{name}={axis!r} has no order to number it by.", hint="give its values as a list.")
+    values = [_plain(value) for value in axis]
     if not values:
         raise SpaceError(f"the axis {name} is empty.", hint=f"give at least one value, {name}=[1.0].")
     return values
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _whole_number(name: str, value: Any, least: int) -> int:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise SpaceError(
+            f"{name}={value!r} is no whole number from {least} on.",
+            hint="draw at least one combination." if name == "count" else "choose another seed.",
+        )
+    return int(value)
 
 
 def _coded(values: Sequence[Any]) -> tuple[list[Any], Numbers]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
@@ -30,6 +32,9 @@ from bkapi.sweep_plan import (
     SignalSet,
     SweepError,
     check_bracket,
+    check_columns,
+    check_hooks,
+    check_policy,
     table_bytes,
 )
 from bkapi.sweep_result import SweepResult, check_column
@@ -140,7 +145,8 @@ class ParameterSweep:
     max_memory   bytes, or a text such as ``"2G"``: tables are made smaller to fit
 
     Trades are those of :meth:`Backtest.run` with the parameters, whatever the plan. Raises :class:`SweepError` for
-    values that cannot be traded and :class:`UnknownNameError` for a parameter that means nothing.
+    values that cannot be traded, :class:`SchemaError` for those that a policy does not take, and
+    :class:`UnknownNameError` for a parameter that means nothing.
     """
 
     def __init__(
@@ -155,13 +161,19 @@ class ParameterSweep:
         threads: int | None = None,
         max_memory: int | str = "1G",
     ) -> None:
+        if not isinstance(space, Space):
+            raise SweepError(f"{space!r} is no Space.", hint="give Space.grid(fast=[5, 10], ...).")
         self.space = space
         self._context = dict(context)
-        self._symbols = (*([] if symbol is None else [symbol]), *symbols)
-        self._frames = tuple(frame_names) or (self._context.get("frame_name", ""),)
+        self._symbols = _distinct("symbols", [*([] if symbol is None else [symbol]), *_listed(symbols)])
+        frames = _listed(frame_names) or [self._context.get("frame_name", "")]
+        self._frames = _distinct("frame_names", frames)
         self._threads = cores() if threads is None else threads
-        if self._threads < 1:
-            raise SweepError(f"threads={threads} is below 1.", hint="leave threads out to use every core.")
+        if not isinstance(self._threads, int) or self._threads < 1:
+            raise SweepError(
+                f"threads={threads!r} is no whole number from 1 on.",
+                hint="leave threads out to use every core.",
+            )
         if metrics not in [depth.value for depth in Depth]:
             raise SweepError(f"metrics={metrics!r} is no group of metrics.", hint="results, drawdown or all.")
         self._depth = Depth(metrics)
@@ -184,11 +196,15 @@ class ParameterSweep:
                 f"the kernel of {self._strategy.strategy_name!r} sets its own levels.",
                 hint=f"make {self._roles.bracket[0]} one of its params.",
             )
+        check_columns(space)
+        check_hooks(space, self._roles.hooks)
+        check_policy(space, self._roles.policy)
         for market in self._markets:
             check_bracket(space, self._roles.bracket, market.run.settings)
         self._plan_space, self._original = space.led_by(self._roles.signals)
         self._resident = resident_bytes()
         self._sets: dict[int, tuple[tuple[Any, ...], SignalSet]] = {}
+        self._probed: tuple[Choice, float, float] | None = None
 
     def _prepare(self, symbol: str, frame_name: str) -> StrategyRun:
         return prepare(symbol, {**self._context, "frame_name": frame_name}, source="Sweep")
@@ -201,7 +217,7 @@ class ParameterSweep:
 
     def explain(self) -> SweepExplanation:
         """The plan with its expected time and memory, from one probing backtest; nothing is measured yet."""
-        choice, signals = self._probe()
+        choice, trades, seconds_per_set = self._probe()
         sets = self._set_count()
         count = self.space.size
         work = choice.seconds_to_begin * sets + choice.seconds_per_combination * count
@@ -213,9 +229,9 @@ class ParameterSweep:
             signal_sets=sets,
             levels=choice.levels,
             slots=choice.slots,
-            trades=signals.trades,
+            trades=trades,
             threads=self._threads,
-            seconds=work * len(self._markets) / self._threads,
+            seconds=(work / self._threads + seconds_per_set * sets) * len(self._markets),
             table_mb=min(table_bytes(choice, self._depth), self._table_memory()) / 1e6,
             result_mb=count * len(self._markets) * self._row_bytes() / 1e6,
             part_combinations=self._part_size(choice),
@@ -224,22 +240,36 @@ class ParameterSweep:
     def _set_count(self) -> int:
         """How many sets of signal parameters a market has, at most."""
         blocks = [b for b in self.space.blocks if not set(self._roles.signals).isdisjoint(b.names)]
-        return int(np.prod([block.size for block in blocks], dtype=np.int64)) if blocks else 1
+        return math.prod(block.size for block in blocks)
 
-    def _probe(self) -> tuple[Choice, SignalSet]:
-        middle = self._plan_space.size // 2
-        _, columns = self._plan_space.columns(middle, middle + 1)
-        if columns and not len(next(iter(columns.values())).codes):
-            first = next(iter(self._chunks(256)), None)
-            if first is None:
-                raise SweepError(
-                    "no combination meets the conditions of the space.",
-                    hint="loosen them, or widen its axes.",
-                )
-            columns = {name: Column(c.values, c.codes[:1]) for name, c in first[2].items()}
-        key, fixed = self._signals_of(columns, 0)
-        signals = self._signal_set(0, key, fixed)
-        return signals.choose(max(1, self.space.size // self._set_count()), columns), signals
+    def _probe(self) -> tuple[Choice, float, float]:
+        """Plan, trades of one combination, and the seconds that it takes to compute a set of signals."""
+        if self._probed is None:
+            columns = self._example()
+            key, fixed = self._signals_of(columns, 0)
+            started = time.perf_counter()
+            signals = self._signal_set(0, key, fixed)
+            seconds = time.perf_counter() - started
+            trades = signals.probe(columns)
+            self._probed = signals.choose(self._set_size(), columns, trades), trades, seconds
+        return self._probed
+
+    def _set_size(self) -> int:
+        """Combinations that share a set of signals, before conditions."""
+        return max(1, self.space.size // self._set_count())
+
+    def _example(self) -> dict[str, Column]:
+        """One combination that meets the conditions: the middle one if it does."""
+        space, middle = self._plan_space, self._plan_space.size // 2
+        starts = range(0, space.size, _PART_COMBINATIONS[1])
+        spans = chain([(middle, middle + 1)], ((first, first + starts.step) for first in starts))
+        for first, end in spans:
+            numbers, columns = space.columns(first, end)
+            if numbers.size:
+                return {name: Column(column.values, column.codes[:1]) for name, column in columns.items()}
+        raise SweepError(
+            "no combination meets the conditions of the space.", hint="loosen them, or widen its axes."
+        )
 
     def _part_size(self, choice: Choice) -> int:
         least, most = _PART_COMBINATIONS
@@ -278,12 +308,13 @@ class ParameterSweep:
                 f"{told if self._roles.bracket == self.space.names else f'{total:,} rows are too many'}.",
                 hint=f"at most {_MOST_COMBINATIONS:,} are kept in memory; take wider steps, or give a folder.",
             )
-        choice, _ = self._probe()
+        choice = self._probe()[0]
         size = self._part_size(choice)
-        parts = None if folder is None else PartFolder(folder, self._manifest(size))
+        parts = None if folder is None else PartFolder(folder, self._manifest(), size)
+        size = size if parts is None else parts.part_combinations
         frames: list[tuple[int, Any]] = []
         complete = True
-        with _told(progress, total) as tell, closing(self._measured(size, choice, parts, tell)) as measured:
+        with _told(progress, total) as tell, closing(self._measured(size, parts, tell)) as measured:
             try:
                 frames.extend(measured)
             except KeyboardInterrupt:
@@ -301,21 +332,19 @@ class ParameterSweep:
         )
 
     def _measured(
-        self, size: int, choice: Choice, parts: PartFolder | None, tell: Callable[[float], object]
+        self, size: int, parts: PartFolder | None, tell: Callable[[float], object]
     ) -> Generator[tuple[int, Any], None, None]:
         """Market and frame of each part in order, measured or found; in a folder, its file."""
         for place, market in enumerate(self._markets):
             for chunk, numbers, columns in self._chunks(size):
-                if parts is not None and parts.has(place, chunk):
+                path = None if parts is None else parts.find(place, chunk)
+                if path is not None:
+                    yield place, path
                     tell(min(size, self.space.size - chunk * size))
-                else:
-                    frame = self._measure(place, market, choice, numbers, columns, tell)
-                    tell(min(size, self.space.size - chunk * size) - numbers.size)
-                    if parts is None:
-                        yield place, frame
-                        continue
-                    parts.write(place, chunk, frame)
-                yield place, parts.part(place, chunk)
+                    continue
+                frame = self._measure(place, market, numbers, columns, tell)
+                yield place, frame if parts is None else parts.write(place, chunk, frame)
+                tell(min(size, self.space.size - chunk * size) - numbers.size)
             self._sets.pop(place, None)
 
     def _chunks(self, size: int) -> Iterator[tuple[int, NDArray[np.int64], dict[str, Column]]]:
@@ -327,17 +356,17 @@ class ParameterSweep:
         self,
         place: int,
         market: _Market,
-        choice: Choice,
         numbers: NDArray[np.int64],
         columns: Mapping[str, Column],
         tell: Callable[[float], object],
     ) -> pl.DataFrame:
         metrics, refused = np.empty((numbers.size, len(Metric))), np.empty(numbers.size, np.int64)
+        trades = self._probe()[1]
         for chosen in _groups(columns, self._roles.signals, numbers.size):
             some = {name: Column(column.values, column.codes[chosen]) for name, column in columns.items()}
             key, fixed = self._signals_of(some, 0)
             signals = self._signal_set(place, key, fixed)
-            plan = signals.choose(max(1, self.space.size // self._set_count()), some)
+            plan = signals.choose(self._set_size(), some, trades)
             metrics[chosen], refused[chosen] = signals.measure(plan, some, chosen.size, tell)
         return self._frame_of(market, numbers, columns, metrics, refused)
 
@@ -460,7 +489,7 @@ class ParameterSweep:
             )
         return fits[0]
 
-    def _manifest(self, size: int) -> dict[str, Any]:
+    def _manifest(self) -> dict[str, Any]:
         from bkapi import __version__
         from bkcore.jit import CACHE_FOLDER
 
@@ -482,7 +511,6 @@ class ParameterSweep:
             ],
             "settings": repr(self._markets[0].run.settings),
             "metrics": self._depth.value,
-            "part_combinations": size,
             "version": f"{__version__} {CACHE_FOLDER.name}",
         }
 
@@ -550,17 +578,31 @@ def group_of(metric: str) -> MetricGroup:
     return "all" if metric in {METRIC_NAMES[place] for place in _NEEDS_TRADES} else "drawdown"
 
 
-def _bytes_of(memory: int | str) -> int:
-    if isinstance(memory, int):
-        return memory
-    text = memory.strip().upper().removesuffix("B").removesuffix("I")
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS and text[-1:] else (text, "")
-    try:
-        return int(float(number) * _UNITS[unit])
-    except ValueError:
+def _listed(names: Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _distinct(field: str, names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if names.count(name) > 1:
+            raise SweepError(f"{field} has {name!r} twice.", hint="name each once.")
+    return tuple(names)
+
+
+def _bytes_of(memory: Any) -> int:
+    amount = math.nan
+    if isinstance(memory, int | float):
+        amount = memory
+    elif isinstance(memory, str):
+        text = memory.strip().upper().removesuffix("B").removesuffix("I")
+        number, unit = (text[:-1], text[-1]) if text and text[-1] in _UNITS else (text, "")
+        with suppress(ValueError):
+            amount = float(number) * _UNITS[unit]
+    if not 0 < amount < math.inf:
         raise SweepError(
             f"max_memory={memory!r} is no amount of memory.", hint='give bytes, or a text such as "2G".'
-        ) from None
+        )
+    return int(amount)
 
 
 def sweep_brackets(

@@ -1,7 +1,7 @@
 """The parts that a sweep leaves on disk, so that a killed one goes on where it stopped, to the identical result.
 
 A folder holds ``manifest.json`` (what is swept, with digests of space, candles, strategy and configuration) and one
-Parquet file per part, which appears whole or not at all.
+Parquet file per part, which appears whole or not at all and carries the digest of its bytes in its name.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 MANIFEST: Final = "manifest.json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+_SIZE: Final = "part_combinations"
+_TOLD: Final = ("strategy_name", "metrics", "version")  # fields whose values say something to a reader
 
 
 class SweepFolderError(BkError, ValueError):
@@ -28,12 +31,16 @@ class SweepFolderError(BkError, ValueError):
 
 
 class PartFolder:
-    """A sweep's folder. Raises :class:`SweepFolderError` when it belongs to another sweep or cannot be used."""
+    """A sweep's folder. Raises :class:`SweepFolderError` when it belongs to another sweep or cannot be used.
 
-    def __init__(self, folder: str | Path, manifest: Mapping[str, Any]) -> None:
+    part_combinations   the size of its parts: the given one where the folder is new
+    """
+
+    def __init__(self, folder: str | Path, manifest: Mapping[str, Any], part_combinations: int) -> None:
         import orjson
 
         self.path = Path(folder)
+        self.part_combinations = part_combinations
         wanted = {"format": _FORMAT, **manifest}
         known = self.path / MANIFEST
         try:
@@ -45,7 +52,9 @@ class PartFolder:
                     f"{self.path} holds parts without a {MANIFEST}.", hint="choose an empty folder."
                 )
             else:
-                replace_file(known, orjson.dumps(wanted, option=orjson.OPT_INDENT_2))
+                replace_file(
+                    known, orjson.dumps({**wanted, _SIZE: part_combinations}, option=orjson.OPT_INDENT_2)
+                )
         except OSError as error:
             raise SweepFolderError(
                 f"{self.path} cannot be used: {error.strerror}.", hint="choose another folder."
@@ -54,43 +63,61 @@ class PartFolder:
             raise SweepFolderError(
                 f"{known} is no manifest of a sweep.", hint="choose an empty folder."
             ) from None
+        self._files: dict[str, list[Path]] = {}
+        for path in sorted(self.path.glob("part-*.parquet")):
+            self._files.setdefault(path.name.rpartition("-")[0], []).append(path)
 
     def _check(self, found: Any, wanted: Mapping[str, Any]) -> None:
         if not isinstance(found, dict):
             found = {}
         differs = [name for name in wanted if found.get(name) != wanted[name]]
-        if differs:
+        told = [
+            f"{name} differs"
+            + (f" ({found.get(name)!r} there, {wanted[name]!r} here)" if name in _TOLD else "")
+            for name in differs
+        ]
+        size = found.get(_SIZE)
+        if not differs and not (isinstance(size, int) and size > 0):
+            told = [f"{_SIZE} is {size!r}"]
+        if told:
             raise SweepFolderError(
-                f"{self.path} belongs to another sweep: {', '.join(differs)} "
-                f"{'differs' if len(differs) == 1 else 'differ'}.",
+                f"{self.path} belongs to another sweep: {', '.join(told)}.",
                 hint="choose an empty folder, or make the sweep as it was to go on with it.",
             )
+        self.part_combinations = size
 
-    def part(self, market: int, chunk: int) -> Path:
-        """The file of a part."""
-        return self.path / f"part-{market:04d}-{chunk:08d}.parquet"
+    def find(self, market: int, chunk: int) -> Path | None:
+        """The file of a part; None where there is none. A damaged one is removed."""
+        found = None
+        for path in self._files.get(_stem(market, chunk), ()):
+            with suppress(OSError):
+                if found is None and path == self._path(market, chunk, path.read_bytes()):
+                    found = path
+                else:
+                    path.unlink()
+        return found
 
-    def has(self, market: int, chunk: int) -> bool:
-        """Whether a part is there and can be read."""
-        import polars as pl
-
-        path = self.part(market, chunk)
-        try:
-            pl.read_parquet_metadata(path)
-        except (OSError, pl.exceptions.PolarsError):
-            path.unlink(missing_ok=True)
-            return False
-        return True
-
-    def write(self, market: int, chunk: int, frame: pl.DataFrame) -> None:
-        """Write a part; it is on disk when this returns."""
+    def write(self, market: int, chunk: int, frame: pl.DataFrame) -> Path:
+        """Write a part; it is on disk when this returns its file."""
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
-        replace_file(self.part(market, chunk), buffer.getvalue())
+        content = buffer.getvalue()
+        path = self._path(market, chunk, content)
+        replace_file(path, content)
+        return path
+
+    def _path(self, market: int, chunk: int, content: bytes) -> Path:
+        digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+        return self.path / f"{_stem(market, chunk)}-{digest}.parquet"
+
+
+def _stem(market: int, chunk: int) -> str:
+    return f"part-{market:04d}-{chunk:08d}"
 
 
 def write_whole(path: Path, rows: pl.LazyFrame) -> Path:
     """Stream rows into one Parquet file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         rows.sink_parquet(temporary, sync_on_close="all")

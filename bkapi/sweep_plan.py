@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.backtest import hooks_of, signal_table
-from bkapi.errors import BkError, UnknownNameError
+from bkapi.errors import BkError, SchemaError, UnknownNameError
 from bkapi.policy import Policy
 from bkapi.schemas import StrategySchema
 from bkapi.space import Column, Space
@@ -19,7 +21,7 @@ from bkapi.strategy import StrategyRun
 from bkcore.codes import Given
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
-from bkcore.metrics import Metric
+from bkcore.metrics import METRIC_NAMES, Metric
 from bkcore.run import Records, no_signals
 from bkcore.settings import EngineSettings
 from bkcore.sweep_machine import MachineSweep
@@ -31,7 +33,16 @@ from bkcore.sweep_walks import Depth
 
 #: The parameters that replace the bracket of every signal, in order.
 BRACKET: Final = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
+_WHOLE: Final = ("lifetime_minutes", "dca_most_entries")
+#: The columns of a result besides the parameters.
+RESULT_COLUMNS: Final = ("combination", "symbol", "frame_name", *METRIC_NAMES, "refused_signals")
 _TRAIL: Final = ("trailing_stop_from_percent", "trailing_stop_distance_percent")
+#: What a field of a policy does nothing without.
+_COMPANION: Final[dict[str, dict[str, Any]]] = {
+    "trailing_stop_from_percent": {"trailing_stop_distance_percent": 1.0},
+    "trailing_take_from_percent": {"trailing_take_distance_percent": 1.0},
+    **{name: {"dca_step_percent": 1.0} for name in ("dca_most_entries", "dca_cost", "dca_cost_factor")},
+}
 
 PlanName = Literal["tables", "paths", "machine"]
 Float = NDArray[np.float64]
@@ -93,11 +104,46 @@ def check_bracket(space: Space, names: Sequence[str], settings: EngineSettings) 
         "lifetime_minutes": (1.0, settings.max_lifetime_minutes),
     }
     for name in names:
-        values = space.values(name)
-        if values is None:
-            block = next(block for block in space.blocks if name in block.names)
-            values = getattr(block, "axes")[name]  # the ends of a range  # noqa: B009
-        _check_axis(name, values, *limits[name])
+        _check_axis(name, space.ends(name), *limits[name])
+        _check_whole(name, space)
+
+
+def check_columns(space: Space) -> None:
+    """Raise :class:`SweepError` for a parameter that is called like a column of the result."""
+    for name in space.names:
+        if name in RESULT_COLUMNS:
+            raise SweepError(
+                f"the parameter {name!r} has the name of a column of the result.",
+                hint=f"rename it in the strategy, to {name}_limit or the like.",
+            )
+
+
+def check_hooks(space: Space, names: Sequence[str]) -> None:
+    """Raise :class:`SweepError` for a value that a jitted function cannot be given."""
+    for name in names:
+        for value in space.ends(name):
+            if not isinstance(value, int | float):
+                raise SweepError(
+                    f"{name}={value!r} is no number.", hint="a jitted function reads its params as numbers."
+                )
+
+
+def check_policy(space: Space, names: Sequence[str]) -> None:
+    """Raise what :class:`Policy` raises for a value that it does not take, before anything is measured."""
+    for name in names:
+        for value in space.ends(name):
+            Policy(**{**_COMPANION.get(name, {}), name: value})
+        _check_whole(name, space)
+
+
+def _check_whole(name: str, space: Space) -> None:
+    ends = space.ends(name)
+    is_drawn = name in _WHOLE and space.values(name) is None
+    if is_drawn and not all(isinstance(end, int) for end in ends):
+        whole = ", ".join(f"{end:.0f}" for end in ends)
+        raise SweepError(
+            f"{name}={tuple(ends)!r} draws fractions.", hint=f"give whole numbers, {name}=({whole})."
+        )
 
 
 def _check_axis(name: str, values: Sequence[Any], least: float, most: float) -> None:
@@ -168,7 +214,6 @@ class SignalSet:
         self._machine: MachineSweep | None = None
         self._paths: PathSweep | None = None
         self._tables: tuple[Levels, StaticSweep] | None = None
-        self._trades: float | None = None
         self._machine_seconds = 0.0
 
     def _reason_for_machine(self) -> str:
@@ -181,9 +226,11 @@ class SignalSet:
 
     # ------------------------------------------------------------------------------------------------- the plan
 
-    def choose(self, count: int, columns: Mapping[str, Column]) -> Choice:
-        """The plan for ``count`` combinations of which ``columns`` are some."""
-        trades = self._probe(columns)
+    def choose(self, count: int, columns: Mapping[str, Column], trades: float) -> Choice:
+        """The plan for ``count`` combinations of which ``columns`` are some, each of about so many ``trades``.
+
+        What decides is the same for a sweep that goes on from its parts, so that its result is.
+        """
         if self._slots is None:
             return Choice("machine", self._why_machine, 0, 0, 0.0, self._machine_seconds)
         per_path = trades * _PATH_SECONDS[self._depth]
@@ -199,27 +246,15 @@ class SignalSet:
         reason = "every exit depends on its own level only"
         return Choice("tables", reason, levels, len(self._slots), to_begin, per_table)
 
-    def _probe(self, columns: Mapping[str, Column]) -> float:
-        """Trades of the combination in the middle, from one whole backtest, which is timed."""
-        if self._trades is None:
-            import time
+    def probe(self, columns: Mapping[str, Column]) -> float:
+        """Trades of one combination, from a whole backtest, which is timed."""
+        import time
 
-            count = len(next(iter(columns.values())).codes) if columns else 1
-            middle = {
-                name: Column(column.values, column.codes[count // 2 : count // 2 + 1])
-                for name, column in columns.items()
-            }
-            self._by_machine(middle, 1, _silent)  # loads and allocates
-            started = time.perf_counter()
-            metrics, _ = self._by_machine(middle, 1, _silent)
-            self._machine_seconds = time.perf_counter() - started
-            self._trades = float(metrics[0, Metric.TOTAL_TRADES])
-        return self._trades
-
-    @property
-    def trades(self) -> float:
-        """Trades of the combination that was probed."""
-        return self._trades or 0.0
+        self._by_machine(columns, 1, _silent)  # loads and allocates
+        started = time.perf_counter()
+        metrics, _ = self._by_machine(columns, 1, _silent)
+        self._machine_seconds = time.perf_counter() - started
+        return float(metrics[0, Metric.TOTAL_TRADES])
 
     # ---------------------------------------------------------------------------------------------- measuring
 
@@ -339,10 +374,10 @@ class SignalSet:
         if policies is not None:
             named = [name for name in _TRAIL if name in self._roles.policy]
             known = {name: self._space.values(name) for name in named}
-            records = policies[0]
+            chosen = set(_trails_of(policies[0]))
             if named and all(values is not None for values in known.values()):
-                records = self._all_trails(known)  # type: ignore[arg-type]
-            trails = np.array(sorted(set(_trails_of(records))))
+                chosen |= self._all_trails(known)  # type: ignore[arg-type]
+            trails = np.array(sorted(chosen))
         return Levels(takes, stops, lifetimes, trails)
 
     def _level_count(self, count: int) -> int:
@@ -356,11 +391,14 @@ class SignalSet:
             levels += min(count, math.prod(count if v is None else len(v) for v in known))
         return levels
 
-    def _all_trails(self, known: Mapping[str, Sequence[Any]]) -> Records:
-        from itertools import product
-
-        every = (dict(zip(known, row, strict=True)) for row in product(*known.values()))
-        return np.concatenate([Policy(**{**self._base, **row}).record() for row in every])
+    def _all_trails(self, known: Mapping[str, Sequence[Any]]) -> set[tuple[float, float]]:
+        """Every trail of the space, so that its tables serve all parts; a start without a distance is none."""
+        trails = set()
+        for row in product(*known.values()):
+            rules = {**self._base, **dict(zip(known, row, strict=True))}
+            with suppress(SchemaError):
+                trails |= set(_trails_of(Policy(**rules).record()))
+        return trails
 
     def _axis(self, name: str, columns: Mapping[str, Column]) -> Float:
         """The levels of an axis: all that the space has, or those of these combinations where it has too many."""

@@ -83,6 +83,10 @@ class SweepResult:
         :class:`UnknownNameError` for an unknown metric.
         """
         check_column(by, self.columns)
+        if n < 0:
+            raise SweepResultError(
+                f"n={n} is below 0.", hint="ask for the rows that you want to see, top(10)."
+            )
         ranked = self.lazy.sort(by, descending=by not in LESS_IS_BETTER, nulls_last=True, maintain_order=True)
         return ranked.head(n).collect()
 
@@ -95,6 +99,12 @@ class SweepResult:
 
         for name in equal:
             check_column(name, self.columns)
+        for condition in conditions:
+            if not isinstance(condition, pl.Expr):
+                raise SweepResultError(
+                    f"the condition {condition!r} is no Polars expression.",
+                    hint='write it over columns, pl.col("total_trades") > 100, or as name=value.',
+                )
         tests = [*conditions, *(pl.col(name) == value for name, value in equal.items())]
         return replace(self, lazy=self.lazy.filter(*tests)) if tests else self
 
@@ -115,8 +125,11 @@ class SweepResult:
                 hint="rank it with top(n).",
             )
         x, y = x or self.parameters[0], y or self.parameters[1]
+        known = [name for name in ("symbol", "frame_name") if name in self.columns]
         for name in (x, y):
-            check_column(name, [*self.parameters, "symbol", "frame_name"])
+            check_column(name, [*self.parameters, *known])
+        if x == y:
+            raise SweepResultError(f"x and y are both {x!r}.", hint="choose two parameters.")
         best = pl.col(metric).min() if metric in LESS_IS_BETTER else pl.col(metric).max()
         table = self.lazy.group_by(y, x, maintain_order=True).agg(best).collect()
         return table.pivot(on=x, index=y, values=metric, maintain_order=True)

@@ -1,0 +1,148 @@
+"""A sweep by paths measures what the machine measures: whatever the policy, the fill model and the candles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import assume, given, strategies as st
+from numpy.typing import NDArray
+
+from bkapi.policy import Policy
+from bkcore.intervals import interval_step_ms
+from bkcore.market import Market
+from bkcore.metrics import METRIC_NAMES, Metric
+from bkcore.run import Frame, Records
+from bkcore.settings import EngineSettings
+from bkcore.sweep_machine import MachineSweep
+from bkcore.sweep_paths import PathSweep
+from bkcore.sweep_slots import reason_against_slots, slots_of
+from bkcore.sweep_static import StaticSweep
+from bkcore.sweep_tables import Levels
+from bkcore.sweep_walks import Depth, Measured
+from tests.property.scenes import Planned, Scene, fills, policies, scenes
+from tests.property.test_base_step import pairs
+from tests.property.test_sweep_tables import (
+    NEEDS_EXTREMES,
+    NEEDS_TRADES,
+    PRICE_PROFILE,
+    signal_tables,
+    trailing,
+)
+
+Column = NDArray[np.float64]
+LEFT_OUT: dict[Depth, tuple[int, ...]] = {
+    Depth.ALL: (),
+    Depth.DRAWDOWN: NEEDS_TRADES,
+    Depth.RESULTS: (*NEEDS_TRADES, *NEEDS_EXTREMES),
+}
+#: Scenes on candles of a minute and of longer ones; in half of them something is open most of the time.
+worlds = st.one_of(scenes(), scenes(busy=True), pairs().map(lambda pair: pair[1]))
+threads = st.integers(1, 2)
+
+
+def plainly(scene: Scene) -> Scene:
+    """The scene without what needs whole runs: resting orders and ids. Levels are prices, some of them faulty."""
+    left_out = ("price_open", "id")
+
+    def plain(one: Planned) -> Planned:
+        if one.signal is None:
+            return one
+        return Planned(one.minute, {name: v for name, v in one.signal.items() if name not in left_out})
+
+    return replace(scene, plan=tuple(plain(one) for one in scene.plan))
+
+
+@st.composite
+def inputs(draw: st.DrawFn) -> tuple[bool, Scene, tuple[Market, EngineSettings, Frame, Records]]:
+    """Whether levels are percents, a scene, and what every sweep is made of."""
+    scene, in_percent = draw(worlds), draw(st.booleans())
+    if in_percent:
+        signals = draw(signal_tables(scene))
+    else:
+        scene = plainly(scene)
+        signals = scene.table().records
+    given = (scene.market(), scene.settings_for(draw(fills)), scene.frame, signals)
+    assume(not reason_against_slots(*given))
+    return in_percent, scene, given
+
+
+@st.composite
+def brackets(draw: st.DrawFn, count: int, *, in_percent: bool) -> tuple[Column, Column, Column]:
+    """Brackets of some combinations; NaN leaves the signals' own, which are prices unless they are in percent."""
+    takes = st.sampled_from([math.nan, 0.3, 0.6, 1.0, 3.0, 120.0] if in_percent else [math.nan])
+    stops = st.sampled_from([math.nan, 0.3, 0.7, 1.0, 3.0, 19.0, 20.5] if in_percent else [math.nan])
+    lifetimes = st.sampled_from([math.nan, 1.0, 5.0, 15.0, 60.0, 240.0, math.inf])
+    take, stop, lifetime = (
+        np.array([draw(axis) for _ in range(count)]) for axis in (takes, stops, lifetimes)
+    )
+    return take, stop, lifetime
+
+
+def assert_same(
+    got: Measured, wanted: tuple[Column, NDArray[np.int64]], left_out: tuple[int, ...], told: Any
+) -> None:
+    """Metrics and refused signals are equal, except where the sweep says that it cannot know."""
+    metrics, refused, unclear = got
+    for row in np.flatnonzero(~unclear):
+        assert refused[row] == wanted[1][row], (told, row)
+        for metric in Metric:
+            if metric in left_out:
+                continue
+            one, other = metrics[row, metric], wanted[0][row, metric]
+            same = np.isclose(one, other, rtol=1e-9, atol=1e-9, equal_nan=True)
+            assert same, (told, row, METRIC_NAMES[metric], one, other)
+
+
+@given(inputs(), st.lists(policies(), min_size=1, max_size=4), st.booleans(), st.data())
+def test_paths_measure_what_the_machine_measures(
+    world: tuple[bool, Scene, tuple[Any, ...]], rules: list[Policy], has_policy: bool, data: st.DataObject
+) -> None:
+    in_percent, scene, given = world
+    interval_ms = interval_step_ms(scene.strategy_interval)
+    count = len(rules)
+    bracket = data.draw(brackets(count, in_percent=in_percent))
+    records = np.concatenate([policy.record() for policy in rules]) if has_policy else None
+    wanted = MachineSweep(
+        *given, interval_ms=interval_ms, threads=data.draw(threads), has_policy=has_policy
+    ).measure(*bracket, records)
+    slots = slots_of(*(given[0], given[2], given[3]), interval_ms)
+    for depth in Depth:
+        got = PathSweep(*given, slots, depth=depth, threads=data.draw(threads)).measure(*bracket, records)
+        assert_same(got, wanted, LEFT_OUT[depth], depth)
+
+
+trails = st.lists(
+    st.tuples(st.sampled_from([-np.inf, 0.0, 0.3, 1.0]), st.sampled_from([0.1, 0.3, 1.0, 3.0])),
+    min_size=1,
+    max_size=4,
+    unique=True,
+).map(sorted)
+
+
+@given(inputs(), trails, st.data())
+def test_trails_are_measured_alike_by_every_plan(
+    world: tuple[bool, Scene, tuple[Any, ...]], trails: list[tuple[float, float]], data: st.DataObject
+) -> None:
+    in_percent, scene, given = world
+    interval_ms = interval_step_ms(scene.strategy_interval)
+    count = data.draw(st.integers(1, 8))
+    bracket = data.draw(brackets(count, in_percent=in_percent))
+    chosen = np.array([data.draw(st.integers(0, len(trails) - 1)) for _ in range(count)])
+    records = np.concatenate([trailing(trails[k]) for k in chosen])
+    slots = slots_of(*(given[0], given[2], given[3]), interval_ms)
+    wanted = MachineSweep(*given, interval_ms=interval_ms, has_policy=True).measure(*bracket, records)
+    axes = [np.unique(values) for values in bracket]
+    places = [np.searchsorted(axis, values) for axis, values in zip(axes, bracket, strict=True)]
+    levels = Levels(*axes, np.array(trails))
+    for depth in Depth:
+        paths = PathSweep(*given, slots, depth=depth, threads=data.draw(threads))
+        assert_same(paths.measure(*bracket, records), wanted, LEFT_OUT[depth], ("paths", depth))
+        # NaN is the signals' own level: the tables know it only alone on its axis.
+        if any(np.isnan(axis).any() and axis.size > 1 for axis in axes):
+            continue
+        tables = StaticSweep(*given, slots, levels, depth=depth, threads=data.draw(threads))
+        left_out = (*LEFT_OUT[depth], *PRICE_PROFILE)
+        assert_same(tables.measure(*places, chosen), wanted, left_out, ("tables", depth))
