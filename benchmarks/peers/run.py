@@ -113,7 +113,7 @@ NOT_EXPRESSED = {
         "apart": "left out, it says the same as static",
     },
     "raptorbt": {
-        "static": "its arrays know one direction and no lifetime; its strategy class, a Python call per candle, is left out",
+        "static": "its arrays know one direction and no lifetime; its strategy class (Python per candle) is left out",
         "trailing": "likewise",
         "averaging": "its arrays know no further entries",
     },
