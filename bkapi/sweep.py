@@ -93,7 +93,7 @@ class SweepExplanation(Record):
     markets        pairs of symbol and frame
     signal_sets    how often signals are computed per market
     levels, slots  distinct levels of all axes, and ticks at which a trade may begin: tables have a cell for each pair
-    trades         of the combination in the middle of the space
+    trades         of one combination that was tried: the middle of every axis, or the first that meets the conditions
     """
 
     plan: PlanName
@@ -259,8 +259,10 @@ class ParameterSweep:
         return max(1, self.space.size // self._set_count())
 
     def _example(self) -> dict[str, Column]:
-        """One combination that meets the conditions: the middle one if it does."""
-        space, middle = self._plan_space, self._plan_space.size // 2
+        """One combination that meets the conditions: that in the middle of every axis if it does."""
+        space, middle = self._plan_space, 0
+        for block in space.blocks:
+            middle = middle * block.size + block.size // 2
         starts = range(0, space.size, _PART_COMBINATIONS[1])
         spans = chain([(middle, middle + 1)], ((first, first + starts.step) for first in starts))
         for first, end in spans:
