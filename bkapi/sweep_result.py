@@ -132,7 +132,10 @@ class SweepResult:
             raise SweepResultError(f"x and y are both {x!r}.", hint="choose two parameters.")
         best = pl.col(metric).min() if metric in LESS_IS_BETTER else pl.col(metric).max()
         table = self.lazy.group_by(y, x, maintain_order=True).agg(best).collect()
-        return table.pivot(on=x, index=y, values=metric, maintain_order=True)
+        wide = table.pivot(on=x, index=y, values=metric, maintain_order=True)
+        if not table[x].dtype.is_float():
+            return wide
+        return wide.rename({name: f"{float(name):g}" for name in wide.columns if name not in (y, "null")})
 
     def run(self, combination: int, *, symbol: str = "", frame_name: str = "") -> FinishedRun:
         """The whole backtest of one combination: trades, events, statistics.
