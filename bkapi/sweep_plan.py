@@ -266,10 +266,14 @@ class SignalSet:
             return self._by_machine(columns, count, progress)
         by_plan = self._by_tables if choice.plan == "tables" else self._by_paths
         metrics, refused, unclear = by_plan(columns, count, progress)
+        if choice.plan == "tables" and unclear.any():
+            again = np.flatnonzero(unclear)
+            metrics[again], refused[again], unclear[again] = self._by_paths(
+                _rows(columns, again), again.size, _silent
+            )
         if unclear.any():
             again = np.flatnonzero(unclear)
-            chosen = {name: Column(column.values, column.codes[again]) for name, column in columns.items()}
-            metrics[again], refused[again] = self._by_machine(chosen, again.size, _silent)
+            metrics[again], refused[again] = self._by_machine(_rows(columns, again), again.size, _silent)
         return metrics, refused
 
     def _by_machine(
@@ -406,6 +410,10 @@ class SignalSet:
             return np.array([np.nan])
         values = self._space.values(name)
         return np.unique(columns[name].numbers() if values is None else np.array(values, np.float64))
+
+
+def _rows(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> dict[str, Column]:
+    return {name: Column(column.values, column.codes[rows]) for name, column in columns.items()}
 
 
 def _silent(done: float) -> None:

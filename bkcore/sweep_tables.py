@@ -90,7 +90,7 @@ _STOP_BITS = int(
 )
 _OTHER_BITS = ~(_TAKE_BITS | _STOP_BITS)
 _NO_END = np.iinfo(np.int64).max
-_ROUNDING = 1e-9
+_ROUNDING = 1e-12
 
 
 @rule
