@@ -369,6 +369,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "WalkerProgressEvent",
         "WalkerStopEvent",
     ),
+    "bkapi.overfitting": (
+        "Overfitting",
+        "TooFewTrialsError",
+        "overfitting_of_runs",
+    ),
     "bkapi.policy": ("Policy",),
     "bkapi.portfolio_schemas": (
         "ActionSchema",
@@ -398,6 +403,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "parse_args",
         "wait_for_candle",
         "wait_for_ready",
+    ),
+    "bkapi.random_entries": (
+        "RandomEntries",
+        "random_entry_baseline",
     ),
     "bkapi.record_files": ("FileNameError",),
     "bkapi.registry": (

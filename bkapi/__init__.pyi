@@ -334,6 +334,11 @@ from bkapi.moments import (
     align_to_interval as align_to_interval,
     to_datetime as to_datetime,
 )
+from bkapi.overfitting import (
+    Overfitting as Overfitting,
+    TooFewTrialsError as TooFewTrialsError,
+    overfitting_of_runs as overfitting_of_runs,
+)
 from bkapi.payloads import (
     BacktestProgressEvent as BacktestProgressEvent,
     DoneEvent as DoneEvent,
@@ -389,6 +394,10 @@ from bkapi.profit import (
     get_effective_price_open as get_effective_price_open,
     get_total_closed as get_total_closed,
     to_profit_loss_dto as to_profit_loss_dto,
+)
+from bkapi.random_entries import (
+    RandomEntries as RandomEntries,
+    random_entry_baseline as random_entry_baseline,
 )
 from bkapi.readiness import (
     parse_args as parse_args,

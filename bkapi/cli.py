@@ -160,6 +160,17 @@ def _print_best(result: SweepResult, count: int, by: str) -> None:
     for row in best.iter_rows():
         table.add_row(*map(_cell, row))
     _console().print(table)
+    _print_guards(result, by)
+
+
+def _print_guards(result: SweepResult, by: str) -> None:
+    """One line on how much of the best is selection; nothing where there is nothing to judge."""
+    from bkapi.overfitting import TooFewTrialsError
+
+    try:
+        _print(result.overfitting(by=by, most=256, draws=0).line())
+    except TooFewTrialsError:
+        return
 
 
 @app.command()

@@ -237,14 +237,15 @@ class Space:
     def columns(self, first: int, end: int) -> tuple[Numbers, dict[str, Column]]:
         """Numbers and parameters of the combinations in ``[first, end)`` that meet the conditions."""
         numbers = np.arange(first, min(end, self.size), dtype=np.int64)
-        columns = self._columns_at(numbers)
+        columns = self.columns_at(numbers)
         if self.conditions and numbers.size:
             kept = self._meets(columns)
             numbers = numbers[kept]
             columns = {name: Column(column.values, column.codes[kept]) for name, column in columns.items()}
         return numbers, columns
 
-    def _columns_at(self, numbers: Numbers) -> dict[str, Column]:
+    def columns_at(self, numbers: Numbers) -> dict[str, Column]:
+        """The parameters of combinations by their numbers, whether they meet the conditions or not."""
         columns: dict[str, Column] = {}
         inner = self.size
         for block in self.blocks:
@@ -298,7 +299,7 @@ class Space:
                 f"there is no combination {number!r} in {self!r}.",
                 hint=f"numbers go from 0 to {self.size - 1:,}.",
             )
-        columns = self._columns_at(np.array([number]))
+        columns = self.columns_at(np.array([number]))
         return {name: column.values[column.codes[0]] for name, column in columns.items()}
 
     def __len__(self) -> int:

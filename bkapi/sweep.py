@@ -331,6 +331,7 @@ class ParameterSweep:
             self._markets[0].run.settings,
             complete,
             self._play,
+            self,
         )
 
     def _measured(
@@ -470,12 +471,57 @@ class ParameterSweep:
             changes["policy"] = Policy(**{**known, **rules})
         return self._strategy.model_copy(update=changes)
 
-    def _play(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
-        market = self._market(symbol, frame_name)
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that it runs on."""
+        return tuple(dict.fromkeys(self._symbols))
+
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        """The frames that it runs in."""
+        return self._frames
+
+    def play(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
+        """The whole backtest of a combination in any registered frame, of the sweep or not."""
         chosen = self.parameters(combination)
         bracket = {name: float(chosen[name]) for name in self._roles.bracket}
-        context = {**self._context, "frame_name": market.frame_name}
-        return run_to_end(market.symbol, context, self.strategy(combination), bracket)
+        return run_to_end(
+            symbol, {**self._context, "frame_name": frame_name}, self.strategy(combination), bracket
+        )
+
+    def _play(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
+        market = self._market(symbol, frame_name)
+        return self.play(combination, market.symbol, market.frame_name)
+
+    def period_returns(
+        self,
+        combinations: NDArray[np.int64],
+        trades: NDArray[np.int64],
+        edges: NDArray[np.int64],
+        *,
+        symbol: str = "",
+        frame_name: str = "",
+    ) -> NDArray[np.float64]:
+        """What combinations of one market earned in each period, f8[periods, n], in percent.
+
+        combinations, trades : i8[n]   their numbers, and how many trades each has (``total_trades`` of the result)
+        edges : i8[periods + 1]        where periods begin, ms UTC, and where the last one ends
+        """
+        market = self._market(symbol, frame_name)
+        place = self._markets.index(market)
+        columns = self.space.columns_at(combinations)
+        returns = np.zeros((edges.size - 1, combinations.size))
+        for chosen in _groups(columns, self._roles.signals, combinations.size):
+            some = {name: Column(column.values, column.codes[chosen]) for name, column in columns.items()}
+            signals = self._signal_set(place, *self._signals_of(some, 0))
+            returns[:, chosen] = signals.period_returns(some, trades[chosen], edges)
+        self._sets.pop(place, None)
+        return returns
+
+    def span(self, symbol: str = "", frame_name: str = "") -> tuple[int, int]:
+        """First tick of a market of the sweep and the last moment of a trade in it, ms UTC."""
+        frame = self._market(symbol, frame_name).run.frame
+        return frame.start_ms, frame.end_ms + frame.step_ms
 
     def _market(self, symbol: str, frame_name: str) -> _Market:
         fits = [

@@ -29,7 +29,7 @@ from bkcore.sweep_paths import PathSweep
 from bkcore.sweep_slots import Slots, reason_against_slots, slots_of
 from bkcore.sweep_static import StaticSweep, cell_bytes
 from bkcore.sweep_tables import Levels
-from bkcore.sweep_walks import Depth
+from bkcore.sweep_walks import Depth, spans
 
 #: The parameters that replace the bracket of every signal, in order.
 BRACKET: Final = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
@@ -52,6 +52,7 @@ Told = Callable[[float], object]
 _TABLE_SECONDS: Final = {Depth.RESULTS: 4.5e-9, Depth.DRAWDOWN: 7.5e-9, Depth.ALL: 90e-9}
 _PATH_SECONDS: Final = {Depth.RESULTS: 90e-9, Depth.DRAWDOWN: 160e-9, Depth.ALL: 300e-9}
 _CELL_SECONDS: Final = 25e-9
+_LISTED: Final = 500_000  # trades that are listed at a time
 
 
 class SweepError(BkError, ValueError):
@@ -276,8 +277,40 @@ class SignalSet:
             metrics[again], refused[again] = self._by_machine(_rows(columns, again), again.size, _silent)
         return metrics, refused
 
+    def period_returns(
+        self, columns: Mapping[str, Column], trades: NDArray[np.int64], edges: NDArray[np.int64]
+    ) -> Float:
+        """What combinations earned in each period, f8[periods, n]: the results of the trades closed in it, in percent.
+
+        trades   how many each combination has, as measured
+        edges : i8[periods + 1]   where periods begin, ms UTC, and where the last one ends; it holds its end too
+        """
+        returns = np.zeros((edges.size - 1, trades.size))
+
+        def add(k: int, results: Float, close: NDArray[np.int64]) -> None:
+            place = np.clip(np.searchsorted(edges, close, side="right") - 1, 0, edges.size - 2)
+            returns[:, k] = np.bincount(place, results, edges.size - 1)
+
+        if self._slots is None:
+            self._by_machine(columns, trades.size, _silent, add)
+            return returns
+        for begin, end in spans(trades, _LISTED):
+            some = {name: Column(column.values, column.codes[begin:end]) for name, column in columns.items()}
+            policies = self._policies(some)
+            rules = None if policies is None else policies[0][policies[1]]
+            bracket = self._bracket(some, end - begin)
+            listing = self._path_sweep().listed(*bracket, rules, trades[begin:end])
+            for k in range(begin, end):
+                part = slice(listing.bounds[k - begin], listing.bounds[k - begin + 1])
+                add(k, listing.values[0][part], listing.times[1][part])
+        return returns
+
     def _by_machine(
-        self, columns: Mapping[str, Column], count: int, progress: Told
+        self,
+        columns: Mapping[str, Column],
+        count: int,
+        progress: Told,
+        trades: Callable[[int, Float, NDArray[np.int64]], object] | None = None,
     ) -> tuple[Float, NDArray[np.int64]]:
         if self._machine is None:
             self._machine = MachineSweep(
@@ -292,16 +325,21 @@ class SignalSet:
             policies = (Policy(**self._base).record(), np.zeros(count, np.int64))
         rules = None if policies is None else policies[0][policies[1]]
         return self._machine.measure(
-            *self._bracket(columns, count), rules, self._parameters(columns, count), progress=progress
+            *(*self._bracket(columns, count), rules, self._parameters(columns, count)),
+            progress=progress,
+            trades=trades,
         )
 
     def _by_paths(self, columns: Mapping[str, Column], count: int, progress: Told) -> Any:
+        policies = self._policies(columns)
+        rules = None if policies is None else policies[0][policies[1]]
+        return self._path_sweep().measure(*self._bracket(columns, count), rules, progress=progress)
+
+    def _path_sweep(self) -> PathSweep:
         if self._paths is None:
             assert self._slots is not None
             self._paths = PathSweep(*self._inputs, self._slots, depth=self._depth, threads=self._threads)
-        policies = self._policies(columns)
-        rules = None if policies is None else policies[0][policies[1]]
-        return self._paths.measure(*self._bracket(columns, count), rules, progress=progress)
+        return self._paths
 
     def _by_tables(self, columns: Mapping[str, Column], count: int, progress: Told) -> Any:
         policies = self._policies(columns)

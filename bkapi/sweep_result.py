@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bkapi.backtest import FinishedRun
+    from bkapi.overfitting import Overfitting
     from bkapi.statistics_records import BacktestStatistics
+    from bkapi.sweep import ParameterSweep
 
 #: Metrics of which less is better.
 LESS_IS_BETTER: Final = ("max_drawdown", "std_dev", "loss_count", "max_loss_streak", "refused_signals")
@@ -60,6 +62,8 @@ class SweepResult:
     settings: EngineSettings
     complete: bool = True
     _play: Callable[[int, str, str], FinishedRun] | None = field(default=None, repr=False)
+    _sweep: ParameterSweep | None = field(default=None, repr=False)
+    _tried: pl.LazyFrame | None = field(default=None, repr=False)
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -106,7 +110,12 @@ class SweepResult:
                     hint='write it over columns, pl.col("total_trades") > 100, or as name=value.',
                 )
         tests = [*conditions, *(pl.col(name) == value for name, value in equal.items())]
-        return replace(self, lazy=self.lazy.filter(*tests)) if tests else self
+        return replace(self, lazy=self.lazy.filter(*tests), _tried=self.tried) if tests else self
+
+    @property
+    def tried(self) -> pl.LazyFrame:
+        """The rows before any :meth:`where`: what a choice among them has to be held against."""
+        return self.lazy if self._tried is None else self._tried
 
     def heatmap(
         self, x: str | None = None, y: str | None = None, metric: str = "sharpe_ratio"
@@ -157,6 +166,28 @@ class SweepResult:
     def statistics(self, combination: int, *, symbol: str = "", frame_name: str = "") -> BacktestStatistics:
         """Every statistic of one combination (arguments of :meth:`run`)."""
         return self.run(combination, symbol=symbol, frame_name=frame_name).statistics()
+
+    def overfitting(
+        self,
+        by: str = "sharpe_ratio",
+        *,
+        most: int = 1000,
+        draws: int = 99,
+        seed: int = 0,
+        trials: int | None = None,
+        frame_name: str = "",
+    ) -> Overfitting:
+        """How much of the best row is selection: see :func:`bkapi.sweep_overfitting.overfitting_of_sweep`."""
+        if self._sweep is None:
+            raise SweepResultError(
+                "this result was read from a file and cannot run.",
+                hint="make the sweep again from its strategy: Sweep(...).run(folder=...) reads the same parts.",
+            )
+        from bkapi.sweep_overfitting import overfitting_of_sweep
+
+        return overfitting_of_sweep(
+            *(self, self._sweep, by), most=most, draws=draws, seed=seed, trials=trials, frame_name=frame_name
+        )
 
     def to_parquet(self, path: str | Path) -> Path:
         """Write the rows to one Parquet file, which appears whole or not at all; returns its path."""

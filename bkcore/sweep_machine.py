@@ -61,6 +61,10 @@ class MachineWorker:
         _trade_metrics(pnl, peak, fall, pending, close, price, int(Scope.SERIES), order, values, out)
         return int(run.state["rejected_count"][0])
 
+    def results(self, count: int) -> tuple[Column, NDArray[np.int64]]:
+        """Results and closing times of the ``count`` trades of the combination that was measured last."""
+        return self._columns[0][:count], self._times[1][:count]
+
     def _take_columns(self, trades: Records) -> None:
         count = trades.size
         if not self._columns or self._columns[0].size < count:
@@ -117,11 +121,13 @@ class MachineSweep:
         parameters: Column | None = None,
         *,
         progress: Callable[[float], object] = lambda done: None,
+        trades: Callable[[int, Column, NDArray[np.int64]], object] | None = None,
     ) -> tuple[Column, NDArray[np.int64]]:
         """Measure a chunk of combinations: brackets (NaN = the signal's own), policies, parameters f8[n, p] of hooks.
 
         Returns metrics f8[n, len(Metric)] and refused signals i8[n]; raises what a jitted function raises.
-        ``progress`` hears how many combinations are done more.
+        ``progress`` hears how many combinations are done more, ``trades`` (their number, results, closing times) those
+        of a combination; the columns are overwritten by the next one.
         """
         metrics, refused = np.empty((takes.size, len(Metric))), np.empty(takes.size, np.int64)
 
@@ -135,6 +141,9 @@ class MachineSweep:
                         worker.run.set_parameters(parameters[k])
                     bracket = (float(takes[k]), float(stops[k]), float(lifetimes[k]))
                     refused[k] = worker.measure(bracket, metrics[k])
+                    if trades is not None:
+                        count = int(metrics[k, Metric.TOTAL_TRADES])
+                        trades(k, *worker.results(count))
             finally:
                 self._workers.append(worker)
 

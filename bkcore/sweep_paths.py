@@ -269,6 +269,18 @@ class PathSweep(ChunkSweep):
         rules = np.zeros(takes.size, POLICY)[:0] if policies is None else policies
         return self._measure((takes / 100.0, stops / 100.0, lifetimes, rules), progress)
 
+    def listed(
+        self,
+        takes: NDArray[np.float64],
+        stops: NDArray[np.float64],
+        lifetimes: NDArray[np.float64],
+        policies: Records | None,
+        trades: NDArray[np.int64],
+    ) -> Listing:
+        """The trades of combinations one by one; ``trades``, how many each has, is what was measured before."""
+        rules = np.zeros(takes.size, POLICY)[:0] if policies is None else policies
+        return self._listed((takes / 100.0, stops / 100.0, lifetimes, rules), trades)
+
     def _stages(self, pool: ThreadPoolExecutor) -> Iterator[tuple[list[int], float]]:
         yield self._ends, 1.0
 

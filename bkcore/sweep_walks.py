@@ -172,10 +172,21 @@ class ChunkSweep(ABC):
         """Measure once more, from the trades one by one: what sums cannot tell."""
         trades = metrics[:, Metric.TOTAL_TRADES].astype(np.int64)
         for begin, end in spans(trades, LISTED):
-            listing = Listing(trades[begin:end])
-            walks = Walks.of(end - begin, self._slots.first)
-            parts = parts_of(end - begin, self._threads, self._most)
             chosen = tuple(column[begin:end] for column in columns)
-            self._pass(pool, chosen, parts, walks, listing, lambda done: None)
+            parts = parts_of(end - begin, self._threads, self._most)
+            listing = self._list(pool, chosen, trades[begin:end], parts)
             part = metrics[begin:end]
             list(pool.map(lambda span, listing=listing, part=part: listing.measure(span, part), parts))
+
+    def _list(
+        self, pool: ThreadPoolExecutor, columns: Columns, trades: NDArray[np.int64], parts: list[Part]
+    ) -> Listing:
+        listing = Listing(trades)
+        walks = Walks.of(trades.size, self._slots.first)
+        self._pass(pool, columns, parts, walks, listing, lambda done: None)
+        return listing
+
+    def _listed(self, columns: Columns, trades: NDArray[np.int64]) -> Listing:
+        """The trades of combinations one by one, of which each has ``trades``."""
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="bk-sweep") as pool:
+            return self._list(pool, columns, trades, parts_of(trades.size, self._threads, self._most))

@@ -248,7 +248,9 @@ def test_the_ranking_shows_what_it_ranks_by_and_fits_a_terminal(folder: Path, by
     for word in by.split("_"):
         assert word in head
     assert "…" not in run.stdout
-    assert len(body.strip().splitlines()) == 3
+    *rows, guards = body.strip().splitlines()
+    assert len(rows) == 3
+    assert guards.startswith("3 trials (worth 1), deflated Sharpe ratio ")
 
 
 def test_help_names_every_command(folder: Path) -> None:
