@@ -490,8 +490,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "StrategyUtils",
         "Sync",
         "SyncUtils",
-        "Walker",
-        "WalkerUtils",
     ),
     "bkapi.reporting.markdown_service": ("NotSubscribedError",),
     "bkapi.reporting.markdown_services": (
@@ -657,6 +655,16 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "bkapi.validation": ("validate_signal",),
     "bkapi.wakes": ("wake_on",),
+    "bkapi.walker": (
+        "BackgroundWalker",
+        "Walker",
+        "WalkerCommandService",
+        "WalkerUtils",
+    ),
+    "bkapi.walker_logic": (
+        "WalkerLogicPrivateService",
+        "WalkerLogicPublicService",
+    ),
     "bkcore.candles": ("CandleFrame",),
     "bkcore.codes": ("Command",),
     "bkcore.hooks": ("KernelError",),

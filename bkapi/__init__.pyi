@@ -492,8 +492,6 @@ from bkapi.reporting.facades import (
     StrategyUtils as StrategyUtils,
     Sync as Sync,
     SyncUtils as SyncUtils,
-    Walker as Walker,
-    WalkerUtils as WalkerUtils,
 )
 from bkapi.reporting.markdown_service import (
     NotSubscribedError as NotSubscribedError,
@@ -671,6 +669,16 @@ from bkapi.validation import (
 )
 from bkapi.wakes import (
     wake_on as wake_on,
+)
+from bkapi.walker import (
+    BackgroundWalker as BackgroundWalker,
+    Walker as Walker,
+    WalkerCommandService as WalkerCommandService,
+    WalkerUtils as WalkerUtils,
+)
+from bkapi.walker_logic import (
+    WalkerLogicPrivateService as WalkerLogicPrivateService,
+    WalkerLogicPublicService as WalkerLogicPublicService,
 )
 from bkcore.candles import (
     CandleFrame as CandleFrame,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -84,6 +84,13 @@ class FinishedRun:
         return backtest_statistics(closed_trades(self), row_limit=row_limit)
 
 
+def finished_run(strategy_run: StrategyRun) -> FinishedRun:
+    """What a run that has ended leaves behind."""
+    return FinishedRun(
+        strategy_run.symbol, strategy_run.names, strategy_run.run, strategy_run.settings, strategy_run
+    )
+
+
 #: The newest run of each context, for ``get_data`` and the reports.
 finished: dict[tuple[str, str, str, str], FinishedRun] = {}
 
@@ -95,10 +102,12 @@ def prepare(
     source: str,
     driver: Driver = "skip",
     strategy: StrategySchema | None = None,
+    signals: Callable[[StrategySchema, Market, str], SignalTable | None] | None = None,
 ) -> StrategyRun:
     """Look up and check everything that a run needs, and stand before its first tick.
 
     strategy   stands in for the registered one of its name
+    signals    stands in for :func:`signal_table`
 
     Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and
     :class:`FatalError` when the frame is empty or its candles are missing.
@@ -128,7 +137,7 @@ def prepare(
         market,
         frame,
         settings,
-        table=signal_table(strategy, market, symbol),
+        table=(signals or signal_table)(strategy, market, symbol),
         policy=None if strategy.policy is None else strategy.policy.record(),
         hooks=hooks_of(strategy),
         driver=driver,
@@ -142,7 +151,7 @@ def run_to_end(
     strategy_run = prepare(symbol, context, source="Sweep", strategy=strategy)
     strategy_run.run.set_bracket(**bracket)
     strategy_run.run.finish()
-    return FinishedRun(symbol, strategy_run.names, strategy_run.run, strategy_run.settings, strategy_run)
+    return finished_run(strategy_run)
 
 
 def hooks_of(strategy: StrategySchema) -> Hooks:
@@ -309,6 +318,65 @@ def _tell_duration(strategy_run: StrategyRun, milliseconds: float) -> None:
         )
 
 
+def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[BacktestResult, None, None]:
+    """What a prepared run yields when it is played, in a context of its own; what an earlier run left is forgotten.
+
+    keeps   the finished run is what ``Backtest.last_run`` and the reports of its context answer from
+    """
+    symbol, names = strategy_run.symbol, strategy_run.names
+    key = strategy_run.key[:4]
+    finished.pop(key, None)
+    forget(symbol, names, backtest=True)
+
+    def results() -> Generator[BacktestResult, None, None]:
+        begin_time(_tell_frame, names.frame_name, symbol)
+        feeds.begin_run(strategy_run.key)
+        started = time.perf_counter()
+        _tell_lifecycle(strategy_run, start=True)
+        try:
+            yield from strategy_run.results()
+        finally:
+            remember(strategy_run)
+            if keeps:
+                finished[key] = finished_run(strategy_run)
+        _tell_duration(strategy_run, (time.perf_counter() - started) * 1_000)
+        _tell_lifecycle(strategy_run, start=False)
+
+    moment = ExecutionContext(symbol, strategy_run.frame.start_ms, True)
+    return iterate_in_context(results(), names=names, moment=moment)
+
+
+def _tell_lifecycle(strategy_run: StrategyRun, *, start: bool) -> None:
+    channel = emitters.before_start_subject if start else emitters.after_end_subject
+    if emitters.progress_backtest_emitter.listeners and not start:
+        emitters.progress_backtest_emitter.emit(
+            strategy_run.teller.progress(strategy_run.frame.count, strategy_run.frame.count)
+        )
+    if not channel.listeners:
+        return
+    from bkapi.exchange import get_average_price
+
+    names = strategy_run.names
+    state = strategy_run.run.now
+    when = strategy_run.frame.start_ms if start else state.tick_time
+    try:
+        strategy_run.teller.now(when)
+        channel.emit(
+            LifecycleEvent(
+                symbol=strategy_run.symbol,
+                strategy_name=names.strategy_name,
+                exchange_name=names.exchange_name,
+                frame_name=names.frame_name,
+                backtest=True,
+                timestamp=when,
+                current_price=get_average_price(strategy_run.symbol),
+                when=from_ms(when),
+            )
+        )
+    except Exception as error:  # noqa: BLE001 - reported and ignored, as documented (spec engine.md 4.2)
+        report_error(error, channel.name)
+
+
 class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
     """Run strategies over history; the singleton is ``Backtest``."""
 
@@ -333,58 +401,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
         self, symbol: str, context: Context, *, source: str, driver: Driver = "skip"
     ) -> tuple[StrategyRun, Generator[BacktestResult, None, None]]:
         strategy_run = prepare(symbol, context, source=source, driver=driver)
-        names = strategy_run.names
-        key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
-        finished.pop(key, None)
-        forget(symbol, names, backtest=True)
-
-        def results() -> Generator[BacktestResult, None, None]:
-            begin_time(_tell_frame, names.frame_name, symbol)
-            feeds.begin_run(strategy_run.key)
-            started = time.perf_counter()
-            self._tell_lifecycle(strategy_run, start=True)
-            try:
-                yield from strategy_run.results()
-            finally:
-                remember(strategy_run)
-                finished[key] = FinishedRun(
-                    symbol, names, strategy_run.run, strategy_run.settings, strategy_run
-                )
-            _tell_duration(strategy_run, (time.perf_counter() - started) * 1_000)
-            self._tell_lifecycle(strategy_run, start=False)
-
-        moment = ExecutionContext(symbol, strategy_run.frame.start_ms, True)
-        return strategy_run, iterate_in_context(results(), names=names, moment=moment)
-
-    def _tell_lifecycle(self, strategy_run: StrategyRun, *, start: bool) -> None:
-        channel = emitters.before_start_subject if start else emitters.after_end_subject
-        if emitters.progress_backtest_emitter.listeners and not start:
-            emitters.progress_backtest_emitter.emit(
-                strategy_run.teller.progress(strategy_run.frame.count, strategy_run.frame.count)
-            )
-        if not channel.listeners:
-            return
-        from bkapi.exchange import get_average_price
-
-        names = strategy_run.names
-        state = strategy_run.run.now
-        when = strategy_run.frame.start_ms if start else state.tick_time
-        try:
-            strategy_run.teller.now(when)
-            channel.emit(
-                LifecycleEvent(
-                    symbol=strategy_run.symbol,
-                    strategy_name=names.strategy_name,
-                    exchange_name=names.exchange_name,
-                    frame_name=names.frame_name,
-                    backtest=True,
-                    timestamp=when,
-                    current_price=get_average_price(strategy_run.symbol),
-                    when=from_ms(when),
-                )
-            )
-        except Exception as error:  # noqa: BLE001 - reported and ignored, as documented (spec engine.md 4.2)
-            report_error(error, channel.name)
+        return strategy_run, stream(strategy_run)
 
     def background(self, symbol: str, context: Context) -> BackgroundRun:
         """The same run in a thread; the returned handle stops it when called, and can be waited for.

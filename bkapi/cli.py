@@ -1,4 +1,4 @@
-"""What ``bk`` does: backtest, sweep, candle files, warm-up. A command imports what it needs when it runs."""
+"""What ``bk`` does: backtest, sweep, walk, candle files, warm-up. A command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bkapi.cli_store import store
 from bkcore.errors import BkError, did_you_mean
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console
 
     from bkapi.backtest import FinishedRun
@@ -312,10 +313,7 @@ def sweep(
     ] = None,
 ) -> None:
     """Run a strategy with every combination of take-profit, stop-loss, lifetime and more, and rank them."""
-    if out is not None and out.suffix not in (".parquet", ".csv"):
-        raise ArgumentError(f"--out {out.name!r} has no known suffix.", hint="end it in .parquet or .csv.")
-    if out is not None and not out.parent.is_dir():
-        raise ArgumentError(f"--out {str(out)!r}: there is no such folder.", hint="make the folder first.")
+    _check_table(out)
     _configure(config)
     given = {"take_profit_percent": take_profit, "stop_loss_percent": stop_loss, "lifetime_minutes": lifetime}
     options = ("--take-profit", "--stop-loss", "--lifetime")
@@ -324,13 +322,7 @@ def sweep(
         for (axis, text), option in zip(given.items(), options, strict=True)
         if text != "own"
     }
-    for text in vary or ():
-        parameter, _, values = text.partition("=")
-        if not values or not parameter:
-            raise ArgumentError(f"--vary {text!r} means nothing.", hint="write --vary NAME=1,2,3.")
-        axes[parameter] = [
-            int(value) if value.is_integer() else value for value in _numbers(values, "--vary")
-        ]
+    axes |= _varied(vary)
     setup = _set_up(
         strategy,
         candles=None if candles is None else _read(candles, symbol=symbol, interval="1m", gaps=gaps),
@@ -352,8 +344,84 @@ def sweep(
         result = planned.run(folder=folder)
     _print_best(result, top, by)
     if out is not None:
-        _write_table(result, out)
+        _write_table(result.frame, out)
         _print(f"{len(result):,} combinations: {out}")
+
+
+def _varied(vary: list[str] | None) -> dict[str, list[Any]]:
+    """The axes that ``--vary`` gives."""
+    axes: dict[str, list[Any]] = {}
+    for text in vary or ():
+        parameter, _, values = text.partition("=")
+        if not values or not parameter:
+            raise ArgumentError(f"--vary {text!r} means nothing.", hint="write --vary NAME=1,2,3.")
+        axes[parameter] = [
+            int(value) if value.is_integer() else value for value in _numbers(values, "--vary")
+        ]
+    return axes
+
+
+@app.command()
+def walk(
+    strategy: Annotated[str, typer.Argument(help="A Python file that registers several strategies.")],
+    metric: Annotated[str, typer.Option(help="The statistic to rank by; the largest wins.")] = "sharpe_ratio",
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--strategy", help="Only these, in this order. Default: all of the file."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare every combination: NAME=1,2,3 or NAME=first:last:step, of every strategy."
+        ),
+    ] = None,
+    candles: Candles = None,
+    symbol: Symbol = None,
+    start: Start = None,
+    end: End = None,
+    frame_interval: FrameInterval = "1m",
+    gaps: Gaps = "raise",
+    config: Config = None,
+    top: Annotated[int, typer.Option(help="How many of the best to print.", min=1)] = 10,
+    threads: Annotated[int | None, typer.Option(help="Threads. Default: all cores.", min=1)] = None,
+    out: Annotated[Path | None, typer.Option(help="Write all statistics to a .parquet or .csv file.")] = None,
+) -> None:
+    """Backtest every strategy of a file on the same candles and rank them."""
+    _check_table(out)
+    _configure(config)
+    from bkapi.file_run import set_up_walker
+    from bkapi.space import Space
+    from bkapi.statistics_records import TradeStatistics
+    from bkapi.walker import Walker
+    from bkapi.walker_table import print_comparison
+
+    known = (*TradeStatistics.field_names, "total_signals")
+    if metric not in known:
+        raise ArgumentError(
+            f"--metric {metric!r} is no statistic.",
+            hint=did_you_mean(metric, known) + f"known: {', '.join(known)}.",
+        )
+    axes = _varied(vary)
+    setup = set_up_walker(
+        strategy,
+        metric=metric,
+        names=names or (),
+        space=Space.grid(**axes) if axes else None,
+        candles=None if candles is None else _read(candles, symbol=symbol, interval="1m", gaps=gaps),
+        start=start,
+        end=end,
+        frame_interval=frame_interval,
+    )
+    from bkapi.progress import progress_bar
+
+    with setup.watched(), progress_bar("walk") as tell:
+        for event in Walker.run(setup.symbol, setup.context, threads=threads):
+            tell(event.strategies_tested, event.total_strategies)
+    found = Walker.get_data(setup.symbol, setup.context)
+    print_comparison(found, top, _console())
+    if out is not None:
+        _write_table(found.table, out)
+        _print(f"{len(found.strategy_results):,} candidates: {out}")
 
 
 def _planned(
@@ -366,14 +434,22 @@ def _planned(
     return ParameterSweep(setup.context, space, symbol=setup.symbol, threads=threads, metrics=metrics)
 
 
-def _write_table(result: SweepResult, path: Path) -> None:
+def _check_table(out: Path | None) -> None:
+    """Whether a table can be written there, before the work begins."""
+    if out is not None and out.suffix not in (".parquet", ".csv"):
+        raise ArgumentError(f"--out {out.name!r} has no known suffix.", hint="end it in .parquet or .csv.")
+    if out is not None and not out.parent.is_dir():
+        raise ArgumentError(f"--out {str(out)!r}: there is no such folder.", hint="make the folder first.")
+
+
+def _write_table(table: pl.DataFrame, path: Path) -> None:
     import io
 
     buffer = io.BytesIO()
     if path.suffix == ".parquet":
-        result.frame.write_parquet(buffer)
+        table.write_parquet(buffer)
     else:
-        result.frame.write_csv(buffer)
+        table.write_csv(buffer)
     _write_file(path, buffer.getvalue())
 
 
@@ -411,7 +487,7 @@ def warmup() -> None:
     import time
 
     started = time.perf_counter()
-    for module in ("bkapi.backtest", "bkapi.sweep", "bkapi.idea_sweep"):
+    for module in ("bkapi.backtest", "bkapi.sweep", "bkapi.walker", "bkapi.idea_sweep"):
         import_module(module)
     from bkcore.jit import CACHE_FOLDER, COLD_START
 

@@ -1,4 +1,4 @@
-"""How a strategy in a Python file meets candles in a file: what ``bk backtest`` and ``bk sweep`` set up."""
+"""How strategies in a Python file meet candles in a file: what ``bk backtest``, ``sweep`` and ``walk`` set up."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import logging
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from bkapi import config
 from bkapi.errors import BkError, UnknownNameError
 from bkapi.moments import Moment, from_ms, to_ms
-from bkapi.registry import add_exchange_schema, add_frame_schema, strategies
+from bkapi.registry import add_exchange_schema, add_frame_schema, add_walker_schema, strategies
 from bkapi.schemas import FrameInterval
 from bkcore.candles import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.synthetic import sample
+
+if TYPE_CHECKING:
+    from bkapi.space import Space
 
 #: The name of the built-in strategy.
 EXAMPLE = "example"
@@ -72,6 +75,47 @@ def set_up(
     by one more candle, in which an open position ends.
     """
     name = load_strategy(strategy, strategy_name)
+    symbol = _set_up_market(candles, start, end, frame_interval)
+    context = {"strategy_name": name, "exchange_name": "file", "frame_name": "file"}
+    return FileRun(symbol, context, strategy)
+
+
+def set_up_walker(
+    strategy: str,
+    *,
+    metric: str,
+    names: Sequence[str] = (),
+    space: Space | None = None,
+    candles: CandleFrame | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    frame_interval: str = "1m",
+) -> FileRun:
+    """:func:`set_up` for a walker over the strategies of a file, all of them or those of ``names``."""
+    registered = register_file(strategy)
+    for name in names:
+        if name not in registered:
+            raise UnknownNameError("strategy", name, f"{strategy} --strategy", registered)
+    if not registered:
+        raise StrategyFileError(
+            f"{strategy} registers no strategy.", hint="call add_strategy_schema(...) in it, several times."
+        )
+    symbol = _set_up_market(candles, start, end, frame_interval)
+    add_walker_schema(
+        walker_name="file",
+        exchange_name="file",
+        frame_name="file",
+        strategies=list(names) or registered,
+        metric=metric,
+        space=space,
+    )
+    return FileRun(symbol, {"walker_name": "file"}, strategy)
+
+
+def _set_up_market(
+    candles: CandleFrame | None, start: Moment | None, end: Moment | None, frame_interval: str
+) -> str:
+    """Register candles and frame; returns the symbol."""
     frame = sample() if candles is None else candles
     add_exchange_schema(exchange_name="file", candles={frame.symbol: frame})
     first = min(int(config.value("CC_AVG_PRICE_CANDLES_COUNT")), len(frame) - 1)
@@ -82,8 +126,7 @@ def set_up(
         start_date=from_ms(int(frame.timestamps[first]) if start is None else to_ms(start)),
         end_date=from_ms(int(frame.timestamps[last]) if end is None else to_ms(end)),
     )
-    context = {"strategy_name": name, "exchange_name": "file", "frame_name": "file"}
-    return FileRun(frame.symbol, context, strategy)
+    return frame.symbol
 
 
 def read_candles(
@@ -97,14 +140,7 @@ def read_candles(
 
 def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
     """Run a strategy file (or register the built-in example); returns the name of the strategy to run."""
-    before = set(strategies.names())
-    if strategy == EXAMPLE:
-        from bkapi.example_strategy import register
-
-        register()
-    else:
-        _execute(strategy)
-    registered = [name for name in strategies.names() if name not in before]
+    registered = register_file(strategy)
     if strategy_name is not None:
         if strategy_name not in registered:
             raise UnknownNameError("strategy", strategy_name, f"{strategy} --strategy", registered)
@@ -120,6 +156,18 @@ def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
             hint="choose one with --strategy NAME." if registered else "call add_strategy_schema(...) in it.",
         )
     return registered[0]
+
+
+def register_file(strategy: str) -> list[str]:
+    """Run a strategy file (or register the built-in example); returns the names of the strategies in it."""
+    before = set(strategies.names())
+    if strategy == EXAMPLE:
+        from bkapi.example_strategy import register
+
+        register()
+    else:
+        _execute(strategy)
+    return [name for name in strategies.names() if name not in before]
 
 
 def _execute(strategy: str) -> None:

@@ -5,16 +5,14 @@ Percents are percent unless a field says otherwise, times are ms UTC, holds are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from bkapi.record import Record, record
 from bkcore.idea_sweep import ExitReason, Figure
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
-    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -29,45 +27,6 @@ CRITERIA: Mapping[str, Figure] = {
     "recovery": Figure.RECOVERY_FACTOR,
 }
 EXIT_REASONS = tuple(reason.name.lower() for reason in ExitReason)
-
-
-class Rows(Sequence[T]):
-    """A long list whose items are made when they are looked at; equal to any sequence of equal items."""
-
-    __slots__ = ("_make", "_numbers")
-
-    def __init__(self, numbers: Sequence[int] | NDArray[np.int64], make: Callable[[int], T]) -> None:
-        self._numbers = numbers
-        self._make = make
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Rows[T]: ...
-
-    def __getitem__(self, index: int | slice) -> T | Rows[T]:
-        if isinstance(index, slice):
-            return Rows(self._numbers[index], self._make)
-        return self._make(int(self._numbers[index]))
-
-    def __iter__(self) -> Iterator[T]:
-        return (self._make(int(number)) for number in self._numbers)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Rows | list | tuple):
-            return NotImplemented
-        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        shown = [repr(item) for item in self[:3]]
-        more = [f"... {len(self) - 3:,} more"] if len(self) > 3 else []
-        return f"[{', '.join(shown + more)}]"
 
 
 @record

@@ -32,8 +32,8 @@ from bkapi.idea_records import (
     IdeaProfile,
     IdeaSweepResult,
     IdeaTrade,
-    Rows,
 )
+from bkapi.lazy_rows import LazyRows
 from bkapi.registry import sweeps
 from bkapi.schema_services import SchemaService, ValidationService
 from bkapi.schemas import SweepCallbacks, SweepSchema
@@ -214,7 +214,7 @@ class _Run:
         row = self.figures[number].tolist()
         return GridPointReport(
             self.point(number),
-            Rows(range(int(row[Figure.TRADES])), lambda trade: self.trades(number)[trade]),
+            LazyRows(range(int(row[Figure.TRADES])), lambda trade: self.trades(number)[trade]),
             {name: int(row[code]) for code, name in enumerate(EXIT_REASONS)},
             int(row[Figure.SKIPPED_BUSY]),
             row[Figure.TOTAL_PNL_PERCENT],
@@ -316,11 +316,11 @@ class _Run:
             count / ideas[author],
         )
 
-    def tracks(self, rules: range | None = None) -> Rows[AuthorTrack]:
+    def tracks(self, rules: range | None = None) -> LazyRows[AuthorTrack]:
         """Tracks of all rules or of some."""
         rules = range(len(self.rules)) if rules is None else rules
         count = len(self.authors)
-        return Rows(range(rules.start * count, rules.stop * count), self.track)
+        return LazyRows(range(rules.start * count, rules.stop * count), self.track)
 
     # rankings
 
@@ -357,7 +357,7 @@ class _Run:
             int((minutes * self.grid.histogram).sum()) / trades if trades else 0.0,
             _percentile(self.grid.histogram, 0.95),
             _percentile(self.grid.histogram, 0.99),
-            GridReports(Rows(ranked, self.report), tuple(best), self.tracks()),
+            GridReports(LazyRows(ranked, self.report), tuple(best), self.tracks()),
             self.frame(ranked),
         )
 
@@ -410,7 +410,7 @@ class ClientSweep:
         self._evaluate(run)
         best: list[BestGridPoint] = []
         for criterion in CRITERIA:
-            reports = Rows(run.ranked(criterion), run.report)
+            reports = LazyRows(run.ranked(criterion), run.report)
             best.append(BestGridPoint(cast(Criterion, criterion), reports[0]))
             self._call("on_ranking", symbol, criterion, reports, best[-1])
         result = run.result(len(own), truncated, schema.report_order, best)

@@ -322,7 +322,10 @@ class WalkerProgressEvent(Record):
 
 @record
 class WalkerEvent(Record):
-    """A walker has finished one strategy; ``stats`` are its trade statistics, ``best_*`` the best so far."""
+    """A walker has finished one strategy; ``stats`` are its trade statistics, ``best_*`` the best so far.
+
+    With a space of parameters it is one combination, which ``parameters`` tells.
+    """
 
     walker_name: str
     exchange_name: str
@@ -336,6 +339,7 @@ class WalkerEvent(Record):
     best_strategy: str | None
     strategies_tested: int
     total_strategies: int
+    parameters: Mapping[str, Any] | None = None
 
 
 @record
@@ -351,6 +355,7 @@ class WalkerCompleteEvent(Record):
     best_strategy: str | None
     best_metric: float | None
     best_stats: Any
+    best_parameters: Mapping[str, Any] | None = None
 
 
 @record

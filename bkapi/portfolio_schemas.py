@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StrictStr, model_validator
 
 from bkapi.errors import SchemaError
 from bkapi.schema_base import Schema, or_default, owner
+from bkapi.space import Space
 
 #: A name: a text, also an empty one.
 Name: TypeAlias = StrictStr
@@ -46,7 +47,11 @@ class WalkerCallbacks(Schema):
 
 
 class WalkerSchema(Schema):
-    """Which strategies are compared, and by what (spec risk-sizing-walker-sweep.md 3.1)."""
+    """Which strategies are compared, and by what (spec risk-sizing-walker-sweep.md 3.1).
+
+    With a ``space`` every combination of it, of every strategy, is a candidate of its own: its names are parameters of
+    the strategies (``params``), fields of their policies, or the bracket of their signals, as for ``Sweep``.
+    """
 
     kind: ClassVar[str] = "walker"
 
@@ -58,6 +63,9 @@ class WalkerSchema(Schema):
     )
     metric: Annotated[str, or_default("sharpe_ratio")] = Field(
         default="sharpe_ratio", description="the statistic to maximise, a text"
+    )
+    space: Space | None = Field(
+        default=None, description="a Space of parameters, every combination of which is compared"
     )
     callbacks: WalkerCallbacks | None = Field(default=None, description="a mapping of names to functions")
     note: Any = Field(default=None, description="free text")
@@ -272,6 +280,7 @@ class WalkerFields(TypedDict, total=False):
     frame_name: str
     strategies: Iterable[str]
     metric: str | None
+    space: Space | None
     callbacks: WalkerCallbacks | Mapping[str, Callable[..., Any]] | None
     note: str | None
 

@@ -18,6 +18,7 @@ from bkapi.meta_services import clear_meta
 from bkapi.registry import clear_registries
 from bkapi.reporting.adapters import reset_reports
 from bkapi.sizing import SizingConnectionService
+from bkapi.walker import Walker
 
 
 def reset() -> None:
@@ -41,3 +42,4 @@ def reset() -> None:
     clear_meta()
     clear_trackers()
     Backtest.clear()
+    Walker.clear()

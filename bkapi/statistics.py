@@ -133,11 +133,15 @@ def backtest_statistics(
     """
     _require(trades, TRADE_COLUMNS)
     kept = _newest(trades.height, row_limit)
-    columns = _trade_columns(trades, kept)
+    return statistics_of_columns(_trade_columns(trades, kept), _retained(rows, trades, kept))
+
+
+def statistics_of_columns(columns: TradeColumns, signal_list: Rows) -> BacktestStatistics:
+    """:func:`backtest_statistics` of ``TRADE_COLUMNS`` as arrays, the newest trade last; NaN and 0 are no values."""
     _, _, _, pending, close, _ = columns
     metrics = _measured(columns, (pending > 0) & (close > 0))
     return BacktestStatistics(
-        signal_list=_retained(rows, trades, kept),
+        signal_list=signal_list,
         total_signals=_available(metrics)["total_trades"],
         **_numbers(BacktestStatistics, metrics),
     )

@@ -327,6 +327,7 @@ class WalkerStatistics(Statistics):
             {
                 "strategy_name": one.strategy_name,
                 "metric_value": one.metric_value,
+                **(getattr(one, "parameters", None) or {}),
                 **{
                     name: value
                     for name in one.stats.field_names

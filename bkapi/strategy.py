@@ -133,6 +133,7 @@ class StrategyRun:
         self._codes = {identity: code for code, identity in enumerate(ids)}
         self._candidate: Details | None = None
         self._queued: SignalInput | None = None
+        self._played_ahead: tuple[Wake, int, Exception | None] | None = None
         self._deferred: tuple[str | None, str | None] = (None, None)
         self._lock = threading.RLock()  # a command from another thread waits for the machine to stand still
         self.teller = Teller(self, strategy.callbacks or _NO_CALLBACKS, _STEP_BITS if driver == "step" else 0)
@@ -149,7 +150,7 @@ class StrategyRun:
         """Run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2)."""
         running[self.key] = self
         try:
-            if self.asks or self.teller.has_to_tell():
+            if not self.is_played and (self.asks or self.teller.has_to_tell()):
                 yield from self._listening_results()
             else:
                 self._finish_silently()
@@ -163,11 +164,7 @@ class StrategyRun:
 
     def _finish_silently(self) -> None:
         """One kernel call; what was refused or raised on the way is reported once, with its count."""
-        raised, first = 0, None
-        with self._lock:
-            while (wake := self.run.advance()) is Wake.RAISED:
-                raised += 1
-                first = first or self.run.raised()
+        wake, raised, first = self._played_ahead or self._play_silently()
         if wake is Wake.OUT_OF_CANDLES:
             self._raise_out_of_candles()
         if first is not None:
@@ -183,6 +180,29 @@ class StrategyRun:
                 ),
                 self.names.strategy_name,
             )
+
+    def _play_silently(self) -> tuple[Wake, int, Exception | None]:
+        raised, first = 0, None
+        with self._lock:
+            while (wake := self.run.advance()) is Wake.RAISED:
+                raised += 1
+                first = first or self.run.raised()
+        return wake, raised, first
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether no Python code has a part in the run: it asks nobody, and nobody wants to be told."""
+        guarded = self.schema.risks or self.schema.actions
+        return not (self.asks or guarded or self.teller.has_to_tell())
+
+    @property
+    def is_played(self) -> bool:
+        """Whether :meth:`play_ahead` has played it."""
+        return self._played_ahead is not None
+
+    def play_ahead(self) -> None:
+        """Play an unheard run before its turn, in any thread; :meth:`results` then says what there is to say."""
+        self._played_ahead = self._play_silently()
 
     def _results_of_tables(self) -> Results:
         prices = {}

@@ -34,10 +34,10 @@ from bkapi.sweep_plan import (
     check_bracket,
     check_columns,
     check_hooks,
-    check_whole,
+    check_policy,
     table_bytes,
+    with_parameters,
 )
-from bkapi.sweep_policies import check_policy
 from bkapi.sweep_result import SweepResult, check_column
 from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.price_profile import Trend
@@ -57,7 +57,6 @@ _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
 _PART_SECONDS: Final = 4.0  # what a killed sweep loses at most, about
 _PART_COMBINATIONS: Final = (256, 65_536)
 _LEAST_TABLE_MEMORY: Final = 64 << 20
-_SMALL_RESULT: Final = 16 << 20  # fits, whatever max_memory says
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 #: What each group of metrics leaves out.
@@ -144,8 +143,7 @@ class ParameterSweep:
     metrics   ``results`` (what follows from the trades' results), ``drawdown`` (and from their best and worst moments),
               ``all`` (and the median and the price profile, at about ten times the cost)
     threads   default: the cores of this process
-    max_memory   bytes of the process, or a text such as ``"2G"``: tables are made smaller to fit, down to 64 MB; a
-                 result that does not fit is warned of, and belongs into a folder
+    max_memory   bytes, or a text such as ``"2G"``: tables are made smaller to fit
 
     Trades are those of :meth:`Backtest.run` with the parameters, whatever the plan. Raises :class:`SweepError` for
     values that cannot be traded, :class:`SchemaError` for those that a policy does not take, and
@@ -202,7 +200,6 @@ class ParameterSweep:
         check_columns(space)
         check_hooks(space, self._roles.hooks)
         check_policy(space, self._roles.policy)
-        check_whole(space, (*self._roles.policy, *self._roles.bracket))
         for market in self._markets:
             check_bracket(space, self._roles.bracket, market.run.settings)
         self._plan_space, self._original = space.led_by(self._roles.signals)
@@ -315,13 +312,6 @@ class ParameterSweep:
                 hint=f"at most {_MOST_COMBINATIONS:,} are kept in memory; take wider steps, or give a folder.",
             )
         choice = self._probe()[0]
-        result = total * self._row_bytes()
-        if folder is None and self._resident + result > max(self._memory, self._resident + _SMALL_RESULT):
-            logger.warning(
-                "the result of the sweep takes %d MB besides the %d MB of this process, more than max_memory=%d MB "
-                "in all. Give a folder to keep it on disk.",
-                *(result / 1e6, self._resident / 1e6, self._memory / 1e6),
-            )
         size = self._part_size(choice)
         parts = None if folder is None else PartFolder(folder, self._manifest(), size)
         size = size if parts is None else parts.part_combinations
@@ -381,16 +371,12 @@ class ParameterSweep:
             key, fixed = self._signals_of(some, 0)
             signals = self._signal_set(place, key, fixed)
             plan = signals.choose(self._set_size(), some, trades)
-            measured = signals.measure(plan, some, chosen.size, tell)
-            if chosen.size == numbers.size:  # in order, and not worth another copy
-                metrics, refused = measured
-            else:
-                metrics[chosen], refused[chosen] = measured
+            metrics[chosen], refused[chosen] = signals.measure(plan, some, chosen.size, tell)
         return self._frame_of(market, numbers, columns, metrics, refused)
 
     def _signals_of(self, columns: Mapping[str, Column], row: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         fixed = {name: columns[name].values[columns[name].codes[row]] for name in self._roles.signals}
-        return tuple((type(value), repr(value)) for value in fixed.values()), fixed
+        return tuple(fixed.values()), fixed
 
     def _signal_set(self, place: int, key: tuple[Any, ...], fixed: Mapping[str, Any]) -> SignalSet:
         known = self._sets.get(place)
@@ -474,17 +460,7 @@ class ParameterSweep:
 
     def strategy(self, combination: int) -> StrategySchema:
         """The strategy with the parameters of a combination, except a bracket, which its signals carry."""
-        chosen = self.parameters(combination)
-        own = {name: value for name, value in chosen.items() if name in self._strategy.params}
-        changes: dict[str, Any] = {"params": {**self._strategy.params, **own}}
-        rules = {name: chosen[name] for name in self._roles.policy}
-        if rules:
-            from bkapi.policy import Policy
-
-            base = self._strategy.policy
-            known = {} if base is None else base.model_dump(exclude_unset=True)
-            changes["policy"] = Policy(**{**known, **rules})
-        return self._strategy.model_copy(update=changes)
+        return with_parameters(self._strategy, self.parameters(combination), self._roles)
 
     @property
     def symbols(self) -> tuple[str, ...]:

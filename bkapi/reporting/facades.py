@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
-from bkapi.registry import REGISTRIES, validate_name
+from bkapi.registry import validate_name
 from bkapi.statistics_records import (
     BacktestStatistics,
     BreakevenStatistics,
@@ -159,21 +159,13 @@ class LiveReports(_Facade[LiveStatistics], kind="live"):
 class WalkerReports:
     """The reports of ``Walker``: ``context`` is ``{"walker_name": ...}``, the rest comes from its schema."""
 
-    def _about(self, context: Context, method: str) -> tuple[Any, str, dict[str, str]]:
-        from bkapi.reporting.adapters import Markdown
-
-        source = f"Walker.{method}"
-        name = context["walker_name"]
-        validate_name("walker", name, source)
-        schema = REGISTRIES["walker"].lookup(name)
-        for strategy in schema.strategies:
-            validate_name("strategy", strategy, source)
-        names = {"exchange_name": schema.exchange_name, "frame_name": schema.frame_name}
-        return Markdown.services["walker"], schema.metric or "sharpe_ratio", names
+    def _about(self, symbol: str, context: Context, method: str) -> tuple[Any, str, dict[str, str]]:
+        """The service that answers, the metric, and the names of exchange and frame."""
+        raise NotImplementedError
 
     def get_data(self, symbol: str, context: Context) -> WalkerStatistics:
         """What the walker found; raises :class:`NoWalkerDataError` before its first result."""
-        service, metric, names = self._about(context, "get_data")
+        service, metric, names = self._about(symbol, context, "get_data")
         found: WalkerStatistics = service.get_data(context["walker_name"], symbol, metric, names)
         return found
 
@@ -185,7 +177,7 @@ class WalkerReports:
         pnl_columns: Columns | None = None,
     ) -> str:
         """The comparison as Markdown."""
-        service, metric, names = self._about(context, "get_report")
+        service, metric, names = self._about(symbol, context, "get_report")
         text: str = service.get_report(
             context["walker_name"], symbol, metric, names, strategy_columns, pnl_columns
         )
@@ -200,16 +192,12 @@ class WalkerReports:
         pnl_columns: Columns | None = None,
     ) -> None:
         """Write the comparison into the folder ``path`` (default ``./dump/walker``)."""
-        service, metric, names = self._about(context, "dump")
+        service, metric, names = self._about(symbol, context, "dump")
         service.dump(context["walker_name"], symbol, metric, names, path, strategy_columns, pnl_columns)
 
 
 class LiveUtils(LiveReports):
     """Reports of live runs; the singleton is ``Live``."""
-
-
-class WalkerUtils(WalkerReports):
-    """Reports of walkers; the singleton is ``Walker``."""
 
 
 class ScheduleUtils(_OfSymbol[ScheduleStatistics], kind="schedule"):
@@ -292,4 +280,3 @@ MaxDrawdown: Final = MaxDrawdownUtils()
 Performance: Final = PerformanceUtils()
 Heat: Final = HeatUtils()
 Live: Final = LiveUtils()
-Walker: Final = WalkerUtils()

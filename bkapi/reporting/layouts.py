@@ -127,7 +127,8 @@ _LEGENDS: Final[Mapping[str, str]] = {
     ),
     "heat": "Portfolio: the trades of all symbols as one series, in order of their closes, one equity curve."
     + _RATIOS,
-    "walker": "Best: the largest value of the metric; the first strategy wins a tie, one without a value never wins.",
+    "walker": "Best: the largest value of the metric; the first strategy wins a tie, one without a value never wins.\n"
+    "Higher values are better for all metrics but the standard deviation. Numbers are over all trades of a strategy.",
     "schedule": "Rates: of orders whose scheduling is among the rows. Times: minutes from scheduling to the end.",
     "performance": "P95, P99: interpolated between ranks. Wait: time since the event before.",
 }
@@ -236,6 +237,12 @@ def _by_metric(result: Any) -> float:
     return float("-inf") if value is None else value
 
 
+def ranked(record: Any) -> list[Any]:
+    """The results of a walker, the best first; among equals the one tested first leads, as it is the best."""
+    tested = record.strategy_results[::-1]
+    return sorted(tested, key=_by_metric, reverse=True)
+
+
 def _signals(results: Sequence[Any]) -> list[WalkerSignal]:
     """The trades of all results, of each the newest first."""
     return [
@@ -258,9 +265,10 @@ def walker_body(
     record: Any, strategy_columns: Columns | None = None, pnl_columns: Columns | None = None
 ) -> list[str]:
     """The lines of a walker report after its title."""
-    results = sorted(
-        record.strategy_results, key=_by_metric, reverse=True
-    )  # stable: as they came among equals
+    tested = [
+        *reversed(record.strategy_results)
+    ]  # among equals the one tested first leads, as it is the best
+    results = sorted(tested, key=_by_metric, reverse=True)
     top = results[: int(config.value("CC_WALKER_MARKDOWN_TOP_N"))]
     signals = _signals(record.strategy_results)
     shown = ("symbol", "exchange_name", "frame_name", "metric", "total_strategies")

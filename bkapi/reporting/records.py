@@ -12,6 +12,7 @@ from typing import Any, Final
 from bkapi.context import get_context_timestamp
 from bkapi.record import Record
 from bkapi.reporting.cells import iso
+from bkapi.reporting.closed_trades import ClosedTrades
 from bkapi.reporting.paths import read, reader, step
 from bkapi.reporting.rows import minutes_between, never_rested
 
@@ -186,6 +187,8 @@ def event_times(stats: Any) -> tuple[int | None, int | None]:
     import polars as pl
 
     trades = stats.signal_list
+    if isinstance(trades, ClosedTrades):
+        return trades.first_opening, trades.last_close
     if isinstance(trades, pl.DataFrame):
         if not trades.height:
             return None, None

@@ -195,6 +195,7 @@ class WalkerStrategyResult(Record):
     metric_value: float | None
     first_event_time: int | None
     last_event_time: int | None
+    parameters: Mapping[str, Any] | None = None
 
 
 @record

@@ -80,7 +80,11 @@ class WalkerDocuments:
             walk.best_stats = stats
         first, last = event_times(stats)
         usable = isinstance(value, int | float) and math.isfinite(value)
-        walk.results.insert(0, WalkerStrategyResult(strategy, stats, value if usable else None, first, last))
+        walk.results.append(
+            WalkerStrategyResult(
+                strategy, stats, value if usable else None, first, last, read(event, "parameters")
+            )
+        )
 
     def _require(self, doing: str) -> None:
         if not self.is_subscribed:
@@ -108,7 +112,7 @@ class WalkerDocuments:
             best_strategy=walk.best_strategy,
             best_metric=walk.best_metric,
             best_stats=walk.best_stats,
-            strategy_results=[*walk.results],
+            strategy_results=walk.results[::-1],
         )
 
     def get_data(

@@ -38,6 +38,17 @@ STRATEGIES = {
     "lazy.py": f"{_REGISTER}import polars as pl\n"
     "add(strategy_name='a', interval='1h', signals=lambda c: c.lazy().select(pl.col('rsi')))\n",
     "helpers.py": f"{_REGISTER}add(strategy_name='a', interval='1h', signals=lambda c: c)\n",
+    "several.py": f"{_REGISTER}import polars as pl\n"
+    "def made(minutes):\n"
+    "    def signals(candles):\n"
+    "        return candles.filter(pl.col('closed_at') % (minutes * 60_000) == 0).select(\n"
+    "            timestamp='closed_at', position=pl.lit('long'), take_profit_percent=pl.lit(1.0),\n"
+    "            stop_loss_percent=pl.lit(1.0), minute_estimated_time=pl.lit(minutes))\n"
+    "    return signals\n"
+    "def broken(candles):\n    raise ValueError('no idea')\n"
+    "add(strategy_name='patient', interval='1h', signals=made(240))\n"
+    "add(strategy_name='hasty', interval='1h', signals=made(60))\n"
+    "add(strategy_name='broken', interval='1h', signals=broken)\n",
     "asked.py": f"{_REGISTER}def ask(symbol, when, price):\n    raise ValueError('no idea')\n"
     "add(strategy_name='a', interval='1h', get_signal=ask)\n",
 }
@@ -253,9 +264,37 @@ def test_the_ranking_shows_what_it_ranks_by_and_fits_a_terminal(folder: Path, by
     assert guards.startswith("3 trials (worth 1), deflated Sharpe ratio ")
 
 
+def test_a_walk_ranks_the_strategies_of_a_file(folder: Path) -> None:
+    run = bk("walk", "several.py", "--candles", "BTCUSDT-1m.parquet", "--metric", "total_pnl", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert "The best 2 of 2 strategies on BTCUSDT by total_pnl" in run.stdout
+    ranks = [line.split()[:2] for line in run.stdout.splitlines() if line.split()[:1] in (["1"], ["2"])]
+    assert {name for _, name in ranks} == {"patient", "hasty"}
+    assert "failed: 1 of 3" in run.stdout
+    assert "several.py, line" in run.stderr
+    assert "Conditions: fee 0.1 %" in run.stdout
+
+
+def test_a_walk_compares_combinations(folder: Path) -> None:
+    how = (
+        "--strategy",
+        "hasty",
+        "--vary",
+        "take_profit_percent=1,2",
+        "--vary",
+        "stop_loss_percent=0.8:1.2:0.2",
+    )
+    run = bk("walk", "several.py", "--candles", "BTCUSDT-1m.parquet", *how, "--out", "walk.csv", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert "The best 6 of 6 strategies" in run.stdout
+    table = pl.read_csv(folder / "walk.csv")
+    assert sorted(set(table["take_profit_percent"])) == [1, 2]
+    assert bk("walk", "several.py", "--metric", "sharp_ratio", cwd=folder).returncode == 1
+
+
 def test_help_names_every_command(folder: Path) -> None:
     text = bk("--help", cwd=folder).stdout
-    for command in ("backtest", "sweep", "demo", "data", "warmup", "version"):
+    for command in ("backtest", "sweep", "walk", "demo", "data", "warmup", "version"):
         assert command in text
     versions = json.loads(bk("version", "--json", cwd=folder).stdout)
     assert {"bk", "python", "numba", "numpy", "polars"} <= set(versions)

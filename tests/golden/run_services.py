@@ -51,6 +51,7 @@ HANDLERS = {
     "records": "tests.golden.services.records",
     "sweep": "tests.golden.services.sweep",
     "vwap": "tests.golden.services.vwap",
+    "walker": "tests.golden.services.walker",
 }
 
 STATES = ("matched", "mismatched", "skipped")
