@@ -34,10 +34,11 @@ from bkapi.sweep_plan import (
     check_bracket,
     check_columns,
     check_hooks,
-    check_policy,
+    check_whole,
     table_bytes,
     with_parameters,
 )
+from bkapi.sweep_policies import check_policy
 from bkapi.sweep_result import SweepResult, check_column
 from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.price_profile import Trend
@@ -57,6 +58,7 @@ _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
 _PART_SECONDS: Final = 4.0  # what a killed sweep loses at most, about
 _PART_COMBINATIONS: Final = (256, 65_536)
 _LEAST_TABLE_MEMORY: Final = 64 << 20
+_SMALL_RESULT: Final = 16 << 20  # fits, whatever max_memory says
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 #: What each group of metrics leaves out.
@@ -143,7 +145,8 @@ class ParameterSweep:
     metrics   ``results`` (what follows from the trades' results), ``drawdown`` (and from their best and worst moments),
               ``all`` (and the median and the price profile, at about ten times the cost)
     threads   default: the cores of this process
-    max_memory   bytes, or a text such as ``"2G"``: tables are made smaller to fit
+    max_memory   bytes of the process, or a text such as ``"2G"``: tables are made smaller to fit, down to 64 MB; a
+                 result that does not fit is warned of, and belongs into a folder
 
     Trades are those of :meth:`Backtest.run` with the parameters, whatever the plan. Raises :class:`SweepError` for
     values that cannot be traded, :class:`SchemaError` for those that a policy does not take, and
@@ -200,6 +203,7 @@ class ParameterSweep:
         check_columns(space)
         check_hooks(space, self._roles.hooks)
         check_policy(space, self._roles.policy)
+        check_whole(space, (*self._roles.policy, *self._roles.bracket))
         for market in self._markets:
             check_bracket(space, self._roles.bracket, market.run.settings)
         self._plan_space, self._original = space.led_by(self._roles.signals)
@@ -312,6 +316,13 @@ class ParameterSweep:
                 hint=f"at most {_MOST_COMBINATIONS:,} are kept in memory; take wider steps, or give a folder.",
             )
         choice = self._probe()[0]
+        result = total * self._row_bytes()
+        if folder is None and self._resident + result > max(self._memory, self._resident + _SMALL_RESULT):
+            logger.warning(
+                "the result of the sweep takes %d MB besides the %d MB of this process, more than max_memory=%d MB "
+                "in all. Give a folder to keep it on disk.",
+                *(result / 1e6, self._resident / 1e6, self._memory / 1e6),
+            )
         size = self._part_size(choice)
         parts = None if folder is None else PartFolder(folder, self._manifest(), size)
         size = size if parts is None else parts.part_combinations
@@ -371,12 +382,16 @@ class ParameterSweep:
             key, fixed = self._signals_of(some, 0)
             signals = self._signal_set(place, key, fixed)
             plan = signals.choose(self._set_size(), some, trades)
-            metrics[chosen], refused[chosen] = signals.measure(plan, some, chosen.size, tell)
+            measured = signals.measure(plan, some, chosen.size, tell)
+            if chosen.size == numbers.size:  # in order, and not worth another copy
+                metrics, refused = measured
+            else:
+                metrics[chosen], refused[chosen] = measured
         return self._frame_of(market, numbers, columns, metrics, refused)
 
     def _signals_of(self, columns: Mapping[str, Column], row: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         fixed = {name: columns[name].values[columns[name].codes[row]] for name in self._roles.signals}
-        return tuple(fixed.values()), fixed
+        return tuple((type(value), repr(value)) for value in fixed.values()), fixed
 
     def _signal_set(self, place: int, key: tuple[Any, ...], fixed: Mapping[str, Any]) -> SignalSet:
         known = self._sets.get(place)

@@ -18,6 +18,7 @@ from bkapi.policy import Policy
 from bkapi.schemas import StrategySchema
 from bkapi.space import Column, Space
 from bkapi.strategy import StrategyRun
+from bkapi.sweep_policies import policy_records
 from bkcore.codes import Given
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
@@ -33,17 +34,11 @@ from bkcore.sweep_walks import Depth, spans
 
 #: The parameters that replace the bracket of every signal, in order.
 BRACKET: Final = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
+_PROBES, _PROBE_SECONDS = 64, 5e-3
 _WHOLE: Final = ("lifetime_minutes", "dca_most_entries")
 #: The columns of a result besides the parameters.
 RESULT_COLUMNS: Final = ("combination", "symbol", "frame_name", *METRIC_NAMES, "refused_signals")
 _TRAIL: Final = ("trailing_stop_from_percent", "trailing_stop_distance_percent")
-#: What a field of a policy does nothing without.
-_COMPANION: Final[dict[str, dict[str, Any]]] = {
-    "trailing_stop_from_percent": {"trailing_stop_distance_percent": 1.0},
-    "trailing_take_from_percent": {"trailing_take_distance_percent": 1.0},
-    **{name: {"dca_step_percent": 1.0} for name in ("dca_most_entries", "dca_cost", "dca_cost_factor")},
-}
-
 PlanName = Literal["tables", "paths", "machine"]
 Float = NDArray[np.float64]
 Told = Callable[[float], object]
@@ -117,7 +112,6 @@ def check_bracket(space: Space, names: Sequence[str], settings: EngineSettings) 
     }
     for name in names:
         _check_axis(name, space.ends(name), *limits[name])
-        _check_whole(name, space)
 
 
 def check_columns(space: Space) -> None:
@@ -140,22 +134,17 @@ def check_hooks(space: Space, names: Sequence[str]) -> None:
                 )
 
 
-def check_policy(space: Space, names: Sequence[str]) -> None:
-    """Raise what :class:`Policy` raises for a value that it does not take, before anything is measured."""
+def check_whole(space: Space, names: Sequence[str]) -> None:
+    """Raise :class:`SweepError` for a range of fractions where only whole numbers mean something."""
     for name in names:
-        for value in space.ends(name):
-            Policy(**{**_COMPANION.get(name, {}), name: value})
-        _check_whole(name, space)
-
-
-def _check_whole(name: str, space: Space) -> None:
-    ends = space.ends(name)
-    is_drawn = name in _WHOLE and space.values(name) is None
-    if is_drawn and not all(isinstance(end, int) for end in ends):
-        whole = ", ".join(f"{end:.0f}" for end in ends)
-        raise SweepError(
-            f"{name}={tuple(ends)!r} draws fractions.", hint=f"give whole numbers, {name}=({whole})."
-        )
+        if name in _WHOLE and space.values(name) is None:
+            ends = space.ends(name)
+            if not all(isinstance(end, int) for end in ends):
+                whole = ", ".join(f"{end:.0f}" for end in ends)
+                raise SweepError(
+                    f"{name}={tuple(ends)!r} draws fractions.",
+                    hint=f"give whole numbers, {name}=({whole}).",
+                )
 
 
 def _check_axis(name: str, values: Sequence[Any], least: float, most: float) -> None:
@@ -263,9 +252,14 @@ class SignalSet:
         import time
 
         self._by_machine(columns, 1, _silent)  # loads and allocates
-        started = time.perf_counter()
-        metrics, _ = self._by_machine(columns, 1, _silent)
-        self._machine_seconds = time.perf_counter() - started
+        for count in (1, _PROBES):  # one may take less than a thread takes to start
+            some = {name: Column(c.values, np.repeat(c.codes, count)) for name, c in columns.items()}
+            started = time.perf_counter()
+            metrics, _ = self._by_machine(some, count, _silent)
+            seconds = time.perf_counter() - started
+            self._machine_seconds = seconds / count * (self._threads if count > 1 else 1)
+            if seconds > _PROBE_SECONDS:
+                break
         return float(metrics[0, Metric.TOTAL_TRADES])
 
     # ---------------------------------------------------------------------------------------------- measuring
@@ -397,19 +391,11 @@ class SignalSet:
             return Policy(**self._base).record(), np.zeros(count, np.int64)
         codes = np.stack([columns[name].codes for name in self._roles.policy], axis=1)
         distinct, which = np.unique(codes, axis=0, return_inverse=True)
-        records = [
-            Policy(
-                **{
-                    **self._base,
-                    **{
-                        name: columns[name].values[code]
-                        for name, code in zip(self._roles.policy, row, strict=True)
-                    },
-                }
-            ).record()
-            for row in distinct.tolist()
-        ]
-        return np.concatenate(records), which.reshape(-1)
+        chosen = {
+            name: Column(columns[name].values, distinct[:, place].copy())
+            for place, name in enumerate(self._roles.policy)
+        }
+        return policy_records(self._base, chosen, len(distinct)), which.reshape(-1)
 
     def _parameters(self, columns: Mapping[str, Column], count: int) -> Float | None:
         if not self._roles.hooks:

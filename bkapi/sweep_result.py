@@ -97,7 +97,7 @@ class SweepResult:
     def where(self, *conditions: pl.Expr, **equal: Any) -> SweepResult:
         """The rows that meet every condition: Polars expressions over the columns, or ``name=value``.
 
-        ``result.where(pl.col("total_trades") > 100, symbol="BTCUSDT").top(5)``
+        ``result.where(pl.col("total_trades") > 100, symbol="BTCUSDT", breakeven_from_percent=None).top(5)``
         """
         import polars as pl
 
@@ -109,7 +109,7 @@ class SweepResult:
                     f"the condition {condition!r} is no Polars expression.",
                     hint='write it over columns, pl.col("total_trades") > 100, or as name=value.',
                 )
-        tests = [*conditions, *(pl.col(name) == value for name, value in equal.items())]
+        tests = [*conditions, *(_equals(name, value) for name, value in equal.items())]
         return replace(self, lazy=self.lazy.filter(*tests), _tried=self.tried) if tests else self
 
     @property
@@ -223,6 +223,14 @@ class SweepResult:
 
     def _best(self) -> pl.DataFrame:
         return self.top(10).select(self.shown)
+
+
+def _equals(name: str, value: Any) -> pl.Expr:
+    """Whether a column shows ``value``; None is a value, and what is neither number nor text is shown as text."""
+    import polars as pl
+
+    shown = value if value is None or isinstance(value, int | float | str) else str(value)
+    return pl.col(name).eq_missing(pl.lit(shown))
 
 
 class SweepResultError(BkError, ValueError):

@@ -18,7 +18,8 @@ from bkapi.registry import exchanges, frames, strategies
 from bkapi.schemas import StrategySchema
 from bkapi.space import Space
 from bkapi.strategy import StrategyRun
-from bkapi.sweep_plan import Roles, SweepError, check_bracket, check_hooks, check_policy, with_parameters
+from bkapi.sweep_plan import Roles, SweepError, check_bracket, check_hooks, check_whole, with_parameters
+from bkapi.sweep_policies import check_policy
 from bkapi.sweep_result import told_parameters
 from bkcore.market import Market
 from bkcore.settings import EngineSettings
@@ -115,6 +116,7 @@ class Candidates(Sequence[Candidate]):
         check_bracket(space, roles.bracket, settings)
         check_policy(space, roles.policy)
         check_hooks(space, roles.hooks)
+        check_whole(space, (*roles.policy, *roles.bracket))
         return roles
 
     def __len__(self) -> int:

@@ -134,14 +134,17 @@ def workloads(side: int) -> dict[str, Workload]:
     }
 
 
+#: Sides of the larger grid on which our cost per combination is taken, too.
+LARGER = {"static": 200, "trailing": 60, "averaging": 40}
+
+
 def larger(workload: Workload, side: int) -> Workload:
-    """The same work on a larger grid, on every core."""
+    """The same work on a larger grid: what is shared between combinations is paid once."""
     takes, stops = workload.takes, workload.stops
     return replace(
         workload,
         takes=steps(takes[0], takes[-1], side),
         stops=steps(stops[0], stops[-1], side),
-        threads=os.cpu_count() or 1,
     )
 
 
@@ -234,9 +237,18 @@ def ours(folder: Path, name: str) -> Any:
 
 
 def measure(
-    workload: Workload, peers: dict[str, Peer], environments: Path, folder: Path, rounds: int
+    workload: Workload,
+    peers: dict[str, Peer],
+    environments: Path,
+    folder: Path,
+    rounds: int,
+    wide_side: int,
 ) -> dict[str, Any]:
-    """One kind of work: compare, then alternate."""
+    """One kind of work: compare, then alternate.
+
+    A ``ratio`` is of seconds per combination, ours from the larger grid where there is one: peers do not gain from
+    width (they lose), and we do. ``ratio_same_grid`` is on the peer's own grid. One thread on either side.
+    """
     found: dict[str, Any] = {"combinations": workload.size, "peers": {}}
     with ExitStack() as stack:
         own = stack.enter_context(ours(folder, OURS))
@@ -262,11 +274,20 @@ def measure(
                 **agreed,
                 "beyond": peer.beyond,
             }
+        wide = None
+        if wide_side:
+            wide = stack.enter_context(ours(folder, f"{OURS}-larger"))
+            wider = larger(workload, wide_side)
+            wide.prepare(wider.some(100), folder)  # a hundred of them are held against whole backtests
         taken: dict[str, list[Answer]] = {name: [] for name in (*ready, OURS)}
+        if wide is not None:
+            taken["larger"] = []
         for turn in range(rounds):
             for name, (worker, _) in ready.items():
                 taken[name].append(worker.ask(do="run"))
                 taken[OURS].append(own.ask(do="run"))
+                if wide is not None:
+                    taken["larger"].append(wide.ask(do="run"))
             if not ready:
                 taken[OURS].append(own.ask(do="run"))
             latest = ", ".join(f"{name} {answers[-1]['seconds']:.3g} s" for name, answers in taken.items())
@@ -275,7 +296,10 @@ def measure(
         for name, (_, work) in ready.items():
             figures = found["peers"][name]
             figures |= timed(taken[name], len(work.numbers))
-            figures["ratio"] = ratio(figures, found["ours"])
+            figures["ratio_same_grid"] = figures["ratio"] = ratio(figures, found["ours"])
+            if taken.get("larger"):
+                found["ours_larger"] = {"grid": wider.size, **timed(taken["larger"], wider.size)}
+                figures["ratio"] = ratio(figures, found["ours_larger"])
     return found
 
 
@@ -299,15 +323,6 @@ def ratio(theirs: dict[str, Any], own: dict[str, Any]) -> float:
     return round(min(theirs[name] / own[name] for name in names), 2)
 
 
-def measure_larger(workload: Workload, folder: Path, rounds: int) -> dict[str, Any]:
-    """Ours alone, on every core; a hundred combinations are held against whole backtests first."""
-    with ours(folder, f"{OURS}-larger") as own:
-        answer, _ = own.prepare(workload.some(100), folder)
-        answers = [own.ask(do="run") for _ in range(rounds)]
-    shown = {"grid": workload.size, "threads": workload.threads, "peak_memory_mb": answer["peak_memory_mb"]}
-    return {**shown, **timed(answers, workload.size)}
-
-
 def say(text: str) -> None:
     """What goes on, to stderr."""
     print(text, file=sys.stderr, flush=True)
@@ -323,7 +338,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="grids of 4 x 4, two months")
     parser.add_argument("--environments", type=Path, default=HERE / ".environments")
     chosen = parser.parse_args()
-    side, wide, minutes = (4, 20, 60 * 1440) if chosen.quick else (10, 100, chosen.minutes)
+    side, minutes = (4, 60 * 1440) if chosen.quick else (10, chosen.minutes)
     rounds = max(1, chosen.rounds)
     names = set(filter(None, chosen.only.split(",")))
     work = {
@@ -337,16 +352,17 @@ def main() -> None:
         write_candles(folder / "candles.npz", minutes)
         for kind, workload in work.items():
             peers = {n: peer for n, peer in SIDES[kind].items() if not names or {n, peer.environment} & names}
-            result[kind] = measure(workload, peers, chosen.environments, folder, rounds)
-        if "static" in work:
-            result["static"]["ours_larger"] = measure_larger(larger(work["static"], wide), folder, rounds)
+            wide = LARGER.get(kind, 0) // (5 if chosen.quick else 1)
+            result[kind] = measure(workload, peers, chosen.environments, folder, rounds, wide)
     result["not_expressed"] = NOT_EXPRESSED
     for figure, kind in (
         ("vectorbt_ratio", "static"),
         ("vectorbt_ratio_path", "averaging"),
         ("vectorbt_ratio_trailing", "trailing"),
     ):
-        result[figure] = result.get(kind, {}).get("peers", {}).get("vectorbt", {}).get("ratio")
+        figures = result.get(kind, {}).get("peers", {}).get("vectorbt", {})
+        result[figure] = figures.get("ratio")
+        result[f"{figure}_same_grid"] = figures.get("ratio_same_grid")
     result["machine"] = machine()
     print_table(result, work)
     print(json.dumps(result))
@@ -365,7 +381,11 @@ def print_table(result: dict[str, Any], work: dict[str, Workload]) -> None:
     """Milliseconds per combination, by the clock and of the processor."""
     print(f"{'work':10} {'engine':14} {'ms each':>12} {'of the cpu':>12} {'ratio':>8} {'trades':>9}")
     for kind in work:
-        for name, figures in {OURS: result[kind]["ours"], **result[kind]["peers"]}.items():
+        sides = {OURS: result[kind]["ours"], **result[kind]["peers"]}
+        if "ours_larger" in result[kind]:
+            wide = result[kind]["ours_larger"]
+            sides[f"{OURS}, {wide['grid']:,}"] = {**wide, "trades": 0}
+        for name, figures in sides.items():
             if "absent" in figures:
                 print(f"{kind:10} {name:14} absent: {figures['absent']}")
                 continue

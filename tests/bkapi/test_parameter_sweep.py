@@ -438,6 +438,41 @@ def test_a_result_is_ranked_cut_and_looked_into(tmp_path: Path) -> None:
     assert "take_profit_percent" in html
 
 
+def test_a_parameter_that_is_none_or_no_number_can_be_asked_for() -> None:
+    halves = ((50.0, 50.0),)
+    space = Space.grid(breakeven_from_percent=[None, 0.2], partial_profit=[(), halves])
+    result = swept(space)
+    assert result.where(breakeven_from_percent=None).frame["combination"].to_list() == [0, 1]
+    assert result.where(breakeven_from_percent=0.2, partial_profit=halves).frame["combination"].to_list() == [
+        3
+    ]
+    assert result.heatmap(metric="total_trades").shape == (2, 3)
+
+
+def test_values_of_other_types_are_other_signals() -> None:
+    bk.override_strategy_schema(
+        strategy_name="turns",
+        signals=lambda candles, look, side: turns(candles, 5 if isinstance(look, bool) else 60),
+    )
+    space = Space.grid(look=[1, True, 1.0])
+    result = swept(space)
+    assert_rows_are_backtests(result, space)
+    assert result.frame["total_pnl"].n_unique() == 2
+
+
+def test_a_result_larger_than_max_memory_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    space = Space.grid(
+        take_profit_percent=[1 + k / 1000 for k in range(300)],
+        stop_loss_percent=[1 + k / 1000 for k in range(300)],
+    )
+    with caplog.at_level(logging.WARNING, logger="bkapi"):
+        swept(space.where(pl.col("take_profit_percent") < 1.02), max_memory="1M")
+        assert "Give a folder" in caplog.text
+        caplog.clear()
+        swept(Space.grid(look=[5, 30]), max_memory="1M")
+        assert not caplog.text
+
+
 def test_a_parquet_file_of_a_result_is_whole_or_not_there(tmp_path: Path) -> None:
     result = swept(Space.grid(look=[5, 30]))
     path = result.to_parquet(tmp_path / "rows.parquet")
