@@ -328,6 +328,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "PartialGlobalService",
         "TrackerError",
     ),
+    "bkapi.lookahead": (
+        "Lookahead",
+        "LookaheadError",
+        "find_lookahead",
+    ),
     "bkapi.meta_services": (
         "MetaTimeoutError",
         "PriceMetaService",
@@ -654,6 +659,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SystemUtils",
     ),
     "bkapi.validation": ("validate_signal",),
+    "bkapi.walk_forward": (
+        "WalkForward",
+        "WalkForwardError",
+        "WalkForwardResult",
+    ),
     "bkapi.wakes": ("wake_on",),
     "bkapi.walker": (
         "BackgroundWalker",

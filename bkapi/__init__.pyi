@@ -320,6 +320,11 @@ from bkapi.level_trackers import (
     PartialGlobalService as PartialGlobalService,
     TrackerError as TrackerError,
 )
+from bkapi.lookahead import (
+    Lookahead as Lookahead,
+    LookaheadError as LookaheadError,
+    find_lookahead as find_lookahead,
+)
 from bkapi.meta_services import (
     MetaTimeoutError as MetaTimeoutError,
     PriceMetaService as PriceMetaService,
@@ -669,6 +674,11 @@ from bkapi.validation import (
 )
 from bkapi.wakes import (
     wake_on as wake_on,
+)
+from bkapi.walk_forward import (
+    WalkForward as WalkForward,
+    WalkForwardError as WalkForwardError,
+    WalkForwardResult as WalkForwardResult,
 )
 from bkapi.walker import (
     BackgroundWalker as BackgroundWalker,

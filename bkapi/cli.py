@@ -424,6 +424,41 @@ def walk(
         _print(f"{len(found.strategy_results):,} candidates: {out}")
 
 
+@app.command()
+def lookahead(
+    strategy: Strategy,
+    candles: Candles = None,
+    name: Name = None,
+    symbol: Symbol = None,
+    start: Start = None,
+    end: End = None,
+    frame_interval: FrameInterval = "1m",
+    gaps: Gaps = "raise",
+    config: Config = None,
+    moments: Annotated[int, typer.Option(help="At how many moments the future is exchanged.", min=1)] = 16,
+) -> None:
+    """Run a strategy with other futures and name the first signal, indicator value or trade that changes."""
+    _configure(config)
+    setup = _set_up(
+        strategy,
+        candles=None if candles is None else _read(candles, symbol=symbol, interval="1m", gaps=gaps),
+        strategy_name=name,
+        start=start,
+        end=end,
+        frame_interval=frame_interval,
+    )
+    from bkapi.lookahead import find_lookahead, indicators_of
+    from bkapi.registry import strategies
+
+    schema = strategies.get(setup.context["strategy_name"])
+    indicators = indicators_of(schema.signals or schema.get_signal)
+    with setup.watched():
+        found = find_lookahead(setup.symbol, setup.context, indicators=indicators, moments=moments)
+    _print(repr(found))
+    if found.found:
+        sys.exit(1)
+
+
 def _planned(
     setup: FileRun, axes: dict[str, list[Any]], threads: int | None, metrics: MetricGroup
 ) -> ParameterSweep:

@@ -292,6 +292,17 @@ def test_a_walk_compares_combinations(folder: Path) -> None:
     assert bk("walk", "several.py", "--metric", "sharp_ratio", cwd=folder).returncode == 1
 
 
+def test_a_look_ahead_is_named_with_its_moment(folder: Path) -> None:
+    honest = bk("lookahead", "hourly.py", "--candles", "BTCUSDT-1m.parquet", "--moments", "4", cwd=folder)
+    assert (honest.returncode, honest.stdout) == (0, "hourly: no look-ahead at 4 moments\n"), honest.stderr
+    ahead = STRATEGY.replace("return candles.filter(", "return candles.filter(ahead(candles) > 0).filter(")
+    ahead += "\ndef ahead(candles):\n    return pl.col('close').shift(-1)\n"
+    (folder / "ahead.py").write_text(ahead)
+    found = bk("lookahead", "ahead.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
+    assert found.returncode == 1
+    assert re.search(r"look-ahead, indicator of 2024-01-\d\d \d\d:\d\d UTC", found.stdout), found.stdout
+
+
 def test_help_names_every_command(folder: Path) -> None:
     text = bk("--help", cwd=folder).stdout
     for command in ("backtest", "sweep", "walk", "demo", "data", "warmup", "version"):

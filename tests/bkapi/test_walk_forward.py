@@ -1,0 +1,100 @@
+"""Walking forward: what is trained on never touches what is tested on, and only the test counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+
+import polars as pl
+import pytest
+from hypothesis import given, strategies as st
+
+import bkapi as bk
+from bkapi.walk_forward import windows_of
+from tests.bkapi.planted_truth import CONTEXT, market, space, swept
+
+SMALL = space(takes=3, stops=3)
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    yield
+    bk.reset()
+
+
+def walked(*, edge: float, **options: object) -> bk.WalkForwardResult:
+    swept(market(4, edge=edge), bk.Space.grid(hour=[1]))  # registers market, frame and strategy
+    walk = bk.WalkForward(
+        CONTEXT,
+        SMALL,
+        symbol="BTCUSDT",
+        **{"train": "40d", "test": "20d", **options},  # type: ignore[arg-type]
+    )
+    return walk.run()
+
+
+spans = st.integers(0, 12)
+
+
+@given(st.integers(10, 200), st.integers(1, 60), st.integers(1, 30), spans, spans, st.booleans())
+def test_training_ends_before_its_test_and_tests_never_overlap(
+    ticks: int, train: int, test: int, purge: int, embargo: int, rolls: bool
+) -> None:
+    found = windows_of(
+        *(0, ticks - 1, 1),
+        train=train,
+        test=test,
+        purge=purge,
+        embargo=embargo,
+        kind="rolling" if rolls else "anchored",
+    )
+    for window in found:
+        assert window.test_start - window.train_end == purge + embargo + 1
+        assert 0 <= window.train_start <= window.train_end
+        assert window.test_start <= window.test_end < ticks
+        assert window.train_start == (window.train_end + 1 + purge - train if rolls else 0)
+    for one, other in pairwise(found):
+        assert other.test_start - one.test_end == embargo + 1
+    if purge < train and embargo < test and ticks > train + embargo:
+        assert found
+
+
+def test_a_planted_edge_survives_and_noise_does_not() -> None:
+    edge, noise = walked(edge=0.8), walked(edge=0.0)
+    assert set(edge.windows["hour"]) <= {11, 12, 13}  # most of the edge lies after each of them
+    assert edge.degradation_percent is not None
+    assert edge.degradation_percent < 50
+    assert noise.degradation_percent is not None
+    assert noise.degradation_percent > 60
+    assert noise.in_sample_avg_pnl > 0
+    assert edge.trials == 5 * SMALL.size
+    assert "degradation" in repr(edge)
+
+
+@pytest.mark.parametrize("kind", ["rolling", "anchored"])
+def test_each_winner_is_the_best_of_its_training_and_is_run_in_its_test(kind: str) -> None:
+    found = walked(edge=0.3, kind=kind, purge="1d", embargo=timedelta(days=2), by="avg_pnl")
+    for row in found.windows.iter_rows(named=True):
+        trained = found.sweep.where(frame_name=f"days train {row['window']}").top(1, by="avg_pnl")
+        assert trained["combination"][0] == row["combination"]
+        run = found.sweep._sweep.play(row["combination"], "BTCUSDT", f"days test {row['window']}")  # type: ignore[union-attr]
+        mine = found.trades.filter(pl.col("window") == row["window"])
+        assert mine["pnl_percent"].to_list() == run.trades["pnl_percent"].to_list()
+        start, end = (round(row[name].timestamp() * 1000) for name in ("test_start", "test_end"))
+        assert mine["pending_at"].min() >= start  # type: ignore[operator]
+        assert mine["close_timestamp"].max() <= end + 60_000  # type: ignore[operator]
+    assert found.statistics().total_signals == len(found.trades)
+    assert found.equity["equity"][-1] == pytest.approx((1 + found.trades["pnl_percent"] / 100).product())
+
+
+def test_it_can_be_repeated_and_refuses_what_does_not_fit() -> None:
+    assert walked(edge=0.0).windows.equals(walked(edge=0.0).windows)
+    for options, told in (
+        ({"train": "400d"}, "no window of train='400d'"),
+        ({"train": "soon"}, "train='soon' is no multiple"),
+        ({"kind": "sideways"}, "kind='sideways' is no way to walk"),
+        ({"where": [pl.col("total_trades") > 10_000]}, "no training part has a combination"),
+    ):
+        with pytest.raises(bk.WalkForwardError, match=told):
+            walked(edge=0.0, **options)
