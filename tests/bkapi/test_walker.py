@@ -495,3 +495,16 @@ def test_unheard_backtests_are_played_ahead(monkeypatch: pytest.MonkeyPatch) -> 
     assert len([*bk.Walker.run(SYMBOL, WALKER, threads=2)]) == 3
     assert len(ahead) == 2
     assert all(name.startswith("bk-walker") for name in ahead)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_who_begins_to_listen_on_the_way_hears_those_that_follow(threads: int) -> None:
+    for name in ("first", "second"):
+        add(name, 1)
+    register("first", "second")
+    heard: list[str] = []
+    for event in bk.Walker.run(SYMBOL, WALKER, threads=threads):
+        if event.strategy_name == "first":
+            bk.listen_signal_backtest(lambda result: heard.append(f"{result.strategy_name} {result.action}"))
+    assert "second closed" in heard
+    assert not any(one.startswith("first") for one in heard)
