@@ -83,20 +83,15 @@ def brackets(takes: int, stops: int, lifetimes: int = 5) -> dict[str, list[float
     }
 
 
-def check(sweep: Any, result: Any, some: int) -> None:
+def check(result: Any, some: int) -> None:
     """Fail unless some combinations are what whole backtests say."""
     frame = result.frame
     for row in frame[:: max(1, len(frame) // some)].iter_rows(named=True):
-        alone = sweep_statistics(result, row["combination"])
+        alone = result.statistics(row["combination"])
         told = (row["total_trades"], row["total_pnl"], row["sharpe_ratio"])
         wanted = (alone.total_signals, alone.total_pnl, alone.sharpe_ratio)
         for have, want in zip(told, wanted, strict=True):
             assert have == want or abs(have - want) <= 1e-9 * max(1.0, abs(want)), (row, wanted)
-
-
-def sweep_statistics(result: Any, combination: int) -> Any:
-    """Statistics of a whole backtest with the parameters of a combination, over all of its trades."""
-    return result.run(combination).statistics()
 
 
 def measured(
@@ -104,7 +99,7 @@ def measured(
 ) -> dict[str, float]:
     """Seconds of a sweep, and what follows."""
     sweep = Sweep(CONTEXT, space, symbol=SYMBOL, threads=threads, metrics=metrics)
-    check(sweep, result := sweep.run(progress=False), checked)
+    check(result := sweep.run(progress=False), checked)
     frame = result.frame
     trades = int(frame["total_trades"].sum())
     minutes = (frame["avg_duration"] * frame["total_trades"]).sum() / trades

@@ -197,7 +197,7 @@ class SignalSet:
         self._strategy = strategy
         self._base = {} if strategy.policy is None else strategy.policy.model_dump(exclude_unset=True)
         self._has_policy = strategy.policy is not None or bool(roles.policy)
-        table = signal_table(strategy, run.run.market, run.symbol)
+        table = signal_table(strategy, run.run.market, run.symbol) if roles.signals else run.table
         signals = no_signals() if table is None else table.records
         percents = {"take_profit_percent", "stop_loss_percent"} & set(roles.bracket)
         if percents and not (signals["given"] & Given.PERCENT_LEVELS).all():

@@ -23,7 +23,6 @@ from bkcore.codes import (
     Listen,
     Phase,
     Status,
-    Violation,
     Wake,
 )
 from bkcore.commands import execute, queue_commit, write_revision
@@ -171,6 +170,16 @@ def deferred_exit(position: Any, deferred: Any, price: Any) -> Any:
     if deferred == Deferred.STOP_LOSS_FILL:
         return int64(CloseReason.STOP_LOSS), position.active_stop
     return int64(CloseReason.CLOSED), price
+
+
+@rule
+def exit_due(
+    state: Any, settings: Any, position: Any, time: Any, price: Any, opened: Any, low: Any, high: Any
+) -> Any:
+    """Reason and price at which this candle ends the position, by a command or on its own; reason 0 if it does not."""
+    if state.deferred != Deferred.NONE and time <= state.frame_end:
+        return deferred_exit(position, state.deferred, opened if settings.touches else price)
+    return exit_of_candle(position, settings, state.frame_end, time, price, opened, low, high)
 
 
 @rule
@@ -619,9 +628,7 @@ def advance(
             if state.candidate != -1:
                 signal = slot[0] if state.candidate == FROM_SLOT else signals[state.candidate]
                 if is_candidate(state, signal):
-                    found = int64(Violation.SYMBOL)
-                    if signal.given & int64(Given.FOREIGN_SYMBOL) == 0:
-                        found = write_row(state, settings, signal, trades, entries, partials)
+                    found = write_row(state, settings, signal, trades, entries, partials)
                     if found:
                         if write_rejection(state, events, found):
                             break
@@ -734,15 +741,13 @@ def advance(
             row = state.row - ended
             time = timestamps[row]
             price = series[row]
-            exit_price = price
-            if ended:
-                reason = int64(CloseReason.TIME_EXPIRED)  # deviation 1: the data end at the present
-            elif state.deferred != Deferred.NONE and time <= state.frame_end:
-                exit_price = opened[row] if settings.touches else price
-                reason, exit_price = deferred_exit(position, state.deferred, exit_price)
-            else:
-                reason, exit_price = exit_of_candle(
-                    position, settings, state.frame_end, time, price, opened[row], low[row], high[row]
+            reason, exit_price = (
+                int64(CloseReason.TIME_EXPIRED),
+                price,
+            )  # deviation 1: the data end at the present
+            if not ended:
+                reason, exit_price = exit_due(
+                    state, settings, position, time, price, opened[row], low[row], high[row]
                 )
             if reason:
                 phase = int64(Phase.AFTER_TRADE)

@@ -142,6 +142,27 @@ def terms_of(state: Any, settings: Any, signal: Any) -> Any:
 
 
 @rule
+def violations_of(state: Any, settings: Any, signal: Any, terms: Any) -> Any:
+    """Everything that is wrong with a candidate under these terms, as bits of ``Violation``."""
+    if signal.given & int64(Given.FOREIGN_SYMBOL):
+        return int64(Violation.SYMBOL)
+    price_open, resting, take_profit, stop_loss, lifetime, cost = terms
+    return violations(
+        *(
+            settings,
+            signal.side,
+            price_open,
+            take_profit,
+            stop_loss,
+            lifetime,
+            cost,
+            state.tick_price,
+            resting,
+        )
+    )
+
+
+@rule
 def fill_row(state: Any, terms: Any, signal: Any, trades: Any, entries: Any, partials: Any) -> None:
     """Write the row of a candidate at ``trades[state.trade_count]``."""
     price_open, resting, take_profit, stop_loss, lifetime, cost = terms
@@ -193,20 +214,7 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
     The row counts only when the caller moves ``trade_count`` past it.
     """
     terms = terms_of(state, settings, signal)
-    price_open, resting, take_profit, stop_loss, lifetime, cost = terms
-    found = violations(
-        *(
-            settings,
-            signal.side,
-            price_open,
-            take_profit,
-            stop_loss,
-            lifetime,
-            cost,
-            state.tick_price,
-            resting,
-        )
-    )
+    found = violations_of(state, settings, signal, terms)
     if found:
         return found
     fill_row(state, terms, signal, trades, entries, partials)

@@ -15,6 +15,7 @@ from bkcore.codes import Status, Wake
 from bkcore.jit import direct
 from bkcore.market import Market
 from bkcore.metrics import Metric, Scope, trade_metrics
+from bkcore.policy import POLICY
 from bkcore.run import Frame, Hooks, Records, Run
 from bkcore.settings import EngineSettings
 from bkcore.sweep_walks import parts_of
@@ -98,8 +99,6 @@ class MachineSweep:
         hooks = hooks or Hooks()
 
         def worker() -> MachineWorker:
-            from bkcore.policy import POLICY
-
             own = Hooks(hooks.kernel, hooks.manage, hooks.parameters.copy())
             run = Run(
                 *(market, settings, frame, signals),

@@ -15,15 +15,13 @@ import numpy as np
 from numba import int64, types, uint64
 from numpy.typing import NDArray
 
-from bkcore.codes import Deferred, Given, Violation
-from bkcore.drivers import deferred_exit
+from bkcore.codes import Deferred
+from bkcore.drivers import exit_due, quiet_band
 from bkcore.jit import direct, f8, i8, kernel, rule
 from bkcore.machine import (
     MINUTE,
     branch_at,
     close_position,
-    due_band,
-    exit_of_candle,
     open_position,
     progress_percent,
     settle_extremes,
@@ -31,7 +29,7 @@ from bkcore.machine import (
     write_row,
 )
 from bkcore.market import Market, row_at
-from bkcore.policy import MOST_LEVELS, POLICY, apply_policy, policy_band
+from bkcore.policy import MOST_LEVELS, POLICY, apply_policy
 from bkcore.price_index import leaves_band
 from bkcore.records import COMMIT, ENTRY, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
 from bkcore.run import Frame, Records
@@ -56,7 +54,6 @@ def play_trade(
     state: Any,
     settings: Any,
     policy: Any,
-    has_policy: Any,
     extremes: Any,
     tables: Any,
     columns: Any,
@@ -69,31 +66,22 @@ def play_trade(
     position = trades[0]
     while True:
         if state.deferred == Deferred.NONE:
-            low_price, high_price = due_band(position, settings, 0)
-            if has_policy:
-                acts_low, acts_high = policy_band(
-                    settings, policy, position, entries, partials, series[row - 1]
-                )
-                low_price, high_price = max(low_price, acts_low), min(high_price, acts_high)
-            at = leaves_band(floors, ceilings, lows, highs, row, until, low_price, high_price)
+            band = quiet_band(state, settings, policy, position, entries, partials, series[row - 1])
+            at = leaves_band(floors, ceilings, lows, highs, row, until, *band)
             if extremes and at > row:
                 settle_extremes(position, timestamps, series, lows, highs, row, at)
             row = at
         time = timestamps[row]
         price = series[row]
-        if state.deferred != Deferred.NONE and time <= state.frame_end:
-            exit_price = opened[row] if settings.touches else price
-            reason, exit_price = deferred_exit(position, state.deferred, exit_price)
-        else:
-            reason, exit_price = exit_of_candle(
-                position, settings, state.frame_end, time, price, opened[row], low[row], high[row]
-            )
+        reason, exit_price = exit_due(
+            state, settings, position, time, price, opened[row], low[row], high[row]
+        )
         if reason:
             close_position(position, entries, partials, settings, reason, time, exit_price)
             return row
         if extremes:
             update_extreme(position, branch_at(position, price), time, price)
-        if has_policy:
+        if state.has_policy:
             if policy.profit_count or policy.loss_count:
                 state.progress = progress_percent(position, price)
             state.revision_count = 0  # nobody asks what was
@@ -170,13 +158,13 @@ def walk_paths(
     position = trades[0]
     minutes = settings.step_ms // MINUTE
     last_row = row_at(timestamps, settings.step_ms, state.frame_end + 1)
-    has_policy = policies.size > 0
+    state.has_policy = policies.size > 0
     lists = places.size > 0
     for c in range(begin, end):
         slot = int64(cursors[c * CURSOR])
         if slot >= end_slot:
             continue
-        policy = policies[c if has_policy else 0]
+        policy = policies[c if state.has_policy else 0]
         state.take_profit = takes[c]
         state.stop_loss = stops[c]
         state.lifetime = lifetimes[c]
@@ -190,10 +178,7 @@ def walk_paths(
             state.entry_count = 0
             state.partial_count = 0
             state.revision_count = 0
-            found = int64(Violation.SYMBOL)
-            if signal.given & int64(Given.FOREIGN_SYMBOL) == 0:
-                found = write_row(state, settings, signal, trades, entries, partials)
-            if found:
+            if write_row(state, settings, signal, trades, entries, partials):
                 run, kind, refusals, begun, last, held, unclear, curve = walk
                 walk = (run, kind, refusals + 1, begun, last, held, unclear, curve)
                 slot = int64(after[slot])
@@ -207,7 +192,7 @@ def walk_paths(
             until = last_row
             if position.lifetime != np.inf:  # without holes, rows are time
                 until = min(until, row + int64(position.lifetime) // minutes)
-            at = play_trade(state, settings, policy, has_policy, extremes, tables, columns, row, until)
+            at = play_trade(state, settings, policy, extremes, tables, columns, row, until)
             result = position.pnl_percent
             kind = WIN if result > 0.0 else (LOSS if result < 0.0 else EVEN)
             walk = fold_trade(

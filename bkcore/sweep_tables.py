@@ -15,7 +15,7 @@ import numpy as np
 from numba import int32, int64, types
 from numpy.typing import NDArray
 
-from bkcore.codes import CloseReason, Given, Violation
+from bkcore.codes import CloseReason, Violation
 from bkcore.jit import direct, f8, i8, kernel, routine, rule
 from bkcore.machine import (
     branch_at,
@@ -27,7 +27,7 @@ from bkcore.machine import (
     terms_of,
     time_of_expiry,
     update_extreme,
-    violations,
+    violations_of,
 )
 from bkcore.market import Market, row_at
 from bkcore.pnl import pnl_percent
@@ -107,14 +107,7 @@ def terms_with(
 @routine
 def is_refused(state: Any, settings: Any, signal: Any, terms: Any, bits: Any) -> Any:
     """Whether a candidate with these terms breaks one of the rules ``bits``."""
-    price_open, resting, take_profit, stop_loss, lifetime, cost = terms
-    found = int64(Violation.SYMBOL)
-    if signal.given & int64(Given.FOREIGN_SYMBOL) == 0:
-        found = violations(
-            *(settings, signal.side, price_open, take_profit, stop_loss),
-            *(lifetime, cost, state.tick_price, resting),
-        )
-    return found & bits != 0
+    return violations_of(state, settings, signal, terms) & bits != 0
 
 
 @rule
@@ -159,6 +152,33 @@ def write_exit(
 def rank_of(settings: Any, price: Any, opened: Any, at_open: Any, inside: Any) -> Any:
     """The rank of an exit at ``price``: touched candles may fill at their open."""
     return int64(at_open) if settings.touches and price == opened else int64(inside)
+
+
+@rule
+def fill_if_ended(
+    tables: Any,
+    place: Any,
+    offset: Any,
+    at_open: Any,
+    inside: Any,
+    following: Any,
+    settings: Any,
+    position: Any,
+    entries: Any,
+    partials: Any,
+    candle: Any,
+) -> Any:
+    """Fill a cell, unless it is refused, if the candle reaches the one level that the position has; returns whether."""
+    time, price, opened, low, high = candle
+    reason, exit_price = exit_of_candle(position, settings, _NO_END, time, price, opened, low, high)
+    if not reason:
+        return False
+    if tables[0][place] != REFUSED:
+        rank = rank_of(settings, exit_price, opened, at_open, inside)
+        write_exit(
+            *(tables, place, offset, rank, following, settings, position, entries, partials, exit_price)
+        )
+    return True
 
 
 @rule
@@ -302,50 +322,37 @@ def fill_tables(
                 settle_extremes(position, timestamps, series, lows, highs, k, at)
             k = at
             price = series[k]
+            following = next_after[k] if k >= bound else later
             if k == end:
                 exit_price = opened[k] if settings.touches else price
                 while clock < lifetimes.size and clocks[clock] == end:
                     place = (stops_end + clock) * WIDTH + cell
-                    following = next_after[k] if k >= bound else later
                     write_exit(
                         *(tables, place, k - row, int64(Rank.CLOCK), following),
                         *(settings, position, entries, partials, exit_price),
                     )
                     clock += 1
                 continue
+            candle = (timestamps[k], price, opened[k], low[k], high[k])
             position.active_stop = -never
             while take < takes_end:
                 position.active_take = levels[take]
-                reason, exit_price = exit_of_candle(
-                    position, settings, _NO_END, timestamps[k], price, opened[k], low[k], high[k]
-                )
-                if reason != CloseReason.TAKE_PROFIT:
-                    break
                 place = take * WIDTH + cell
-                if keys[place] != REFUSED:
-                    following = next_after[k] if k >= bound else later
-                    rank = rank_of(settings, exit_price, opened[k], Rank.TAKE_AT_OPEN, Rank.TAKE)
-                    write_exit(
-                        *(tables, place, k - row, rank, following),
-                        *(settings, position, entries, partials, exit_price),
-                    )
+                if not fill_if_ended(
+                    *(tables, place, k - row, Rank.TAKE_AT_OPEN, Rank.TAKE, following),
+                    *(settings, position, entries, partials, candle),
+                ):
+                    break
                 take += 1
             position.active_take = never
             while stop < stops_end:
                 position.active_stop = levels[stop]
-                reason, exit_price = exit_of_candle(
-                    position, settings, _NO_END, timestamps[k], price, opened[k], low[k], high[k]
-                )
-                if reason != CloseReason.STOP_LOSS:
-                    break
                 place = stop * WIDTH + cell
-                if keys[place] != REFUSED:
-                    following = next_after[k] if k >= bound else later
-                    rank = rank_of(settings, exit_price, opened[k], Rank.STOP_AT_OPEN, Rank.STOP)
-                    write_exit(
-                        *(tables, place, k - row, rank, following),
-                        *(settings, position, entries, partials, exit_price),
-                    )
+                if not fill_if_ended(
+                    *(tables, place, k - row, Rank.STOP_AT_OPEN, Rank.STOP, following),
+                    *(settings, position, entries, partials, candle),
+                ):
+                    break
                 stop += 1
             if wants_extremes:
                 update_extreme(position, branch_at(position, price), timestamps[k], price)
