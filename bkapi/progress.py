@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+Progress = Callable[[int, int], object]
+
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
@@ -28,3 +30,30 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(task, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
 
         yield tell
+
+
+@contextmanager
+def progress_of(progress: bool | Progress, total: int) -> Iterator[Callable[[float], object]]:
+    """A function that hears how much more is done, and tells whoever wants to know."""
+    done = 0.0
+    if callable(progress):
+
+        def tell(more: float) -> None:
+            nonlocal done
+            if more:
+                done += more
+                progress(min(total, round(done)), total)
+
+        yield tell
+        return
+    if not progress:
+        yield lambda more: None
+        return
+    with progress_bar("sweep") as show:
+
+        def tell_bar(more: float) -> None:
+            nonlocal done
+            done += more
+            show(min(total, round(done)), total)
+
+        yield tell_bar

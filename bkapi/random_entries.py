@@ -73,7 +73,7 @@ def random_entry_baseline(
         signals["time"] = np.sort(dice.choice(ticks, count, replace=False))
         return float(_metrics(_played(run, signals).trades)[place])
 
-    from bkapi.sweep import cores
+    from bkapi.resources import cores
 
     with ThreadPoolExecutor(cores(), thread_name_prefix="bk-random") as pool:
         found = np.array(list(pool.map(draw, range(draws))))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
@@ -18,8 +17,10 @@ from numpy.typing import NDArray
 
 from bkapi.backtest import Context, FinishedRun, prepare, run_to_end
 from bkapi.errors import UnknownNameError
+from bkapi.progress import Progress, progress_of
 from bkapi.record import Record, record
 from bkapi.registry import strategies
+from bkapi.resources import cores, resident_bytes
 from bkapi.schemas import StrategySchema
 from bkapi.space import Column, Space
 from bkapi.strategy import StrategyRun
@@ -52,7 +53,6 @@ logger = logging.getLogger("bkapi")
 #: The columns that name a bracket, in order.
 PARAMETERS: Final = BRACKET
 MetricGroup = Literal["results", "drawdown", "all"]
-Progress = Callable[[int, int], object]
 
 _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
 _PART_SECONDS: Final = 4.0  # what a killed sweep loses at most, about
@@ -328,7 +328,7 @@ class ParameterSweep:
         size = size if parts is None else parts.part_combinations
         frames: list[tuple[int, Any]] = []
         complete = True
-        with _told(progress, total) as tell, closing(self._measured(size, parts, tell)) as measured:
+        with progress_of(progress, total) as tell, closing(self._measured(size, parts, tell)) as measured:
             try:
                 frames.extend(measured)
             except KeyboardInterrupt:
@@ -581,50 +581,6 @@ def _groups(columns: Mapping[str, Column], names: Sequence[str], count: int) -> 
     which = which.reshape(-1)
     order = np.argsort(which, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(which[order])) + 1)
-
-
-@contextmanager
-def _told(progress: bool | Progress, total: int) -> Iterator[Callable[[float], object]]:
-    """A function that hears how much more is done, and tells whoever wants to know."""
-    done = 0.0
-    if callable(progress):
-
-        def tell(more: float) -> None:
-            nonlocal done
-            if more:
-                done += more
-                progress(min(total, round(done)), total)
-
-        yield tell
-        return
-    if not progress:
-        yield lambda more: None
-        return
-    from bkapi.progress import progress_bar
-
-    with progress_bar("sweep") as show:
-
-        def tell_bar(more: float) -> None:
-            nonlocal done
-            done += more
-            show(min(total, round(done)), total)
-
-        yield tell_bar
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds now; a usual value where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return 400 << 20
 
 
 def group_of(metric: str) -> MetricGroup:

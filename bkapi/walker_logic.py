@@ -18,10 +18,10 @@ from bkapi.portfolio_schemas import WalkerCallbacks
 from bkapi.registry import walkers
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.reporting.markdown_services import WalkerMarkdownService
+from bkapi.resources import cores
 from bkapi.space import Space
 from bkapi.statistics_records import BacktestStatistics
 from bkapi.strategy import StrategyRun
-from bkapi.sweep import cores
 from bkapi.walker_ahead import Ahead
 from bkapi.walker_candidates import Candidate, Candidates
 
