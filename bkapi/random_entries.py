@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bkapi.backtest import FinishedRun
 from bkapi.record import Record, record
+from bkapi.resources import cores
 from bkcore.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 from bkcore.run import Hooks, Records, Run
@@ -72,8 +73,6 @@ def random_entry_baseline(
         signals = np.resize(dealt[dice.permutation(dealt.size)], count)
         signals["time"] = np.sort(dice.choice(ticks, count, replace=False))
         return float(_metrics(_played(run, signals).trades)[place])
-
-    from bkapi.resources import cores
 
     with ThreadPoolExecutor(cores(), thread_name_prefix="bk-random") as pool:
         found = np.array(list(pool.map(draw, range(draws))))
