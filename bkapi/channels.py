@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
@@ -203,41 +202,6 @@ class BehaviourChannel(Channel[T]):
         """Keep ``payload``, then hand it to every listener."""
         self.data = payload
         super().emit(payload)
-
-
-class Turn:
-    """Whose turn it is: one thread at a time, first come first served; the holder may enter again."""
-
-    __slots__ = ("_depth", "_guard", "_holder", "_waiting")
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._holder: int | None = None
-        self._depth = 0
-        self._waiting: deque[tuple[int, threading.Lock]] = deque()
-
-    def __enter__(self) -> None:
-        me = threading.get_ident()
-        with self._guard:
-            if self._holder is None or self._holder == me:
-                self._holder = me
-                self._depth += 1
-                return
-            gate = threading.Lock()
-            gate.acquire()
-            self._waiting.append((me, gate))
-        gate.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        with self._guard:
-            self._depth -= 1
-            if self._depth == 0:
-                if self._waiting:
-                    self._holder, gate = self._waiting.popleft()
-                    self._depth = 1
-                    gate.release()
-                else:
-                    self._holder = None
 
 
 def isolate(channels: Iterable[Channel[Any]]) -> Callable[[], None]:

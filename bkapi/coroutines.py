@@ -38,12 +38,19 @@ def _run(awaitable: Awaitable[Any]) -> Any:
     private = _private()
     if private.loop is None:
         private.loop = asyncio.new_event_loop()
-        weakref.finalize(private, private.loop.close)  # when the thread ends, or before the interpreter does
+        weakref.finalize(
+            private, _close, private.loop
+        )  # when the thread ends, or before the interpreter does
 
     async def task() -> Any:
         return await awaitable
 
     return private.loop.run_until_complete(task())
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    if not loop.is_running():  # what a thread that nobody waits for is doing ends with the interpreter
+        loop.close()
 
 
 def settle(result: Any) -> Any:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bkapi.channels import Turn
 from bkapi.context import execution, method
 from bkapi.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.events import emitters, report_error
 from bkapi.meta_services import RuntimeInfo, get_runtime_info
 from bkapi.payloads import MomentEvent
+from bkapi.turns import Companion, Turn
+from bkcore.errors import did_you_mean
 from bkcore.intervals import CANDLE_INTERVALS, interval_start
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class CronError(BkError, ValueError):
 
 
 class CronTimeoutError(BkError, TimeoutError):
-    """Reported when a handler took longer than a quarter of an hour; the boundary counts as failed."""
+    """Reported when a handler runs for a quarter of an hour: it goes on alone, and the boundary counts as failed."""
 
 
 @dataclass(eq=False)
@@ -62,12 +62,16 @@ class CronUtils:
     A periodic entry fires at the first event at or after each boundary, and at the very first event it sees. One
     without interval fires once. With ``symbols`` each of them counts by itself. Watermarks are shared by all runs and
     survive them: register again, or :meth:`dispose`, between runs over the same dates.
+
+    A run waits for its handlers, which work in a thread of their own. One that takes two minutes is warned about; after
+    a quarter of an hour the run goes on without it, and the next event tries the boundary again.
     """
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._subscriptions: list[Callable[[], None]] = []
         self._turn = Turn()
+        self._companions: list[Companion] = []
         self._changing = threading.Lock()
 
     def register(self, entry: Mapping[str, Any] | None = None, /, **fields: Any) -> Callable[[], None]:
@@ -80,32 +84,12 @@ class CronUtils:
 
         Returns a function that takes the task away. Raises :class:`CronError`.
         """
-        given = {"interval": None, "symbols": None, **(entry or {}), **fields}
-        name, interval = given.get("name"), given["interval"]
-        symbols: Iterable[str] = given["symbols"] or ()
-        checked = Entry(str(name), interval, tuple(symbols), given.get("handler") or _missing)
-        if not isinstance(name, str) or not name or ":" in name:
-            raise CronError(
-                f"the name of a cron entry must be a text without ':', got {name!r}.", hint="name it."
-            )
-        if any(not isinstance(symbol, str) or ":" in symbol for symbol in checked.symbols):
-            raise CronError(
-                f"symbols of cron entry {name!r} must be texts without ':', got {list(checked.symbols)!r}.",
-                hint='give symbols=["BTCUSDT"].',
-            )
-        if interval is not None and interval not in CANDLE_INTERVALS:
-            raise CronError(
-                f"unknown interval={interval!r} of cron entry {name!r}.",
-                hint=f"known: {', '.join(CANDLE_INTERVALS)}.",
-            )
-        if not callable(given.get("handler")):
-            raise CronError(
-                f"handler of cron entry {name!r} must be a function, got {given.get('handler')!r}.",
-                hint="give a function of one argument, the runtime info.",
-            )
+        if not isinstance(entry or {}, Mapping):
+            raise CronError(f"{entry!r:.60} is no cron entry.", hint="give a mapping, or its fields by name.")
+        checked = _checked({**(entry or {}), **fields})
         with self._changing:
-            self._entries[name] = checked
-        return lambda: self.unregister(name)
+            self._entries[checked.name] = checked
+        return lambda: self.unregister(checked.name)
 
     def unregister(self, name: str) -> None:
         """Take a task away; a handler that is under way goes on."""
@@ -137,6 +121,8 @@ class CronUtils:
         self.disable()
         with self._changing:
             self._entries.clear()
+            while self._companions:
+                self._companions.pop().end()
 
     def clear(self, symbol: str | None = None) -> None:
         """Let tasks without interval fire again: all, or those that count ``symbol`` by itself, for it."""
@@ -164,7 +150,7 @@ class CronUtils:
             entry.watermarks[fan] = boundary
         entry.under_way.add(slot)
         try:
-            _call(entry)
+            self._call(entry)
         except Exception as error:  # noqa: BLE001 - documented: reported, never raised to the run
             if isinstance(boundary, int):
                 if before is None:
@@ -178,29 +164,68 @@ class CronUtils:
         finally:
             entry.under_way.discard(slot)
 
+    def _call(self, entry: Entry) -> None:
+        """Run a handler to its end or its limit; raises what it raises, or :class:`CronTimeoutError`."""
 
-def _call(entry: Entry) -> None:
-    """Run a handler to its end; a slow one is warned about, one of a quarter of an hour has failed."""
-    watchdog = threading.Timer(
-        SLOW_SECONDS,
-        lambda: logger.warning("Cron %s: the handler runs for more than %d s", entry.name, SLOW_SECONDS),
-    )
-    watchdog.daemon = True
-    watchdog.start()
-    started = time.monotonic()
-    try:
-        settle(entry.handler(get_runtime_info()))
-    finally:
-        watchdog.cancel()
-    if time.monotonic() - started > DEAD_SECONDS:
-        raise CronTimeoutError(
-            f"Cron {entry.name}: the handler took more than {DEAD_SECONDS:.0f} s.",
-            hint="start long work in the background, a run waits for its handlers.",
+        def warn() -> None:
+            logger.warning("Cron %s: the handler runs for more than %.0f s", entry.name, SLOW_SECONDS)
+
+        while self._companions and not self._companions[-1].is_there:
+            self._companions.pop()
+        companion = self._companions.pop() if self._companions else Companion("bk-cron")
+        try:
+            in_time = companion.run(
+                lambda: settle(entry.handler(get_runtime_info())),
+                slow=SLOW_SECONDS,
+                limit=DEAD_SECONDS,
+                on_slow=warn,
+            )
+        finally:
+            if companion.is_there:
+                self._companions.append(companion)  # a handler inside a handler has one of its own
+        if not in_time:
+            raise CronTimeoutError(
+                f"Cron {entry.name}: the handler took more than {DEAD_SECONDS:.0f} s and goes on alone.",
+                hint="start long work in the background, a run waits for its handlers.",
+            )
+
+
+def _checked(given: Mapping[str, Any]) -> Entry:
+    """The entry of these fields; raises :class:`CronError`."""
+    fields = ("name", "interval", "symbols", "handler")
+    for field_name in given:
+        if field_name not in fields:
+            raise CronError(
+                f"a cron entry has no field {field_name!r}.",
+                hint=did_you_mean(str(field_name), fields) + f"known: {', '.join(fields)}.",
+            )
+    name, interval, symbols, handler = (given.get(field_name) for field_name in fields)
+    if not isinstance(name, str) or not name or ":" in name:
+        raise CronError(
+            f"the name of a cron entry must be a text without ':', got {name!r}.", hint="name it."
         )
-
-
-def _missing(info: RuntimeInfo) -> None:
-    raise NotImplementedError
+    if isinstance(symbols, str) or not isinstance(symbols or (), Iterable):
+        raise CronError(
+            f"symbols of cron entry {name!r} must be a list, got {symbols!r}.",
+            hint='give symbols=["BTCUSDT"].',
+        )
+    listed = tuple(symbols or ())
+    if any(not isinstance(symbol, str) or ":" in symbol for symbol in listed):
+        raise CronError(
+            f"symbols of cron entry {name!r} must be texts without ':', got {list(listed)!r}.",
+            hint='give symbols=["BTCUSDT"].',
+        )
+    if interval is not None and interval not in CANDLE_INTERVALS:
+        raise CronError(
+            f"unknown interval={interval!r} of cron entry {name!r}.",
+            hint=f"known: {', '.join(CANDLE_INTERVALS)}.",
+        )
+    if not callable(handler):
+        raise CronError(
+            f"handler of cron entry {name!r} must be a function, got {handler!r}.",
+            hint="give a function of one argument, the runtime info.",
+        )
+    return Entry(name, interval, listed, handler)
 
 
 Cron = CronUtils()

@@ -13,10 +13,11 @@ from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from bkapi import payloads
-from bkapi.channels import BehaviourChannel, Channel, OnError, Subscription, Turn, isolate, log_error
+from bkapi.channels import BehaviourChannel, Channel, OnError, Subscription, isolate, log_error
 from bkapi.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.signals import OpenedResult, Result, TickResult
+from bkapi.turns import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -242,9 +243,10 @@ class Emitters:
         return isolate(channel for channel in self.event_channels() if channel.isolated)
 
     def clear(self) -> None:
-        """Detach every listener of every channel."""
+        """Detach every listener of every channel, and forget the announced entry point."""
         for channel in self:
             channel.clear()
+        self.entry_subject.data = None
 
 
 emitters: Final = Emitters()
