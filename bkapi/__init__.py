@@ -18,7 +18,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BacktestUtils",
         "FinishedRun",
     ),
-    "bkapi.buckets": ("BucketIntervalError",),
+    "bkapi.buckets": ("BucketIntervalError", "BucketOptionError", "BucketValueError"),
     "bkapi.cache": (
         "Cache",
         "CacheUtils",
@@ -26,6 +26,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "bkapi.candle_cache": (
         "PersistCandleAdapter",
         "PersistCandleDummy",
+        "PersistCandleError",
         "PersistCandleInstance",
         "PersistCandleUtils",
     ),
@@ -36,6 +37,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "bkapi.candle_store": (
         "CandleStore",
         "CandleStoreError",
+        "DamagedMonthError",
         "StoreBusyError",
         "StoreReport",
         "StoredSeries",
@@ -393,6 +395,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "bkapi.position": ("Position",),
     "bkapi.price_text": (
+        "PriceTextError",
         "TickSizeError",
         "get_price_scale",
         "price_scale",
@@ -405,6 +408,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "to_profit_loss_dto",
     ),
     "bkapi.readiness": (
+        "CommandLineError",
         "parse_args",
         "wait_for_candle",
         "wait_for_ready",

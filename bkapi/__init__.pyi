@@ -8,6 +8,8 @@ from bkapi.backtest import (
 )
 from bkapi.buckets import (
     BucketIntervalError as BucketIntervalError,
+    BucketOptionError as BucketOptionError,
+    BucketValueError as BucketValueError,
 )
 from bkapi.cache import (
     Cache as Cache,
@@ -16,6 +18,7 @@ from bkapi.cache import (
 from bkapi.candle_cache import (
     PersistCandleAdapter as PersistCandleAdapter,
     PersistCandleDummy as PersistCandleDummy,
+    PersistCandleError as PersistCandleError,
     PersistCandleInstance as PersistCandleInstance,
     PersistCandleUtils as PersistCandleUtils,
 )
@@ -26,6 +29,7 @@ from bkapi.candle_rules import (
 from bkapi.candle_store import (
     CandleStore as CandleStore,
     CandleStoreError as CandleStoreError,
+    DamagedMonthError as DamagedMonthError,
     StoreBusyError as StoreBusyError,
     StoredSeries as StoredSeries,
     StoreReport as StoreReport,
@@ -389,6 +393,7 @@ from bkapi.position import (
     Position as Position,
 )
 from bkapi.price_text import (
+    PriceTextError as PriceTextError,
     TickSizeError as TickSizeError,
     get_price_scale as get_price_scale,
     price_scale as price_scale,
@@ -405,6 +410,7 @@ from bkapi.random_entries import (
     random_entry_baseline as random_entry_baseline,
 )
 from bkapi.readiness import (
+    CommandLineError as CommandLineError,
     parse_args as parse_args,
     wait_for_candle as wait_for_candle,
     wait_for_ready as wait_for_ready,

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi import config
-from bkapi.context import ExecutionContext, MethodContext, begin_time, iterate_in_context
+from bkapi.context import (
+    ExecutionContext,
+    MethodContext,
+    begin_time,
+    iterate_in_context,
+    names_of,
+    run_within,
+)
 from bkapi.coordination import Lookup
 from bkapi.coroutines import settle
 from bkapi.errors import BkError, FatalError, SchemaError
@@ -112,7 +119,7 @@ def prepare(
     Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and
     :class:`FatalError` when the frame is empty or its candles are missing.
     """
-    names = _names(context)
+    names = names_of(context, *MethodContext.field_names)
     strategy = strategy or strategies.get(names.strategy_name, source)
     client = client_of(names.exchange_name, source)
     schema = frames.get(names.frame_name, source)
@@ -128,7 +135,9 @@ def prepare(
     settings = EngineSettings.from_config(config.get_config(), step_ms=client.step_ms, fill=strategy.fill)
     _check_steps(settings, frame, client.schema)
     first = frame.start_ms - settings.average_candles * settings.step_ms
-    market = client.market(symbol, first, frame.end_ms + 2 * settings.step_ms)
+    end = frame.end_ms + 2 * settings.step_ms
+    moment = ExecutionContext(symbol, frame.start_ms, True)  # for the functions of the exchange
+    market = run_within(client.market, moment, names, symbol, first, end)
     check_covers(market, symbol, first, frame.end_ms - settings.step_ms)
     return StrategyRun(
         symbol,
@@ -242,17 +251,6 @@ def _tell_frame(frame_name: str, symbol: str) -> None:
         client.get_timeframe(symbol)
 
 
-def _names(context: Context) -> MethodContext:
-    try:
-        return MethodContext(context["strategy_name"], context["exchange_name"], context["frame_name"])
-    except (KeyError, TypeError) as error:
-        raise SchemaError(
-            "context",
-            f"missing {error.args[0] if isinstance(error, KeyError) else 'fields'} in {context!r}.",
-            hint='give {"strategy_name": ..., "exchange_name": ..., "frame_name": ...}.',
-        ) from None
-
-
 class BackgroundRun:
     """A backtest in a thread of its own. Calling it asks the run to stop after the open position.
 
@@ -309,12 +307,13 @@ def _tell_duration(strategy_run: StrategyRun, milliseconds: float) -> None:
     """Tell ``listen_performance`` how long a run took, wall clock (spec reports.md 8.4)."""
     channel = emitters.performance_emitter
     if channel.listeners:
-        channel.emit(
+        begin_time(
+            channel.emit,
             PerformanceEvent(
                 metric_type="backtest_total",
                 duration=milliseconds,
                 **{**strategy_run.source, "timestamp": time.time_ns() // 1_000_000},
-            )
+            ),
         )
 
 
@@ -349,8 +348,9 @@ def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[Backte
 def _tell_lifecycle(strategy_run: StrategyRun, *, start: bool) -> None:
     channel = emitters.before_start_subject if start else emitters.after_end_subject
     if emitters.progress_backtest_emitter.listeners and not start:
-        emitters.progress_backtest_emitter.emit(
-            strategy_run.teller.progress(strategy_run.frame.count, strategy_run.frame.count)
+        begin_time(
+            emitters.progress_backtest_emitter.emit,
+            strategy_run.teller.progress(strategy_run.frame.count, strategy_run.frame.count),
         )
     if not channel.listeners:
         return
@@ -408,7 +408,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
 
         Raises :class:`BkError` while a background run of the same context is pending.
         """
-        names = _names(context)
+        names = names_of(context, *MethodContext.field_names)
         key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
         known = self._background.get(key)
         if known is not None and known.status == "pending":
@@ -423,7 +423,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
 
     def stop(self, symbol: str, context: Context) -> None:
         """Ask the background run of this context to stop: no new signals, the open position is carried to its end."""
-        names = _names(context)
+        names = names_of(context, *MethodContext.field_names)
         known = self._background.get((symbol, names.strategy_name, names.exchange_name, names.frame_name))
         if known is not None:
             known()
@@ -454,7 +454,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
 
     def last_run(self, symbol: str, context: Context) -> FinishedRun:
         """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before."""
-        names = _names(context)
+        names = names_of(context, *MethodContext.field_names)
         key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
         if key not in finished:
             raise FatalError(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from bkapi.context import execution, method
 from bkapi.moments import from_ms
 from bkapi.record_files import RecordFolder, file_name
-from bkcore.errors import BkError
+from bkcore.errors import BkError, did_you_mean
 from bkcore.intervals import CANDLE_INTERVALS, interval_start
 
 Function = Callable[..., Any]
@@ -30,6 +32,50 @@ def checked_interval(interval: str) -> str:
     return interval
 
 
+class BucketOptionError(BkError, TypeError):
+    """Raised by ``Cache.fn(run)``: an option is missing or unknown, or what is wrapped is no function."""
+
+
+class BucketValueError(BkError, TypeError):
+    """Raised by a function of ``Cache.file`` or ``Interval.file`` whose result cannot be kept on disk."""
+
+
+def checked_options(
+    door: str, run: Any, options: Any, named: Mapping[str, Any], needed: tuple[str, ...]
+) -> dict[str, Any]:
+    """The options of a wrapper, ``key`` among them; raises :class:`BucketOptionError`."""
+    known = (*needed, "key")
+    if not callable(run) or not isinstance(options or {}, Mapping):
+        raise BucketOptionError(
+            f"{door} takes a function and a mapping of options, not {run!r:.60} and {options!r:.60}.",
+            hint=f"known options: {', '.join(known)}.",
+        )
+    given = {"key": None, **(options or {}), **named}
+    for name in given:
+        if name not in known:
+            raise BucketOptionError(
+                f"{door} has no option {name!r}.",
+                hint=did_you_mean(str(name), known) + f"known: {', '.join(known)}.",
+            )
+    for name in needed:
+        if name not in given:
+            raise BucketOptionError(f"{door} needs {name}.", hint=f"known options: {', '.join(known)}.")
+    if given["key"] is not None and not callable(given["key"]):
+        raise BucketOptionError(
+            f"key={given['key']!r:.60} of {door} is no function.",
+            hint="give a function of the tuple of arguments.",
+        )
+    return given
+
+
+def is_async(run: Function) -> bool:
+    """Whether calling a function gives a coroutine."""
+    called = (
+        type(run).__call__ if callable(run) else None
+    )  # an object may be called like a coroutine function
+    return inspect.iscoroutinefunction(run) or inspect.iscoroutinefunction(called)
+
+
 class Store:
     """The entries of one function: ``key -> (bucket, value)``; the first wrapper called says interval and key."""
 
@@ -38,6 +84,7 @@ class Store:
         self.interval = interval
         self.key = key
         self.entries: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.changing = threading.Lock()
 
     def bucket(self) -> int:
         """Start of the interval of the ambient "now"."""
@@ -79,7 +126,7 @@ class Wrapped:
         where = scope(f"{self.instance} run")
         store = self._stores.setdefault(id(self._run), Store(self._run, self._interval, self._key))
         key = (where, str(store.key((*args, *kwargs.values()))))
-        if inspect.iscoroutinefunction(self._run):
+        if is_async(self._run):
             return self._later(store, key, args, kwargs)
         return self._now(store, key, args, kwargs)
 
@@ -96,7 +143,8 @@ class Wrapped:
         where = scope(f"{self.source}.clear")
         store = self._stores.get(id(self._run))
         if store is not None:
-            store.entries = {key: entry for key, entry in store.entries.items() if key[0] != where}
+            for key in [key for key in [*store.entries] if key[0] == where]:
+                store.entries.pop(key, None)
 
     def gc(self) -> int | None:
         """Drop the entries of other buckets, of every context; how many, None before the first call."""
@@ -104,9 +152,9 @@ class Wrapped:
         store = self._stores.get(id(self._run))
         if store is None:
             return None
-        bucket, before = store.bucket(), len(store.entries)
-        store.entries = {key: entry for key, entry in store.entries.items() if entry[0] == bucket}
-        return before - len(store.entries)
+        bucket = store.bucket()
+        old = [key for key, entry in [*store.entries.items()] if entry[0] != bucket]
+        return sum(store.entries.pop(key, None) is not None for key in old)
 
     def has_value(self, *args: Any, **kwargs: Any) -> bool:
         """Whether there is an entry of this bucket for these arguments."""
@@ -135,6 +183,16 @@ class FileWrapped:
         self.__doc__ = run.__doc__
         self.__wrapped__ = run
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name = self._name(f"{self.instance} run", (*args, *kwargs.values()))
+        return (self._later if is_async(self._run) else self._now)(name, args, kwargs)
+
+    def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    async def _later(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
     def _name(self, source: str, args: tuple[Any, ...]) -> str:
         scope(source)
         moment = execution.get()
@@ -142,7 +200,7 @@ class FileWrapped:
         symbol = args[0] if args else moment.symbol
         aligned = interval_start(moment.when_ms, self._interval)
         if self._key is None:
-            return file_name(f"{symbol}_{aligned}")
+            return file_name(f"{quote(str(symbol), safe=' ', errors='replace')}_{aligned}")
         return file_name(str(self._key((symbol, aligned, *args[1:]))))
 
     def _known(self, name: str) -> dict[str, Any] | None:
@@ -153,11 +211,17 @@ class FileWrapped:
         moment = execution.get()
         assert moment is not None
         record = {"id": name, "data": data, "when": from_ms(moment.when_ms).isoformat(), "removed": False}
-        self._records.write(name, record)
+        try:
+            self._records.write(name, record)
+        except (TypeError, OSError) as error:
+            raise BucketValueError(
+                f"the result of {self.__name__} cannot be kept in {str(self._records.folder)!r}: {error}.",
+                hint="return numbers, texts, lists and mappings of texts; the folder has to be writable.",
+            ) from None
 
-    def has_value(self, *args: Any) -> bool:
+    def has_value(self, *args: Any, **kwargs: Any) -> bool:
         """Whether there is a record for these arguments."""
-        return self._known(self._name(f"{self.source}.has_value", args)) is not None
+        return self._known(self._name(f"{self.source}.has_value", (*args, *kwargs.values()))) is not None
 
     def clear(self) -> None:
         """Mark every record of the bucket as removed."""
@@ -184,12 +248,13 @@ class Wrapping:
 
     def fn(self, run: Function, options: Any = None, /, **named: Any) -> Any:
         """``run`` with a memory of the process; ``interval`` and ``key(arguments)``, by name or as one mapping."""
-        given = {"key": None, **(options or {}), **named}
+        given = checked_options(self.wrapped.source, run, options, named, ("interval",))
         return self.wrapped(self._stores, run, given["interval"], given["key"])
 
     def file(self, run: Function, options: Any = None, /, **named: Any) -> Any:
         """``run`` with a memory on disk; ``interval``, ``name`` of the bucket and ``key([symbol, aligned, ...])``."""
-        given = {"key": None, **(options or {}), **named}
+        needed = ("interval", "name")
+        given = checked_options(self.file_wrapped.source, run, options, named, needed)
         known = self._files.get(id(run))
         if known is None:
             known = self._files[id(run)] = self.file_wrapped(

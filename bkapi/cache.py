@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +69,7 @@ class CacheFileInstance(FileWrapped):
     instance = "CacheFileInstance"
     source = "CacheUtils.file"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        name = self._name(f"{self.instance} run", args)
-        if inspect.iscoroutinefunction(self._run):
-            return self._later(name, args, kwargs)
+    def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         known = self._known(name)
         if known is not None:
             return known["data"]

@@ -10,8 +10,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
-from bkapi.context import MethodContext, Mode, require_trade_context
-from bkapi.errors import NoRunError, SchemaError
+from bkapi.context import MethodContext, Mode, names_of, require_trade_context
+from bkapi.errors import NoRunError
 from bkapi.registry import exchanges, frames, strategies
 from bkapi.strategy import StrategyRun, running
 from bkapi.validation import as_number
@@ -62,7 +62,11 @@ class RunsByContext:
     def _run_of(self, symbol: str, context: Context, source: str) -> StrategyRun:
         """The run in progress; raises as the methods made by :class:`Forms` say."""
         source = f"{self._mode.capitalize()}.{source}"
-        names = names_of(context, self._mode)
+        if self._mode == "backtest":
+            names = names_of(context, *MethodContext.field_names)
+        else:  # a live run has no frame
+            given = names_of(context, "strategy_name", "exchange_name")
+            names = MethodContext(given.strategy_name, given.exchange_name)
         strategies.validate(names.strategy_name, source)
         exchanges.validate(names.exchange_name, source)
         if self._mode == "backtest":
@@ -71,19 +75,6 @@ class RunsByContext:
 
     def _source(self, name: str) -> str:
         return f"{self._mode.capitalize()}.{name}"
-
-
-def names_of(context: Context, mode: Mode) -> MethodContext:
-    """The names in ``context``; raises :class:`SchemaError` when one is missing. Live runs have no frame."""
-    try:
-        frame_name = context["frame_name"] if mode == "backtest" else ""
-        return MethodContext(context["strategy_name"], context["exchange_name"], frame_name)
-    except (KeyError, TypeError) as error:
-        raise SchemaError(
-            "context",
-            f"missing {error.args[0] if isinstance(error, KeyError) else 'fields'} in {context!r}.",
-            hint='give {"strategy_name": ..., "exchange_name": ..., "frame_name": ...} (live: without a frame).',
-        ) from None
 
 
 def run_here(symbol: str, source: str) -> StrategyRun:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bkapi.candle_store import DEFAULT_ROOT, CandleStore
+import numpy as np
+
+from bkapi.candle_store import AS_TOLD, DEFAULT_ROOT, CandleStore
+from bkapi.coroutines import settle
+from bkapi.errors import BkError
 from bkapi.events import report_error
 from bkcore.candles import CandleFrame
 
@@ -18,8 +23,15 @@ logger = logging.getLogger(__name__)
 _stores: dict[Path, CandleStore] = {}
 
 
+class PersistCandleError(BkError):
+    """Told to ``listen_error`` when a store of one's own gives other candles than it was asked for."""
+
+
 class PersistCandle(Protocol):
-    """What a store of one symbol, interval and exchange can do; made as ``cls(symbol, interval, exchange_name)``."""
+    """What a store of one symbol, interval and exchange can do; made as ``cls(symbol, interval, exchange_name)``.
+
+    Its methods may be coroutine functions; candles may have any shape that :meth:`CandleFrame.from_any` takes.
+    """
 
     def wait_for_init(self, initial: bool) -> Any:
         """Get ready; ``initial`` at the first use."""
@@ -75,14 +87,16 @@ class PersistCandleUtils:
     def __init__(self) -> None:
         self._model: Any = PersistCandleInstance
         self._instances: dict[tuple[str, str, str], PersistCandle] = {}
+        self._writing = threading.RLock()
 
     def get_candles_storage(self, symbol: str, interval: str, exchange_name: str) -> PersistCandle:
         """The store of one symbol, interval and exchange, the same at every call."""
         key = (symbol, interval, exchange_name)
         known = self._instances.get(key)
         if known is None:
-            known = self._instances[key] = self._model(symbol, interval, exchange_name)
-            known.wait_for_init(True)
+            made: PersistCandle = self._model(symbol, interval, exchange_name)
+            settle(made.wait_for_init(True))
+            known = self._instances.setdefault(key, made)
         return known
 
     def read_candles_data(
@@ -93,24 +107,28 @@ class PersistCandleUtils:
             return None
         try:
             storage = self.get_candles_storage(symbol, interval, exchange_name)
-            rows = storage.read_candles_data(limit, since, until)
+            rows = settle(storage.read_candles_data(limit, since, until))
             if rows is None or not len(rows):
                 return None
             import polars as pl
 
             if not isinstance(rows, pl.DataFrame):
-                rows = CandleFrame.from_any(rows, symbol=symbol, interval=interval, gaps="keep").frame
+                rows = CandleFrame.from_any(
+                    rows, symbol=symbol, interval=interval, gaps="keep", **AS_TOLD
+                ).frame
+            _check_times(rows, since, until, f"{exchange_name} {symbol} {interval}")
         except Exception as error:  # noqa: BLE001 - documented: a cache that fails is a miss
             report_error(error, "read_candles_data")
             return None
         return rows
 
     def write_candles_data(self, rows: Any, symbol: str, interval: str, exchange_name: str) -> None:
-        """Keep candles that passed every check; an error is logged, no more."""
+        """Keep candles that passed every check, one writer at a time; an error is logged, no more."""
         if self._model is PersistCandleDummy:
             return
         try:
-            self.get_candles_storage(symbol, interval, exchange_name).write_candles_data(rows)
+            with self._writing:
+                settle(self.get_candles_storage(symbol, interval, exchange_name).write_candles_data(rows))
         except Exception as error:  # noqa: BLE001 - documented: the caller has its candles all the same
             logger.warning("candles of %s %s could not be kept: %s", symbol, interval, error)
 
@@ -131,6 +149,16 @@ class PersistCandleUtils:
         """Forget the stores, so that the next use looks from the working directory of then."""
         self._instances.clear()
         _stores.clear()
+
+
+def _check_times(rows: pl.DataFrame, since: int, until: int, about: str) -> None:
+    """Refuse candles of another range."""
+    step = (until - since) // len(rows)
+    if not step or not np.array_equal(rows["timestamp"].to_numpy(), np.arange(since, until, step)):
+        raise PersistCandleError(
+            f"read_candles_data of {about} gave other candles than those from {since} until {until}.",
+            hint="return all of them in the order of time, or None.",
+        )
 
 
 PersistCandleAdapter = PersistCandleUtils()

@@ -22,8 +22,9 @@ class CandleRequestError(BkError):
 
 
 def door_options() -> DoorOptions:
-    """How the candle door judges prices, by the configuration."""
+    """How the candle door judges the answer of an exchange: prices by the configuration, and it was asked for."""
     return {
+        "sparse": True,
         "price_anomaly_factor": float(config.value("CC_GET_CANDLES_PRICE_ANOMALY_THRESHOLD_FACTOR")),
         "min_candles_for_median": int(config.value("CC_GET_CANDLES_MIN_CANDLES_FOR_MEDIAN")),
     }
@@ -51,38 +52,55 @@ def no_candles() -> pl.DataFrame:
     return pl.DataFrame(schema={**kinds, "timestamp": pl.Int64})
 
 
-def complete(rows: pl.DataFrame, since: int, limit: float, step: int) -> pl.DataFrame:
+def complete(rows: pl.DataFrame, since: int, limit: int, step: int, about: str) -> pl.DataFrame:
     """``rows`` when they are the ``limit`` candles from ``since`` on; raises :class:`CandleRequestError`.
 
     The documented checks 2 to 4 of spec market-data.md 5.1, and every row has to lie on the grid (deviation 10).
+    ``about`` says whose candles they are.
     """
+    flaw = shortcoming(rows, since, limit, step, about)
+    if flaw is not None:
+        raise flaw
+    return rows
+
+
+def shortcoming(
+    rows: pl.DataFrame, since: int, limit: int, step: int, about: str
+) -> CandleRequestError | None:
+    """What keeps ``rows`` from being the ``limit`` candles from ``since`` on, None when they are."""
     if not len(rows):
-        raise CandleRequestError(
-            f"adapter returned empty array. Expected {limit} candles starting from openTime={since}",
+        return CandleRequestError(
+            f"adapter returned empty array. Expected {limit} candles starting from openTime={since} "
+            f"({about} from {_minute(since)})",
             hint="ask for a whole number of candles above 0, for less history, or start the frame later.",
         )
     timestamps = rows["timestamp"].to_numpy()
     if timestamps[0] != since:
-        raise CandleRequestError(
-            f"first candle timestamp mismatch. Expected openTime={since}, got={timestamps[0]}",
+        return CandleRequestError(
+            f"first candle timestamp mismatch. Expected openTime={since}, got={timestamps[0]} "
+            f"({about}: {_minute(since)} and {_minute(timestamps[0])})",
             hint="return candles from `since` on, stamped with their open time; or ask for less history.",
         )
     if len(rows) != limit:
-        raise incomplete(len(rows), limit, since)
+        return incomplete(len(rows), limit, since, about)
     off = timestamps != since + step * np.arange(len(rows))
     if off.any():
         row = int(np.argmax(off))
-        raise CandleRequestError(
-            f"candle[{row}] opens at {from_ms(int(timestamps[row])):%Y-%m-%d %H:%M} UTC, expected "
-            f"{from_ms(since + row * step):%Y-%m-%d %H:%M} UTC: a gap is hidden in the {limit} candles.",
+        return CandleRequestError(
+            f"candle[{row}] of {about} opens at {_minute(timestamps[row])}, expected {_minute(since + row * step)}: "
+            f"a gap is hidden in the {limit} candles.",
             hint="return every candle of the range, without volume where nothing was traded.",
         )
-    return rows
+    return None
 
 
-def incomplete(count: int, limit: float, since: int) -> CandleRequestError:
+def incomplete(count: int, limit: int, since: int, about: str) -> CandleRequestError:
     """The error for a range of which some candles are missing."""
     return CandleRequestError(
-        f"candle count mismatch. Expected {limit} candles from {from_ms(since):%Y-%m-%d %H:%M} UTC, got {count}",
+        f"candle count mismatch. Expected {limit} candles from {_minute(since)}, got {count} ({about})",
         hint="ask for less history, or start the frame later.",
     )
+
+
+def _minute(timestamp: int) -> str:
+    return f"{from_ms(int(timestamp)):%Y-%m-%d %H:%M} UTC"

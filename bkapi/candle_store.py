@@ -9,7 +9,7 @@ does not match its digest is put aside into ``root/quarantine``; its candles are
 from __future__ import annotations
 
 import contextlib
-import logging
+import math
 import os
 import secrets
 import threading
@@ -25,18 +25,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.errors import BkError
+from bkapi.events import report_error
 from bkapi.moments import Moment, now_ms, to_ms
 from bkapi.record import Record, record
 from bkcore.candle_checks import COLUMNS, columns_digest
+from bkcore.candle_door import DoorOptions
+from bkcore.candle_errors import EmptyCandlesError
 from bkcore.candle_files import replace_file
 from bkcore.candle_gaps import GapPolicy
 from bkcore.candles import CandleFrame
+from bkcore.errors import did_you_mean
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
 
 if TYPE_CHECKING:
     import polars as pl
-
-logger = logging.getLogger(__name__)
 
 #: Where the store of a project lies, relative to the working directory.
 DEFAULT_ROOT = "dump/data/candle"
@@ -46,10 +48,16 @@ _LONGEST_NAME = 200
 _REMEMBERED_MONTHS = 64
 _PATIENCE_SECONDS = 60.0
 _DIGEST = b"bk.digest"
+#: How the candle door judges what was judged before, whatever the configuration was then.
+AS_TOLD: DoorOptions = {"price_anomaly_factor": math.inf, "sparse": True}
 
 
 class CandleStoreError(BkError):
     """Raised by ``CandleStore(root).read("x", "", "1m", ...)``: a name, range or file that the store cannot serve."""
+
+
+class DamagedMonthError(CandleStoreError):
+    """Told to ``listen_error`` when a month's file is not what was written; its candles count as missing."""
 
 
 class StoreBusyError(CandleStoreError):
@@ -156,10 +164,12 @@ class CandleStore:
         found = []
         for folder in sorted(self.root.glob("*/*/*")):
             exchange_name, symbol = (unquote(name) for name in folder.relative_to(self.root).parts[:2])
-            files = [*folder.glob("????-??.parquet")]
-            if folder.name in INTERVAL_MINUTES and files:
-                size = sum(file.stat().st_size for file in files)
-                found.append(StoredSeries(exchange_name, symbol, folder.name, len(files), size))
+            if folder.name not in INTERVAL_MINUTES:
+                continue
+            series = _Series(folder, exchange_name, symbol, folder.name)
+            sizes = [status.st_size for status in map(_status, map(series.path, series.months())) if status]
+            if sizes:
+                found.append(StoredSeries(exchange_name, symbol, folder.name, len(sizes), sum(sizes)))
         return found
 
     # writing
@@ -167,26 +177,38 @@ class CandleStore:
     def write(self, exchange_name: str, candles: CandleFrame) -> int:
         """Add candles to their months; how many were new.
 
-        What is stored already stays as it is, and a candle that has not closed yet is left out. Raises
-        :class:`StoreBusyError` while another process writes the series for a minute.
+        What is stored already stays as it is. A candle that has not closed yet is left out, and so is one that was
+        invented to fill a gap: the true one may still come. Raises :class:`CandleStoreError` where the disk is full or
+        read-only, then every month is as it was or whole, and :class:`StoreBusyError` while another process writes
+        the series for a minute.
         """
-        series = self._series(exchange_name, candles.symbol, candles.interval)
-        return self._add(series, candles.frame.select(COLUMNS))
-
-    def write_rows(self, exchange_name: str, symbol: str, interval: str, rows: pl.DataFrame) -> int:
-        """The same for rows that an exchange client has judged already."""
-        return self._add(self._series(exchange_name, symbol, interval), rows.select(COLUMNS))
-
-    def _add(self, series: _Series, rows: pl.DataFrame) -> int:
+        if not isinstance(candles, CandleFrame):
+            raise CandleStoreError(
+                f"candles are given as {type(candles).__name__!r}, not as a CandleFrame.",
+                hint='write CandleFrame.from_any(data, symbol="BTCUSDT", interval="1m"), or use write_rows(...).',
+            )
         import polars as pl
 
-        rows = rows.filter(pl.col("timestamp") + series.step <= now_ms())
+        series = self._series(exchange_name, candles.symbol, candles.interval)
+        kept = pl.col("timestamp") + series.step <= now_ms()
+        if "filled" in candles.frame.columns:
+            kept &= ~pl.col("filled")
+        return self._add(series, candles.frame.filter(kept).select(COLUMNS))
+
+    def write_rows(self, exchange_name: str, symbol: str, interval: str, rows: Any) -> int:
+        """The same for rows of any shape that :meth:`CandleFrame.from_any` takes, with holes; none at all are fine."""
+        try:
+            candles = CandleFrame.from_any(rows, symbol=symbol, interval=interval, gaps="keep", **AS_TOLD)
+        except EmptyCandlesError:
+            return 0
+        return self.write(exchange_name, candles)
+
+    def _add(self, series: _Series, rows: pl.DataFrame) -> int:
         if not len(rows):
             return 0
         times = rows["timestamp"].to_numpy()
         added = 0
-        series.folder.mkdir(parents=True, exist_ok=True)
-        with _writing(series):
+        with _spoken(series, "written to"), _writing(series):
             _sweep_parts(series.folder)
             for month in months_between(int(times[0]), int(times[-1]) + 1):
                 first, last = np.searchsorted(times, month_edges(month))
@@ -211,7 +233,7 @@ class CandleStore:
     def import_files(
         self,
         exchange_name: str,
-        paths: str | Iterable[str | os.PathLike[str]],
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         symbol: str | None = None,
         interval: str | None = None,
@@ -259,20 +281,26 @@ class CandleStore:
         """
         series = self._series(exchange_name, symbol, interval)
         months = series.months()
-        if start is None and months:
-            start = month_edges(months[0])[0]
-        if end is None and months:
-            end = month_edges(months[-1])[1]
-        empty = start is None or end is None
-        rows = None if empty else self._rows(series, to_ms(start or 0), to_ms(end or 0))
-        if rows is None or not len(rows):
-            listed = ", ".join(
-                f"{one.exchange_name} {one.symbol} {one.interval}" for one in self.series()[:10]
+        if not months:
+            raise self._nothing(series, months)
+        first = month_edges(months[0])[0] if start is None else to_ms(start)
+        last = month_edges(months[-1])[1] if end is None else to_ms(end)
+        rows = self._rows(series, first, last)
+        if not len(rows):
+            raise self._nothing(series, months)
+        return CandleFrame.from_any(rows, symbol=symbol, interval=interval, gaps=gaps, **AS_TOLD)
+
+    def _nothing(self, series: _Series, months: list[str]) -> CandleStoreError:
+        """The error for a series, or a range of it, without candles."""
+        if months:
+            return CandleStoreError(
+                f"{series.about}: no candles in that range.", hint=f"it has {months[0]} .. {months[-1]}."
             )
-            raise CandleStoreError(
-                f"{series.about}: no candles in {str(self.root)!r}.", hint=f"there are: {listed or 'none'}."
-            )
-        return CandleFrame.from_any(rows, symbol=symbol, interval=interval, gaps=gaps)
+        there = [f"{one.exchange_name} {one.symbol} {one.interval}" for one in self.series()]
+        return CandleStoreError(
+            f"{series.about}: no candles in {str(self.root)!r}.",
+            hint=did_you_mean(series.about, there) + f"there are: {', '.join(there[:10]) or 'none'}.",
+        )
 
     def source(self, exchange_name: str, interval: str = "1m") -> Callable[[str], CandleFrame]:
         """A function of the symbol for ``add_exchange_schema(candles=...)``; holes stay holes."""
@@ -299,9 +327,9 @@ class CandleStore:
     def _month(self, series: _Series, month: str, *, locked: bool = False) -> pl.DataFrame | None:
         """The candles of a month, None when there is no file or it had to be put aside."""
         path = series.path(month)
-        try:
-            status = path.stat()
-        except (OSError, ValueError):
+        with _spoken(series, "read from"):
+            status = _status(path)
+        if status is None:
             return None
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         with self._keeping:
@@ -309,35 +337,43 @@ class CandleStore:
             if kept is not None and kept[0] == stamp:
                 self._kept.move_to_end(path)
                 return kept[1]
+        with _spoken(series, "read from"):
+            content = _content(path)
+        if content is None:
+            return None
         try:
-            rows = _decoded(path.read_bytes(), series, month)
-        except FileNotFoundError:
-            return None
-        except (OSError, CandleStoreError) as error:
-            self._put_aside(series, month, error, locked=locked)
-            return None
+            rows = _decoded(content, series, month)
+        except DamagedMonthError as error:
+            return self._put_aside(series, month, error, locked=locked)
         with self._keeping:
             self._kept[path] = (stamp, rows)
             while len(self._kept) > _REMEMBERED_MONTHS:
                 self._kept.popitem(last=False)
         return rows
 
-    def _put_aside(self, series: _Series, month: str, error: Exception, *, locked: bool) -> Path | None:
-        """Move a damaged file into quarantine, unless a writer has replaced it meanwhile."""
-        path = series.path(month)
-        with contextlib.nullcontext() if locked else _writing(series):
-            try:
-                _decoded(path.read_bytes(), series, month)
-            except CandleStoreError:
-                shelf = self.root / _QUARANTINE
+    def _put_aside(
+        self, series: _Series, month: str, error: DamagedMonthError, *, locked: bool
+    ) -> pl.DataFrame | None:
+        """Move a damaged file into quarantine and report it; what a writer has put in its place meanwhile.
+
+        Where the file cannot be moved, as in a folder that is only to be read, it stays and counts as missing.
+        """
+        path, shelf = series.path(month), self.root / _QUARANTINE
+        name = "-".join([series.exchange_name, series.symbol, series.interval, month])
+        target = shelf / f"{quote(name, safe='-_')[:150]}.{secrets.token_hex(4)}.parquet"
+        try:
+            with contextlib.nullcontext() if locked else _writing(series):
+                content = _content(path)
+                if content is None:
+                    return None
+                with contextlib.suppress(DamagedMonthError):
+                    return _decoded(content, series, month)
                 shelf.mkdir(parents=True, exist_ok=True)
-                name = "-".join([series.exchange_name, series.symbol, series.interval, month])
-                target = shelf / f"{quote(name, safe='-_')[:150]}.{secrets.token_hex(4)}.parquet"
                 path.replace(target)
-                logger.warning("%s %s is damaged and was put aside: %s", series.about, month, error)
-                return target
-            except OSError:
-                return None
+                error.hint = f"it lies in {str(shelf)!r} now; fetch the month again."
+        except (OSError, StoreBusyError) as reason:
+            error.hint = f"it cannot be put aside ({reason}); delete {str(path)!r} and fetch the month again."
+        report_error(error, "candle store")
         return None
 
     # looking after it
@@ -401,20 +437,19 @@ def _encoded(rows: pl.DataFrame, series: _Series) -> bytes:
 
 
 def _decoded(content: bytes, series: _Series, month: str) -> pl.DataFrame:
-    """The candles of a file; raises :class:`CandleStoreError` for one that is not what was written."""
+    """The candles of a file; raises :class:`DamagedMonthError` for one that is not what was written."""
     import polars as pl
     import pyarrow
     from pyarrow import parquet
 
-    damaged = CandleStoreError(
-        f"{series.about} {month}: the file is damaged.", hint="fetch the month again; the file was put aside."
-    )
+    damaged = DamagedMonthError(f"{series.about} {month}: the file is damaged.")
+    first, last = month_edges(month)
     try:
         file = parquet.ParquetFile(pyarrow.BufferReader(content), page_checksum_verification=True)
         digest = (file.schema_arrow.metadata or {})[_DIGEST].decode()
-        frame: Any = pl.from_arrow(file.read(columns=[*COLUMNS]))
+        fits = file.metadata.num_rows <= (last - first) // series.step
+        frame: Any = pl.from_arrow(file.read(columns=[*COLUMNS])) if fits else pl.DataFrame(schema=_schema())
         rows: pl.DataFrame = frame.select(COLUMNS).rechunk()
-        first, last = month_edges(month)
         times = rows["timestamp"].to_numpy()
         sound = (
             dict(rows.schema) == _schema()
@@ -424,6 +459,7 @@ def _decoded(content: bytes, series: _Series, month: str) -> pl.DataFrame:
             and first <= times[0]
             and times[-1] < last
             and bool((np.diff(times) > 0).all())
+            and not (times % series.step).any()
         )
     except Exception:  # noqa: BLE001 - a damaged file can raise nearly anything, and means one thing
         raise damaged from None
@@ -435,6 +471,7 @@ def _decoded(content: bytes, series: _Series, month: str) -> pl.DataFrame:
 @contextlib.contextmanager
 def _writing(series: _Series) -> Iterator[None]:
     """The one writer of a series; waits for another one, for a minute at most."""
+    series.folder.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
     except ImportError:  # without file locks every writer still writes whole files
@@ -446,13 +483,39 @@ def _writing(series: _Series) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:
+            except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise StoreBusyError(
                         f"{series.about}: another process is writing.", hint="try again when it is done."
                     ) from None
                 time.sleep(0.005)
         yield  # closing the file gives the lock back
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def _spoken(series: _Series, done: str) -> Iterator[None]:
+    """What the system refuses in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise CandleStoreError(
+            f"{series.about}: candles cannot be {done} {str(series.folder)!r}: {error.strerror or error}.",
+            hint="check that the folder may be used and has room; every month is as it was, or whole.",
+        ) from None
 
 
 def _sweep_parts(folder: Path) -> None:

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from bkapi import config
 from bkapi.candle_cache import PersistCandleAdapter
+from bkapi.candle_ranges import raw_range
 from bkapi.errors import BkError, SchemaError
 from bkapi.exchange import ExchangeInstance
-from bkapi.moments import from_ms, to_ms
+from bkapi.moments import from_ms, this_minute_ms, to_ms
 from bkapi.registry import exchanges
+from bkcore.candle_door import checked_symbol
 from bkcore.intervals import CANDLE_INTERVALS, interval_start, interval_step_ms
 
 _BAR = 40
@@ -39,9 +41,12 @@ class _Range(NamedTuple):
         for done in range(0, total, largest):
             yield self.start + done * self.step, min(largest, total - done)
 
+    @property
+    def span(self) -> str:
+        return f"[{from_ms(self.start).isoformat()}, {from_ms(self.end).isoformat()})"
+
     def __str__(self) -> str:
-        span = f"[{from_ms(self.start).isoformat()}, {from_ms(self.end).isoformat()})"
-        return f"{self.symbol} {self.interval} {span}"
+        return f"{self.symbol} {self.interval} {self.span}"
 
 
 def _range(options: Mapping[str, Any] | None, fields: Mapping[str, Any], source: str) -> _Range:
@@ -62,7 +67,7 @@ def _range(options: Mapping[str, Any] | None, fields: Mapping[str, Any], source:
         )
     exchanges.validate(given["exchange_name"], source)
     edges = (interval_start(to_ms(given[name]), interval) for name in ("from", "to"))
-    return _Range(given["symbol"], given["exchange_name"], interval, *edges)
+    return _Range(checked_symbol(given["symbol"]), given["exchange_name"], interval, *edges)
 
 
 def warm_candles(options: Mapping[str, Any] | None = None, /, **fields: Any) -> int:
@@ -82,6 +87,10 @@ def warm_candles(options: Mapping[str, Any] | None = None, /, **fields: Any) -> 
             f"exchange {wanted.exchange_name!r} has its candles in memory, there is nothing to fetch.",
             hint="CandleStore().write(exchange_name, frame) stores a frame.",
         )
+    ends = (wanted.start, wanted.end)
+    raw_range(
+        wanted.interval, None, *ends, this_minute_ms(), now="current time", bounded=False
+    )  # not in the future
     exchange = ExchangeInstance(wanted.exchange_name, "warm_candles")
     chunks = [*wanted.chunks()]
     for done, (since, limit) in enumerate(chunks, 1):
@@ -98,7 +107,10 @@ def check_candles(options: Mapping[str, Any] | None = None, /, **fields: Any) ->
     """
     wanted = _range(options, fields, "check_candles")
     if wanted.end <= wanted.start:
-        raise CandleCacheError(f"empty range {wanted}", hint="let the range start earlier.")
+        raise CandleCacheError(
+            f"empty range {wanted.span} of {wanted.symbol} {wanted.interval}",
+            hint="let the range start earlier.",
+        )
     for since, limit in wanted.chunks():
         until = since + limit * wanted.step
         rows = PersistCandleAdapter.read_candles_data(

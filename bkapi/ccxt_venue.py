@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from decimal import Decimal
+from typing import Any, TypeVar
 
 from bkapi.errors import BkError
 from bkapi.exchange_trades import Trade
-from bkapi.moments import to_ms
+from bkapi.moments import now_ms, to_ms
 from bkapi.schemas import ExchangeSchema
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
-
-if TYPE_CHECKING:
-    import polars as pl
 
 R = TypeVar("R")
 
@@ -48,7 +47,8 @@ def ccxt_exchange(
     exchange_name    the name to register under, the same by default
     options          settings of the ccxt client: keys, proxies, ``{"options": {...}}``
     client           a ccxt client of one's own, instead of ``options``
-    fill_silent      some exchanges tell no candle of a minute without trades: repeat the last close with volume 0
+    fill_silent      some exchanges tell no candle of a minute without trades: repeat the last close with volume 0;
+                     a minute that has just ended stays out, it may be late
 
     Requests wait as the rate limit of the exchange wants it, one at a time. Symbols may be written ``BTC/USDT`` or as
     the exchange has them, ``BTCUSDT``. An order book exists only now, so a backtest is refused one. Nothing is asked
@@ -127,6 +127,14 @@ class _Venue:
             raise VenueError(
                 f"{self.name} has no candles of {interval}.", hint=f"it has: {', '.join(frames)}."
             )
+        rows = self._rows(asked, interval, first, end)
+        if self._fill_silent:
+            return self._filled(rows, first, end, step, self._close_before(asked, interval, first, rows))
+        return [rows[time] for time in sorted(rows)]
+
+    def _rows(self, asked: str, interval: str, first: int, end: int) -> dict[int, list[float]]:
+        """What the exchange tells of ``[first, end)``, by time."""
+        step = interval_step_ms(interval)
         rows: dict[int, list[float]] = {}
         at = first
         for _ in range(_MOST_REQUESTS):
@@ -140,14 +148,35 @@ class _Venue:
             if not fresh or max(fresh) + step >= end:
                 break
             at = max(fresh) + step
-        ordered = [rows[time] for time in sorted(rows)]
-        return self._filled(symbol, interval, ordered) if self._fill_silent and ordered else ordered
+        return rows
+
+    def _close_before(
+        self, asked: str, interval: str, first: int, rows: dict[int, list[float]]
+    ) -> float | None:
+        """The last close before a range that begins in silence, of the :data:`_MOST_ROWS` candles before it."""
+        if first in rows:
+            return None
+        earlier = self._rows(asked, interval, first - _MOST_ROWS * interval_step_ms(interval), first)
+        return earlier[max(earlier)][4] if earlier else None
 
     @staticmethod
-    def _filled(symbol: str, interval: str, rows: list[list[float]]) -> pl.DataFrame:
-        from bkcore.candles import CandleFrame
+    def _filled(
+        rows: dict[int, list[float]], first: int, end: int, step: int, close: float | None
+    ) -> list[list[float]]:
+        """Every candle of the range: in a silent one the last close is repeated, and nothing is traded.
 
-        return CandleFrame.from_any(rows, symbol=symbol, interval=interval, gaps="fill").frame
+        At the end of a range that has only just passed, silence may be a candle still to be told: it is left out.
+        """
+        if end + step > now_ms():
+            end = max(rows) + step if rows else first
+        filled: list[list[float]] = []
+        for time in range(first, end, step):
+            if time in rows:
+                close = rows[time][4]
+                filled.append(rows[time])
+            elif close is not None:
+                filled.append([time, close, close, close, close, 0.0])
+        return filled
 
     def get_order_book(
         self, symbol: str, depth: int, start: datetime, end: datetime, backtest: bool
@@ -180,17 +209,21 @@ class _Venue:
                 lambda since=since: self._client.fetch_trades(asked, since, _MOST_ROWS, {"until": last}),  # type: ignore[misc]
             )
             before = len(trades)
+            at_once: Counter[int] = Counter()
             for trade in found:
+                at_once[trade["timestamp"]] += 1
                 if first <= trade["timestamp"] <= last:
-                    trades[trade["id"]] = {
-                        "id": trade["id"],
+                    # Some exchanges give no identity: the next request begins with the trades of this moment again.
+                    name = trade["id"] or f"{trade['timestamp']}-{at_once[trade['timestamp']]}"
+                    trades[name] = {
+                        "id": name,
                         "price": trade["price"],
                         "qty": trade["amount"],
                         "timestamp": trade["timestamp"],
                         "is_buyer_maker": trade["side"] == "sell",
                     }
             newest = max((trade["timestamp"] for trade in found), default=last)
-            if len(trades) == before or newest >= last or len(found) < _MOST_ROWS // 2:
+            if len(trades) == before or newest >= last:
                 break
             at = newest
         return sorted(trades.values(), key=lambda trade: (trade["timestamp"], _number(trade["id"])))
@@ -207,7 +240,7 @@ class _Venue:
 
 
 def _text(number: float) -> str:
-    return f"{number:.12f}".rstrip("0").rstrip(".")
+    return f"{Decimal(repr(float(number))).normalize():f}"
 
 
 def _number(name: str) -> int:

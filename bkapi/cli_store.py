@@ -87,12 +87,10 @@ def check(exchange: Exchange, symbol: Symbol, interval: Interval, root: Root = _
     report = opened.check(exchange, symbol, interval)
     for month in report.quarantined:
         _print(f"{month}: damaged, put aside into {opened.root / 'quarantine'}")
-    if report.first is None or report.last is None:
-        _print(f"{exchange} {symbol} {interval}: no candles")
-        raise typer.Exit(1)
-    span = f"{utc_text(report.first)} .. {utc_text(report.last)}"
+    gaps = opened.gaps(exchange, symbol, interval)  # says it all where there are no candles
+    span = " .. ".join(utc_text(edge) for edge in (report.first, report.last) if edge is not None)
     _print(f"{exchange} {symbol} {interval}: {report.candles:,} candles in {report.months} months, {span}")
-    for after, missing in opened.gaps(exchange, symbol, interval).select("after", "missing").iter_rows():
+    for after, missing in gaps.select("after", "missing").iter_rows():
         _print(f"after {after:%Y-%m-%d %H:%M} UTC {missing:,} are missing")
     if report.quarantined:
         raise typer.Exit(1)

@@ -19,12 +19,13 @@ from bkapi.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite number; a boolean is none."""
     return isinstance(value, Real) and value is not True and value is not False and math.isfinite(value)
 
 
 def _is_integer(value: Any) -> bool:
-    return _is_number(value) and value == math.floor(value)
+    return is_number(value) and value == math.floor(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class _Domain:
     holds: Callable[[Any], bool]
 
 
-_NOT_NEGATIVE = _Domain("a finite number >= 0", lambda value: _is_number(value) and value >= 0)
-_POSITIVE = _Domain("a finite number > 0", lambda value: _is_number(value) and value > 0)
+_NOT_NEGATIVE = _Domain("a finite number >= 0", lambda value: is_number(value) and value >= 0)
+_POSITIVE = _Domain("a finite number > 0", lambda value: is_number(value) and value > 0)
 _COUNT = _Domain("an integer >= 0", lambda value: _is_integer(value) and value >= 0)
 _POSITIVE_COUNT = _Domain("an integer > 0", lambda value: _is_integer(value) and value > 0)
 _LIFETIME = _Domain(
@@ -157,7 +158,7 @@ def _take_profit_covers_costs(config: Mapping[str, Any]) -> Iterator[str]:
 def _stop_loss_range(config: Mapping[str, Any]) -> Iterator[str]:
     smallest = config["CC_MIN_STOPLOSS_DISTANCE_PERCENT"]
     largest = config["CC_MAX_STOPLOSS_DISTANCE_PERCENT"]
-    if _is_number(smallest) and _is_number(largest) and smallest >= largest:
+    if is_number(smallest) and is_number(largest) and smallest >= largest:
         yield (
             f"CC_MIN_STOPLOSS_DISTANCE_PERCENT={smallest!r} must be less than "
             f"CC_MAX_STOPLOSS_DISTANCE_PERCENT={largest!r}."
@@ -199,6 +200,10 @@ def set_config(partial: Mapping[str, Any] | None = None, /, unsafe: bool = False
     complaint, even then. An infinite lifetime is ``float("inf")``. Takes effect at once (spec engine.md 2).
     """
     global _current
+    if not isinstance(partial or {}, Mapping):
+        raise ConfigError(
+            f"set_config: {partial!r:.60} is not a mapping.", (), hint='give {"CC_PERCENT_FEE": 0.05}.'
+        )
     changed = {**_current, **(partial or {}), **constants}
     if not unsafe:
         try:

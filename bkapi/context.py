@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from bkapi.coroutines import settle
-from bkapi.errors import ContextError
+from bkapi.errors import ContextError, SchemaError
 from bkapi.moments import Moment, from_ms, this_minute_ms, to_ms
 from bkapi.record import Record, record
+from bkcore.errors import did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +52,27 @@ class MethodContext(Record):
     strategy_name: str
     exchange_name: str
     frame_name: str = ""
+
+
+def names_of(context: Mapping[str, str] | MethodContext, *needed: str) -> MethodContext:
+    """The names in a context, a mapping or what :func:`get_context` gives; one that is not ``needed`` may be left out.
+
+    Raises :class:`SchemaError` for a name that is missing or no text.
+    """
+    given = context.to_dict() if isinstance(context, MethodContext) else context
+    for name in needed:
+        if not isinstance(given, Mapping) or name not in given:
+            wanted = ", ".join(f'"{one}": ...' for one in needed)
+            raise SchemaError(
+                "context", f"missing {name} in {context!r:.200}.", field=name, hint=f"give {{{wanted}}}."
+            )
+    names = {name: given.get(name) or "" for name in MethodContext.field_names}
+    for name, value in names.items():
+        if not isinstance(value, str):
+            raise SchemaError(
+                "context", f"{name}={value!r:.60} is no name.", field=name, hint="a name is a text."
+            )
+    return MethodContext(**names)
 
 
 class Ambient(Generic[T]):
@@ -195,7 +217,7 @@ def get_context_timestamp() -> int:
 
 def begin_context(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """``fn(*args, **kwargs)`` with both contexts taken away; they are back afterwards."""
-    return _run(fn, None, None, *args, **kwargs)
+    return run_within(fn, None, None, *args, **kwargs)
 
 
 def begin_time(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -221,18 +243,28 @@ def run_in_mock_context(
     ``when``.
     """
     if context is not None:
+        known = ("symbol", "when", "backtest", *MethodContext.field_names)
+        for name in context:
+            if name not in known:
+                raise SchemaError(
+                    "context",
+                    f"unknown field {name!r}.",
+                    field=str(name),
+                    hint=f"{did_you_mean(str(name), known)}known fields: {', '.join(known)}.",
+                )
         return run_in_mock_context(fn, **context)
     moment = ExecutionContext(symbol, this_minute_ms() if when is None else to_ms(when), backtest)
-    return _run(fn, moment, MethodContext(strategy_name, exchange_name, frame_name))
+    return run_within(fn, moment, MethodContext(strategy_name, exchange_name, frame_name))
 
 
-def _run(
+def run_within(
     fn: Callable[P, R],
     moment: ExecutionContext | None,
     names: MethodContext | None,
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
+    """``fn(*args, **kwargs)`` inside both contexts; those from before are back afterwards."""
     method_token = method.set(names)
     execution_token = execution.set(moment)
     try:

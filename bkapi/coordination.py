@@ -10,8 +10,11 @@ from contextvars import ContextVar
 from typing import Any
 
 from bkapi import config
+from bkapi.context import MethodContext, names_of
 from bkapi.errors import BkError
 from bkapi.record import Record, record
+
+Context = Mapping[str, str] | MethodContext
 
 _SPIN_SECONDS = 0.05
 
@@ -118,11 +121,13 @@ class LookupUtils:
     def __init__(self) -> None:
         self._activities: dict[tuple[Any, ...], Activity] = {}
 
-    def add_activity(self, symbol: str, context: Mapping[str, str], backtest: bool) -> None:
+    def add_activity(self, symbol: str, context: Context, backtest: bool) -> None:
         """Remember a run; one of the same symbol, names and mode is replaced."""
-        self._activities[_key(symbol, context, backtest)] = Activity(symbol, dict(context), backtest)
+        key = _key(symbol, context, backtest)
+        named = context.to_dict() if isinstance(context, MethodContext) else dict(context)
+        self._activities[key] = Activity(symbol, named, backtest)
 
-    def remove_activity(self, symbol: str, context: Mapping[str, str], backtest: bool) -> None:
+    def remove_activity(self, symbol: str, context: Context, backtest: bool) -> None:
         """Forget a run; an unknown one is no error."""
         self._activities.pop(_key(symbol, context, backtest), None)
 
@@ -140,9 +145,9 @@ class LookupUtils:
         self._activities.clear()
 
 
-def _key(symbol: str, context: Mapping[str, str], backtest: bool) -> tuple[Any, ...]:
-    names = (context.get(name) or "" for name in ("strategy_name", "exchange_name", "frame_name"))
-    return (symbol, *names, backtest)
+def _key(symbol: str, context: Context, backtest: bool) -> tuple[Any, ...]:
+    names = names_of(context, "strategy_name", "exchange_name")
+    return (symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest)
 
 
 Candle = CandleUtils()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bkapi import config
 from bkapi.candle_ranges import CandleRange, closed_range, next_range, raw_range
 from bkapi.candle_rules import CandleRequestError, no_candles
-from bkapi.context import ExecutionContext, execution, method
+from bkapi.context import ExecutionContext, MethodContext, execution, method, names_of
 from bkapi.coroutines import settle
 from bkapi.events import report_error
 from bkapi.exchange_source import ExchangeSource, average_of
@@ -320,7 +320,7 @@ class ExchangeInstance:
         return quantity_text(self._client.schema, symbol, quantity, backtest=self._now[1])
 
 
-Names = Mapping[str, str]
+Names = Mapping[str, str] | MethodContext
 
 
 class ExchangeUtils:
@@ -330,7 +330,8 @@ class ExchangeUtils:
     """
 
     def _of(self, context: Names, function: str) -> ExchangeInstance:
-        return ExchangeInstance(context["exchange_name"], f"ExchangeUtils.{function}")
+        name = names_of(context, "exchange_name").exchange_name
+        return ExchangeInstance(name, f"ExchangeUtils.{function}")
 
     def get_candles(self, symbol: str, interval: str, limit: int, context: Names) -> pl.DataFrame:
         """The ``limit`` candles of ``interval`` that closed last."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bkapi.candle_ranges import looks_ahead
 from bkapi.context import ExecutionContext, execution, method
 from bkapi.exchange import ClientExchange, client_of
 from bkapi.exchange_trades import Trade
@@ -75,7 +76,8 @@ class ExchangeConnectionService:
 class ExchangeCoreService:
     """The same calls with "now" and mode as arguments: ``when`` a moment, ``backtest`` the mode.
 
-    Each needs the names of a run around it (:class:`ContextError`) and validates the exchange once per name.
+    Each needs the names of a run around it (:class:`ContextError`) and validates the exchange once per name. Inside
+    strategy code ``when`` may not lie after its "now" (:class:`CandleRequestError`).
     """
 
     def __init__(self) -> None:
@@ -90,7 +92,9 @@ class ExchangeCoreService:
     ) -> R:
         source = f"ExchangeCoreService.{name}"
         self.validate(method.require(source).exchange_name, source)
-        moment = ExecutionContext(symbol, to_ms(when), backtest)
+        moment, around = ExecutionContext(symbol, to_ms(when), backtest), execution.get()
+        if around is not None and moment.when_ms > around.when_ms:
+            raise looks_ahead("when", moment.when_ms, "execution context when", around.when_ms)
         return execution.run_in_context(call, moment, symbol, *args)
 
     def get_candles(

@@ -16,14 +16,25 @@ import numpy as np
 from bkapi import config
 from bkapi.candle_cache import PersistCandleAdapter
 from bkapi.candle_ranges import CandleRange, closed_range
-from bkapi.candle_rules import CandleRequestError, complete, door_options, incomplete, no_candles
+from bkapi.candle_rules import (
+    CandleRequestError,
+    complete,
+    door_options,
+    incomplete,
+    no_candles,
+    shortcoming,
+)
 from bkapi.coordination import Candle
 from bkapi.coroutines import settle
 from bkapi.errors import FatalError
 from bkapi.moments import from_ms
 from bkapi.schemas import ExchangeSchema
+from bkcore.candle_columns import settle as columns_of
+from bkcore.candle_door import checked_symbol
 from bkcore.candle_errors import CandleGapError, CandleResampleError, EmptyCandlesError
+from bkcore.candle_sources import raw_columns
 from bkcore.candles import CandleFrame
+from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_start, interval_step_ms
 from bkcore.market import Market
 
@@ -59,7 +70,7 @@ class ExchangeSource:
     def candles(self, symbol: str, interval: str | None = None) -> CandleFrame:
         """All candles of an in-memory symbol, resampled where the interval asks for it."""
         interval = interval or self.base
-        frame = self._frames.get((symbol, interval))
+        frame = self._frames.get((checked_symbol(symbol), interval))
         if frame is None:
             frame = (
                 self._own_candles(symbol)
@@ -79,7 +90,8 @@ class ExchangeSource:
                 raise CandleRequestError(
                     f"exchange {self.schema.exchange_name!r} has no candles of {symbol!r}; "
                     f"it has: {', '.join(source)}.",
-                    hint="add the symbol to candles={...} of add_exchange_schema.",
+                    hint=did_you_mean(symbol, source)
+                    + "add the symbol to candles={...} of add_exchange_schema.",
                 )
             found = source[symbol]
         if isinstance(found, CandleFrame):
@@ -130,23 +142,33 @@ class ExchangeSource:
                 found = _between(self.candles(symbol, span.interval).frame, span.since, span.end)
             except CandleResampleError:
                 found = no_candles()
+            about = self._about(symbol, span.interval)
             if len(found) < span.limit and len(found):
-                raise incomplete(len(found), span.limit, span.since)
-            return complete(found, span.since, span.limit, span.step)
+                raise incomplete(len(found), span.limit, span.since, about)
+            return complete(found, span.since, span.limit, span.step, about)
         if patient:
             return self.fetched(symbol, span, backtest=backtest)
         return self._fetched_at_once(symbol, span, backtest=backtest)
 
     def fetched(self, symbol: str, span: CandleRange, *, backtest: bool) -> pl.DataFrame:
         """The candles of a range from the function, chunk by chunk, each with its cache look-up and its retries."""
-        parts = [
-            self._fetched_chunk(symbol, chunk, backtest=backtest)
-            for chunk in _chunks(span, int(config.value("CC_MAX_CANDLES_PER_REQUEST")))
-        ]
-        rows = complete(self._joined([rows for rows, _ in parts], symbol), span.since, span.limit, span.step)
-        if any(fresh for _, fresh in parts):
-            self._store(symbol, span.interval, rows)
-        return rows
+        about = self._about(checked_symbol(symbol), span.interval)
+        parts: list[pl.DataFrame] = []
+        told: list[pl.DataFrame] = []  # what the exchange has told in full
+        asked_any = False
+        try:
+            for chunk in _chunks(span, int(config.value("CC_MAX_CANDLES_PER_REQUEST"))):
+                rows, asked = self._fetched_chunk(symbol, chunk, backtest=backtest)
+                parts.append(rows)
+                asked_any |= asked
+                if asked and shortcoming(rows, chunk.since, chunk.limit, chunk.step, about) is None:
+                    told.append(rows)
+            whole = complete(_once(parts, about), span.since, span.limit, span.step, about)
+            told = [whole]
+            return whole
+        finally:  # a fetch that fails half way goes on from there next time
+            if told and asked_any:
+                self._store(symbol, span.interval, _once(told, about))
 
     def _fetched_chunk(self, symbol: str, span: CandleRange, *, backtest: bool) -> tuple[pl.DataFrame, bool]:
         """One chunk, and whether it was asked for rather than found in the cache (spec market-data.md 5.1)."""
@@ -173,13 +195,14 @@ class ExchangeSource:
         raise failure
 
     def _fetched_at_once(self, symbol: str, span: CandleRange, *, backtest: bool) -> pl.DataFrame:
+        about = self._about(checked_symbol(symbol), span.interval)
         with Candle.held():
             known = self._cached(symbol, span)
             if known is not None:
                 return known
             chunks = _chunks(span, int(config.value("CC_MAX_CANDLES_PER_REQUEST")))
             parts = [self._ask(symbol, chunk, backtest=backtest) for chunk in chunks]
-            rows = complete(self._joined(parts, symbol), span.since, span.limit, span.step)
+            rows = complete(_once(parts, about), span.since, span.limit, span.step, about)
             self._store(symbol, span.interval, rows)
         return rows
 
@@ -189,26 +212,19 @@ class ExchangeSource:
         answer = settle(
             self.schema.get_candles(symbol, span.interval, from_ms(span.since), span.limit, backtest)
         )
+        about = f"{symbol} {span.interval}"
         try:
+            data = answer.frame if isinstance(answer, CandleFrame) else answer
+            rows = _once([columns_of(raw_columns(data, about), about, None)], about)
             return CandleFrame.from_any(
-                answer, symbol=symbol, interval=span.interval, gaps="keep", **door_options()
+                rows, symbol=symbol, interval=span.interval, gaps="keep", **door_options()
             ).frame.select(no_candles().columns)
         except EmptyCandlesError:
             return no_candles()
 
-    def _joined(self, parts: list[pl.DataFrame], symbol: str) -> pl.DataFrame:
-        """The chunks in one frame; of a timestamp that comes twice the last candle counts, in the first place."""
-        if len(parts) == 1:
-            return parts[0]
-        import polars as pl
-
-        whole = pl.concat(parts)
-        first = whole.unique("timestamp", keep="first", maintain_order=True).select("timestamp")
-        if len(first) == len(whole):
-            return whole
-        logger.warning("%s: %d candles came twice, the last of each is kept", symbol, len(whole) - len(first))
-        last = whole.unique("timestamp", keep="last", maintain_order=True)
-        return first.join(last, on="timestamp", how="left", maintain_order="left")
+    def _about(self, symbol: str, interval: str) -> str:
+        """Whose candles they are, for errors."""
+        return f"{self.schema.exchange_name} {symbol} {interval}"
 
     def _cached(self, symbol: str, span: CandleRange) -> pl.DataFrame | None:
         """The candles of a range from the cache, all of them or None."""
@@ -232,7 +248,8 @@ class ExchangeSource:
             end = interval_start(when_ms, self.base)
             row = int(np.searchsorted(market.timestamps, end))
             if row < window or market.timestamps[row - 1] != end - market.step_ms:
-                raise incomplete(row, window, end - window * market.step_ms)
+                about = self._about(symbol, self.base)
+                raise incomplete(row, window, end - window * market.step_ms, about)
             return float(market.average_price(window).values[row - 1])
         span = closed_range(self.base, window, when_ms)
         return average_of(self.rows(symbol, span, backtest=backtest), symbol, span.step)
@@ -246,6 +263,19 @@ def average_of(rows: pl.DataFrame, symbol: str, step_ms: int) -> float:
     }
     market = Market(symbol, **columns, step_ms=step_ms)
     return float(market.average_price(len(rows)).values[-1])
+
+
+def _once(parts: list[pl.DataFrame], about: str) -> pl.DataFrame:
+    """The parts in one frame; of a timestamp that comes twice the last candle counts, in the first place."""
+    import polars as pl
+
+    whole = parts[0] if len(parts) == 1 else pl.concat(parts)
+    if not whole["timestamp"].is_duplicated().any():
+        return whole
+    first = whole.unique("timestamp", keep="first", maintain_order=True).select("timestamp")
+    logger.warning("%s: %d candles came twice, the last of each is kept", about, len(whole) - len(first))
+    last = whole.unique("timestamp", keep="last", maintain_order=True)
+    return first.join(last, on="timestamp", how="left", maintain_order="left")
 
 
 def _chunks(span: CandleRange, largest: int) -> list[CandleRange]:

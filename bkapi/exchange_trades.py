@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bkapi import config
+from bkapi.candle_ranges import whole_limit
 from bkapi.candle_rules import CandleRequestError
 from bkapi.coroutines import settle
 from bkapi.moments import from_ms
@@ -38,10 +39,11 @@ def recent_trades(
     def window_from(start: int, end: int) -> list[Trade]:
         return _trades(settle(ask(symbol, from_ms(start), from_ms(end), backtest)))
 
-    window = (int(config.value("CC_AGGREGATED_TRADES_MAX_MINUTES")) - 1) * MINUTE_MS
+    window = _window_ms()
     end = when_ms // MINUTE_MS * MINUTE_MS
     if limit is None:
         return window_from(end - window, end)
+    limit = whole_limit(limit, "trades")
     windows: list[list[Trade]] = []
     collected = empty = 0
     while collected < limit:
@@ -56,8 +58,18 @@ def recent_trades(
         if end - window <= 0 or not window:
             break
     trades = [trade for found in reversed(windows) for trade in found]
-    once = {trade.get("id", ("without id", at)): trade for at, trade in enumerate(trades)}
+    once = {str(trade.get("id", ("without id", at))): trade for at, trade in enumerate(trades)}
     return [*once.values()][-limit:] if limit > 0 else []
+
+
+def _window_ms() -> int:
+    minutes = config.value("CC_AGGREGATED_TRADES_MAX_MINUTES")
+    if not config.is_number(minutes) or minutes < 1:
+        raise CandleRequestError(
+            f"CC_AGGREGATED_TRADES_MAX_MINUTES is {minutes!r}: trades are asked for by at least a minute.",
+            hint="set it to 2 or more; 60 is the default.",
+        )
+    return (int(minutes) - 1) * MINUTE_MS
 
 
 def _trades(answer: Any) -> list[Trade]:

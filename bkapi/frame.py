@@ -26,7 +26,7 @@ class ClientFrame:
 
     def __init__(self, schema: FrameSchema) -> None:
         self.schema = schema
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a callback may ask again
         self._times: Sequence[datetime] | None = None
 
     def get_timeframe(self, symbol: str) -> Sequence[datetime]:
@@ -40,8 +40,8 @@ class ClientFrame:
                 end_ms = effective_end(self.schema)
                 frame = ticks(self.schema, end_ms)
                 times = tuple(from_ms(frame.start_ms + tick * frame.step_ms) for tick in range(frame.count))
-                self._tell(times, end_ms)
                 self._times = times
+                self._tell(times, end_ms)
             return self._times
 
     def _tell(self, times: Sequence[datetime], end_ms: int) -> None:

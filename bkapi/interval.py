@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,12 @@ class IntervalFnInstance(Wrapped):
     def _take(store: Store, key: Key) -> bool:
         """Whether the bucket was free; it is taken now."""
         bucket = store.bucket()
-        known = store.entries.get(key)
-        if known is not None and known[0] == bucket:
-            return False
-        store.entries[key] = (bucket, None)
-        return True
+        with store.changing:
+            known = store.entries.get(key)
+            if known is not None and known[0] == bucket:
+                return False
+            store.entries[key] = (bucket, None)
+            return True
 
     def _now(self, store: Store, key: Key, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         before = store.entries.get(key)
@@ -41,7 +41,7 @@ class IntervalFnInstance(Wrapped):
             value = store.run(*args, **kwargs)
         finally:
             if value is None and before is None:
-                del store.entries[key]
+                store.entries.pop(key, None)
             elif value is None and before is not None:
                 store.entries[key] = before
         return value
@@ -65,10 +65,7 @@ class IntervalFileInstance(FileWrapped):
     instance = "IntervalFileInstance"
     source = "IntervalUtils.file"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        name = self._name(f"{self.instance} run", args)
-        if inspect.iscoroutinefunction(self._run):
-            return self._later(name, args, kwargs)
+    def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._known(name) is not None:
             return None
         value = self._run(*args, **kwargs)

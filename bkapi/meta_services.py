@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
-from bkapi.context import MethodContext, execution, method
+from bkapi.context import MethodContext, execution, method, names_of
 from bkapi.errors import BkError
 from bkapi.events import report_error
 from bkapi.exchange import get_average_price
@@ -33,14 +33,8 @@ class MetaTimeoutError(BkError, TimeoutError):
 
 def memo_key(symbol: str, context: Context, backtest: bool) -> Key:
     """What a run is told apart by."""
-    names = context.to_dict() if isinstance(context, MethodContext) else context
-    return (
-        symbol,
-        names["strategy_name"],
-        names["exchange_name"],
-        names.get("frame_name") or "",
-        backtest,
-    )
+    names = names_of(context, "strategy_name", "exchange_name")
+    return (symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest)
 
 
 class _MetaService(Generic[V]):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeAlias
+from numbers import Integral
+from typing import Any, TypeAlias
 
 from bkapi.errors import MomentError
 from bkcore.intervals import interval_start
 
 #: Everything a user may name a moment with: a datetime (naive = UTC), a date (its midnight UTC), milliseconds
-#: since the epoch, or ISO 8601 text.
+#: since the epoch, or ISO 8601 text; integers and datetimes of NumPy as well.
 Moment: TypeAlias = datetime | date | int | str
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,16 +27,25 @@ def to_datetime(moment: Moment) -> datetime:
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         if isinstance(moment, date):
             return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-        if isinstance(moment, int) and not isinstance(moment, bool):
-            return _EPOCH + timedelta(milliseconds=moment)
         if isinstance(moment, str):
             return to_datetime(datetime.fromisoformat(moment))
+        whole = _whole(moment)
+        if whole is not None:
+            return _EPOCH + timedelta(milliseconds=whole)
     except (ValueError, OverflowError):
         pass
     raise MomentError(
         f"{moment!r} is not a moment in time.",
         hint="give a datetime (naive = UTC), ms since 1970 as int, or ISO text as '2024-01-31T12:00'.",
     )
+
+
+def _whole(moment: Any) -> int | None:
+    """Milliseconds of an integer or of a datetime of NumPy, None of anything else."""
+    numpy = sys.modules.get("numpy")  # who has one of its datetimes has imported it
+    if numpy is not None and isinstance(moment, numpy.datetime64):
+        return int(moment.astype("datetime64[ms]").astype("int64"))
+    return None if isinstance(moment, bool) or not isinstance(moment, Integral) else int(moment)
 
 
 def to_ms(moment: Moment) -> int:

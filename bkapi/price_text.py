@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+from bkapi.config import is_number
 from bkapi.errors import BkError
 
 _MOST_DECIMALS = 100
 #: Below it a tick is written with an exponent, and its decimals come from that.
 _SMALLEST_PLAIN_TICK = 1e-6
 _EXACT = Context(prec=500, rounding=ROUND_HALF_UP)
+
+
+class PriceTextError(BkError, TypeError):
+    """Raised by ``round_ticks("100.5", 0.1)``: what is written with decimals is a number."""
 
 
 class TickSizeError(BkError, ValueError):
@@ -23,7 +28,7 @@ def round_ticks(price: float, tick_size: float) -> str:
     ``round_ticks(123.456, 0.01)`` is ``"123.46"``. Raises :class:`TickSizeError` unless the tick size is finite and
     above 0.
     """
-    if not (math.isfinite(tick_size) and tick_size > 0):
+    if not is_number(tick_size) or tick_size <= 0:
         raise TickSizeError(
             f"tick_size must be a finite number above 0, got {tick_size!r}.",
             hint="give the smallest price step of the exchange, for example 0.01.",
@@ -39,11 +44,17 @@ def round_ticks(price: float, tick_size: float) -> str:
 def to_fixed(value: float, decimals: int) -> str:
     """``value`` with ``decimals`` decimals: its exact binary value, ties away from zero (spec reports.md 3).
 
-    A negative value that rounds to zero keeps its sign, negative zero has none.
+    A negative value that rounds to zero keeps its sign, negative zero has none. Raises :class:`PriceTextError`.
     """
-    if not math.isfinite(value):
-        return str(value)
-    digits = Decimal(abs(value)).quantize(Decimal(1).scaleb(-decimals, _EXACT), context=_EXACT)
+    try:
+        if not math.isfinite(value):
+            return str(value)
+        exact = Decimal(abs(value) if isinstance(value, float | int | Decimal) else abs(float(value)))
+    except (TypeError, OverflowError):
+        raise PriceTextError(
+            f"{value!r:.60} is no number of a price or quantity.", hint="give a float."
+        ) from None
+    digits = exact.quantize(Decimal(1).scaleb(-decimals, _EXACT), context=_EXACT)
     return f"-{digits:f}" if value < 0 else f"{digits:f}"
 
 

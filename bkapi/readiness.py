@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bkapi.errors import BkError
+from bkapi.events import emitters
 from bkapi.moments import now_ms
 from bkapi.registry import Registry, exchanges, frames, strategies
 from bkcore.intervals import candle_step_ms
@@ -22,14 +24,19 @@ _TEXTS = ("symbol", "strategy", "exchange", "frame")
 _FLAGS = ("backtest", "paper", "live")
 
 
+class CommandLineError(BkError):
+    """Raised by ``parse_args()`` for ``--live=yes``: a flag that has got a value."""
+
+
 def wait_for_ready(backtest: bool = True) -> bool:
     """Wait until an exchange, a strategy and, for a backtest, a frame are registered; whether they are.
 
-    Looks once a second for at most 45 s, then says so and returns all the same.
+    Looks once a second for at most 45 s, then says so and returns all the same. Where a launcher has announced its
+    entry point (``emitters.entry_subject``), there is nothing to wait for.
     """
     wanted: list[Registry[Any]] = [exchanges, strategies, *([frames] if backtest else [])]
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not all(registry.names() for registry in wanted):
+    while emitters.entry_subject.data is None and not all(registry.names() for registry in wanted):
         if time.monotonic() >= deadline:
             missing = ", ".join(registry.kind for registry in wanted if not registry.names())
             logger.warning("wait_for_ready: still without %s after %d s", missing, _PATIENCE_SECONDS)
@@ -62,6 +69,11 @@ def parse_args(
         parser.add_argument(f"--{name}", nargs="?", default=None)
     for name in _FLAGS:
         parser.add_argument(f"--{name}", action="store_true", default=None)
-    given = vars(parser.parse_known_args(sys.argv[1:] if arguments is None else [*arguments])[0])
+    try:
+        given = vars(parser.parse_known_args(sys.argv[1:] if arguments is None else [*arguments])[0])
+    except argparse.ArgumentError as error:
+        raise CommandLineError(
+            f"{error}.", hint="--backtest, --paper and --live take no value; --symbol BTCUSDT takes one."
+        ) from None
     known = {**dict.fromkeys(_TEXTS), **dict.fromkeys(_FLAGS, False), **(defaults or {})}
     return {**known, **{name: value for name, value in given.items() if value is not None}}

@@ -45,7 +45,7 @@ class RecordFolder:
     def write(self, name: str, record: dict[str, Any]) -> None:
         """Write a record, whole or not at all; raises ``TypeError`` for what is no JSON."""
         path = self.folder / f"{file_name(name)}.json"
-        content = orjson.dumps(record)
+        content = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
         self.folder.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
 

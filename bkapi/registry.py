@@ -67,7 +67,7 @@ class Registry(Generic[S]):
 
     def know(self, name: str, values: S | Mapping[str, Any]) -> S:
         """Make the name known, without registering; returns the checked schema. Raises as :meth:`add` does."""
-        if name in self._known:
+        if self._text(name) in self._known:
             raise AlreadyExistsError(
                 f"{self.kind} {name} already exist", kind=self.kind, name=name, hint=self._way_out(name)
             )
@@ -82,7 +82,7 @@ class Registry(Generic[S]):
 
     def register(self, name: str, schema: S) -> S:
         """Store a checked schema; raises :class:`AlreadyExistsError` when the name is registered."""
-        if name in self._schemas:
+        if self._text(name) in self._schemas:
             raise AlreadyExistsError(
                 f"Tool is already registered name={name} registryName={self.kind}_schema",
                 kind=self.kind,
@@ -96,7 +96,7 @@ class Registry(Generic[S]):
         """The schema of ``name`` with its overrides; raises :class:`NotRegisteredError`."""
         try:
             return self._schemas[name]
-        except KeyError:
+        except (KeyError, TypeError):
             raise NotRegisteredError(self.kind, name, hint=self._way_out(name)) from None
 
     def get(self, name: str, source: str | None = None) -> S:
@@ -118,7 +118,7 @@ class Registry(Generic[S]):
 
     def merge(self, name: str, values: Mapping[str, Any]) -> S:
         """:meth:`override` without asking whether the name is known; an unknown one is registered so (spec 19)."""
-        current = self._schemas.get(name)
+        current, values = self._schemas.get(self._text(name)), self._values(values, {})
         merged = self.model.unchecked(values) if current is None else current.overridden(values)
         self._schemas[name] = merged
         self._refused.pop(name, None)
@@ -141,6 +141,8 @@ class Registry(Generic[S]):
 
         Raises :class:`UnknownNameError` (``<kind> NAME not found source=SOURCE``).
         """
+        if not isinstance(name, str):
+            raise UnknownNameError(self.kind, name, source, self._known, hint="a name is a text.")
         if name in self._validated:
             return True
         schema = self._known.get(name)
@@ -168,8 +170,14 @@ class Registry(Generic[S]):
             )
         return {**(schema or {}), **fields}
 
-    def _way_out(self, name: str) -> str:
-        if name in self._refused:
+    def _text(self, name: Any) -> str:
+        if not isinstance(name, str):
+            field = self.name_field
+            raise SchemaError(self.kind, f"{field}={name!r:.60} is no text.", field=field, hint="name it.")
+        return name
+
+    def _way_out(self, name: Any) -> str:
+        if isinstance(name, str) and name in self._refused:
             return (
                 f"its registration was refused: {self._refused[name].message} "
                 f"override_{self.kind}_schema({self.name_field}={name!r}, ...) completes it."
@@ -266,6 +274,10 @@ def validate(
 def _each(names: Mapping[Any, str] | Iterable[str] | str) -> tuple[str, ...]:
     if isinstance(names, str):
         return (names,)
+    if not isinstance(names, Iterable):
+        raise SchemaError(
+            "validate", f"{names!r:.60} is no name.", hint="give a name, a list or a mapping of them."
+        )
     return tuple(names.values() if isinstance(names, Mapping) else names)
 
 

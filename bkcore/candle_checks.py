@@ -151,6 +151,10 @@ def validate_candles(
     Raises :class:`CandleValueError` for the first candle with a flaw, :class:`CandleTypeError` for a row
     that is no candle at all.
     """
+    if not isinstance(candles, Iterable):
+        raise CandleTypeError(
+            f"{about}: {candles!r:.60} is no list of candles.", hint="give a list of candles."
+        )
     rows = [_fields(candle, row, about) for row, candle in enumerate(candles)]
     numbers = [[_number(value) for value in row] for row in rows]
     table = np.array(numbers, dtype=np.float64).reshape(-1, len(COLUMNS)).T
@@ -247,8 +251,8 @@ def interval_of(step_ms: int) -> str | None:
     return next((name for name, minutes in INTERVAL_MINUTES.items() if minutes * MINUTE_MS == step_ms), None)
 
 
-def check_times(timestamps: IntColumn, interval: str, step: int, about: str) -> None:
-    """Refuse open times that are unsorted, doubled, off the grid, or plainly of another interval.
+def check_times(timestamps: IntColumn, interval: str, step: int, about: str, *, sparse: bool = False) -> None:
+    """Refuse open times that are unsorted, doubled, off the grid, or, unless ``sparse``, plainly of another interval.
 
     timestamps : i8[n], n >= 1, UTC ms; ``step`` is the interval's length in ms.
     """
@@ -286,7 +290,7 @@ def check_times(timestamps: IntColumn, interval: str, step: int, about: str) -> 
             row=row,
             timestamp=here,
         )
-    if steps.size >= 2 and steps.min() == steps.max() > step:
+    if not sparse and steps.size >= 2 and steps.min() == steps.max() > step:
         found = interval_of(int(steps[0]))
         raise CandleAlignmentError(
             f"{about}: every candle opens {int(steps[0]) // MINUTE_MS:,} minutes after the one before it, "

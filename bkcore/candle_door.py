@@ -30,11 +30,13 @@ class DoorOptions(TypedDict, total=False):
     timestamp_unit : {"s", "ms", "us", "ns"}   of integer timestamps; recognised by magnitude when not given
     price_anomaly_factor : float               refuse prices below reference / factor; 1000 (math.inf: never)
     min_candles_for_median : int               with fewer candles the reference is a mean; 5
+    sparse : bool                              the interval is certain, however far each candle is from the next; False
     """
 
     timestamp_unit: TimestampUnit | None
     price_anomaly_factor: float
     min_candles_for_median: int
+    sparse: bool
 
 
 def checked_symbol(symbol: Any) -> str:
@@ -91,7 +93,8 @@ def admitted(
 ) -> pl.DataFrame:
     """The frame after every check of the door, with its gaps settled."""
     timestamps = frame["timestamp"].to_numpy()
-    check_times(timestamps, interval, interval_step_ms(interval), about)
+    step = interval_step_ms(interval)
+    check_times(timestamps, interval, step, about, sparse=options.get("sparse", False))
     check_values(
         timestamps,
         [frame[name].to_numpy() for name in COLUMNS[1:]],

@@ -148,14 +148,14 @@ class CandleFrame:
     @classmethod
     def read_many(
         cls,
-        paths: str | Iterable[str | os.PathLike[str]],
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         symbol: str | None = None,
         interval: str | None = None,
         gaps: GapPolicy = "raise",
         **options: Unpack[DoorOptions],
     ) -> Self:
-        """Candles of several files joined in the order of time; ``paths``: a list, or a pattern ``"*.zip"``.
+        """Candles of several files joined in the order of time; ``paths``: a list, a path, or a pattern ``"*.zip"``.
 
         Each file passes the door by itself, so units and formats may differ. Candles that occur in several
         files must be identical and are kept once; :class:`CandleConflictError` names the first that are not.
@@ -164,7 +164,7 @@ class CandleFrame:
         if isinstance(paths, str):
             files = sorted(map(Path, glob.glob(paths)))  # noqa: PTH207 - a pattern may be absolute
         else:
-            files = [checked_path(path) for path in paths]
+            files = [*map(checked_path, paths if isinstance(paths, Iterable) else [paths])]
         if not files:
             raise CandleFileError(
                 f"{shown(paths)}: no file matches." if isinstance(paths, str) else "no files were given.",

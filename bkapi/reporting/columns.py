@@ -134,6 +134,10 @@ def set_columns(columns: Mapping[str, Any], _unsafe: bool = False) -> None:
     the previous sets stay (spec reports.md 13).
     """
     global _current
+    if not isinstance(columns, Mapping):
+        raise ConfigError(
+            f"set_columns: {columns!r:.60} is not a mapping.", (), hint='give {"risk_columns": [...]}.'
+        )
     before, _current = _current, {**_current, **columns}
     if _unsafe:
         return

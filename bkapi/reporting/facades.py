@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
+from bkapi.context import names_of
 from bkapi.registry import validate_name
 from bkapi.statistics_records import (
     BacktestStatistics,
@@ -35,7 +36,8 @@ Context = Mapping[str, str]
 
 def _check(context: Context, source: str, *, frame: bool = True) -> tuple[str, str, str]:
     """The names of a context, registered ones; a strategy with its risks and actions."""
-    names = context["strategy_name"], context["exchange_name"], context.get("frame_name") or ""
+    given = names_of(context, "strategy_name", "exchange_name")
+    names = given.strategy_name, given.exchange_name, given.frame_name
     validate_name("strategy", names[0], source)
     validate_name("exchange", names[1], source)
     if frame and names[2]:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import bkapi as bk
+from bkapi import ccxt_venue
 
 ccxt = pytest.importorskip("ccxt", reason="the extra 'live' is not installed")
 
@@ -74,8 +75,8 @@ class Venue(BaseHTTPRequestHandler):
     def klines(self, query: dict[str, str]) -> Any:
         step = bk.interval_step_ms(query["interval"])
         since, limit = int(query["startTime"]), min(int(query["limit"]), 400)  # fewer than asked for
-        silent = getattr(self.server, "silent", None)
-        times = [since + k * step for k in range(limit) if since + k * step != silent]
+        silent = getattr(self.server, "silent", ())
+        times = [since + k * step for k in range(limit) if since + k * step not in silent]
         return [
             [
                 t,
@@ -98,8 +99,7 @@ class Venue(BaseHTTPRequestHandler):
     def depth(query: dict[str, str]) -> Any:
         return {"lastUpdateId": 7, "bids": [["99.90", "1.5"], ["99.80", "2"]], "asks": [["100.10", "0.25"]]}
 
-    @staticmethod
-    def aggTrades(query: dict[str, str]) -> Any:
+    def aggTrades(self, query: dict[str, str]) -> Any:
         start, end, limit = int(query["startTime"]), int(query["endTime"]), int(query.get("limit", 500))
         first = max(0, -(-(start - FIRST_TRADE) // 1000))
         last = (min(end, NOW) - FIRST_TRADE) // 1000
@@ -115,13 +115,13 @@ class Venue(BaseHTTPRequestHandler):
                 "M": True,
             }
             for k in range(first, last + 1)
-        ][:limit]
+        ][: min(limit, self.server.page)]
 
 
 @pytest.fixture
 def venue() -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Venue)
-    server.asked, server.failures = [], 0
+    server.asked, server.failures, server.page = [], 0, 1000
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     bk.reset()
@@ -178,7 +178,7 @@ def test_a_request_that_fails_is_made_again_and_then_told(venue: Any) -> None:
 
 def test_a_silent_minute_is_refused_or_filled(venue: Any) -> None:
     register(venue)
-    venue.silent = NOW - 3 * MINUTE
+    venue.silent = (NOW - 3 * MINUTE,)
     with pytest.raises(bk.CandleRequestError):
         within(lambda: bk.get_candles("BTC/USDT", "1m", 5))
     bk.add_exchange_schema(
@@ -186,6 +186,22 @@ def test_a_silent_minute_is_refused_or_filled(venue: Any) -> None:
     )
     rows = within(lambda: bk.get_candles("BTC/USDT", "1m", 5), exchange_name="filled")
     assert rows["volume"].to_list() == [3.5, 3.5, 0.0, 3.5, 3.5]
+
+
+def test_silence_at_either_end_of_a_range_is_filled_once_it_has_passed(
+    venue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(venue, fill_silent=True)
+    bk.set_config(CC_MAX_CANDLES_PER_REQUEST=3)
+    venue.silent = tuple(NOW - k * MINUTE for k in (10, 9, 8, 7, 6, 2, 1))
+    rows = within(lambda: bk.get_candles("BTC/USDT", "1m", 10))
+    before = 100.0 + (NOW // MINUTE - 11) % 7
+    assert rows["close"].to_list()[:5] == [before] * 5
+    assert rows["volume"].to_list() == [0.0] * 5 + [3.5] * 3 + [0.0] * 2
+    assert rows["close"][-1] == rows["close"][-3]
+    monkeypatch.setattr(ccxt_venue, "now_ms", lambda: NOW + 1000)  # the last candles may still be told
+    with pytest.raises(bk.CandleRequestError):
+        within(lambda: bk.get_candles("BTC/USDT", "1m", 10))
 
 
 def test_the_order_book_is_of_now_and_not_for_a_backtest(venue: Any) -> None:
@@ -205,6 +221,39 @@ def test_trades_of_a_window_are_complete_and_in_order(venue: Any) -> None:
     newest = within(lambda: bk.get_aggregated_trades("BTC/USDT", 5000))
     assert len(newest) == 5000
     assert newest[-1]["timestamp"] == NOW
+
+
+def test_trades_are_complete_however_few_a_request_gives(venue: Any) -> None:
+    register(venue)
+    venue.page = 100
+    bk.set_config(CC_AGGREGATED_TRADES_MAX_MINUTES=6)
+    trades = within(lambda: bk.get_aggregated_trades("BTC/USDT"))
+    assert [trade["timestamp"] for trade in trades] == [*range(NOW - 5 * MINUTE, NOW + 1, 1000)]
+
+
+def test_trades_without_identity_are_told_apart(venue: Any) -> None:
+    made = client(venue)
+    times = [NOW - 3 * MINUTE] * 2 + [NOW - 2 * MINUTE] * 3 + [NOW - MINUTE]
+
+    def fetch_trades(symbol: str, since: int, limit: int, params: Any) -> Any:
+        found = [time for time in times if time >= since][:4]
+        return [{"id": None, "price": 1.0, "amount": 2.0, "timestamp": t, "side": "buy"} for t in found]
+
+    made.fetch_trades = fetch_trades
+    bk.add_exchange_schema(bk.ccxt_exchange("binance", client=made))
+    trades = within(lambda: bk.get_aggregated_trades("BTC/USDT"))
+    assert [trade["timestamp"] for trade in trades] == times
+    assert len({trade["id"] for trade in trades}) == 6
+
+
+@pytest.mark.parametrize(
+    ("price", "text"), [(1.2345e-13, "0.00000000000012345"), (1e22, "1" + "0" * 22), (5.0, "5")]
+)
+def test_levels_of_an_order_book_keep_every_digit(venue: Any, price: float, text: str) -> None:
+    made = client(venue)
+    made.fetch_order_book = lambda symbol, depth: {"bids": [[price, 1.0]], "asks": []}
+    bk.add_exchange_schema(bk.ccxt_exchange("binance", client=made))
+    assert within(lambda: bk.get_order_book("BTC/USDT"))["bids"] == [{"price": text, "quantity": "1"}]
 
 
 def test_prices_and_quantities_have_the_precision_of_the_market(venue: Any) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 
 import bkapi as bk
-from bkcore.candle_errors import CandleOrderError
+from bkapi import exchange_source
+from bkcore.candle_errors import CandleError, CandleOrderError
 
 MINUTE = 60_000
 START = 1_704_067_200_000
@@ -101,11 +103,36 @@ def test_a_hidden_gap_is_refused_and_not_asked_again(text: str) -> None:
     assert len(asked) == 1
 
 
-def test_shuffled_rows_are_refused_after_every_attempt() -> None:
-    asked = shop(lambda rows: rows[::-1])
+def test_shuffled_rows_are_refused_after_every_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, waited = shop(lambda rows: rows[::-1]), []
+    monkeypatch.setattr(exchange_source.time, "sleep", waited.append)
+    bk.set_config(CC_GET_CANDLES_RETRY_DELAY_MS=5000)
     with pytest.raises(CandleOrderError):
         within(lambda: bk.get_candles("BTCUSDT", "1m", 5))
     assert len(asked) == 3
+    assert waited == [5, 5]  # not after the last
+
+
+def test_a_candle_that_comes_twice_in_one_answer_counts_once_with_its_last_value(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = shop(lambda rows: [rows[0], [*rows[0][:4], 9.0, 1.0], *rows[1:]])
+    rows = within(lambda: bk.get_candles("BTCUSDT", "1m", 3))
+    assert rows["timestamp"].to_list() == [NOW - k * MINUTE for k in (3, 2, 1)]
+    assert rows["close"].to_list() == [9.0, 101.5, 102.5]
+    assert len(asked) == 1
+    assert "1 candles came twice" in caplog.text
+
+
+def test_an_answer_may_be_a_candle_frame() -> None:
+    shop(lambda rows: bk.CandleFrame.from_any(rows, symbol="BTCUSDT"))
+    assert len(within(lambda: bk.get_candles("BTCUSDT", "1m", 3))) == 3
+
+
+def test_a_sparse_answer_is_told_by_its_count_not_taken_for_another_interval() -> None:
+    shop(lambda rows: rows[::2])
+    with pytest.raises(bk.CandleRequestError, match=r"candle count mismatch.*got 3 \(shop BTCUSDT 1m\)"):
+        within(lambda: bk.get_candles("BTCUSDT", "1m", 6))
 
 
 def test_the_facade_makes_one_attempt() -> None:
@@ -204,6 +231,136 @@ def test_next_candles_end_before_the_wall_clock() -> None:
     assert len(within(lambda: bk.get_next_candles("BTCUSDT", "1m", 3))) == 3
     soon = datetime.now(UTC) - timedelta(minutes=2)
     assert len(within(lambda: bk.get_next_candles("BTCUSDT", "1m", 3), when=soon)) == 0
+
+
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "get_candles": lambda limit: bk.get_candles("BTCUSDT", "1m", limit),
+    "get_raw_candles": lambda limit: bk.get_raw_candles("BTCUSDT", "1m", limit),
+    "Exchange": lambda limit: bk.Exchange.get_candles("BTCUSDT", "1m", limit, NAMES),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("limit", [10**9, 10**15])
+def test_a_limit_that_reaches_before_1970_is_refused_at_once(call: str, limit: int) -> None:
+    asked = shop(lambda rows: rows)
+    with pytest.raises(bk.CandleRequestError, match="would begin before 1970"):
+        within(lambda: CALLS[call](limit))
+    assert not asked
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_numbers_of_numpy_are_numbers(call: str) -> None:
+    shop(lambda rows: rows)
+    assert len(within(lambda: CALLS[call](np.int64(3)))) == 3
+    for start in (
+        np.int64(NOW - 9 * MINUTE),
+        np.datetime64(NOW - 9 * MINUTE, "ms"),
+        pd.Timestamp(NOW - 9 * MINUTE, unit="ms"),
+    ):
+        rows = within(lambda start=start: bk.get_raw_candles("BTCUSDT", "1m", 2, s_date=start))
+        assert rows["timestamp"][0] == NOW - 9 * MINUTE
+    with pytest.raises(bk.MomentError):
+        within(lambda: bk.get_raw_candles("BTCUSDT", "1m", 2, s_date=np.datetime64("NaT")))
+
+
+@pytest.mark.parametrize("interval", ["7m", "12h", "", None, ["1m"]])
+def test_an_unknown_interval_is_named(interval: Any) -> None:
+    shop(lambda rows: rows)
+    for call in (bk.get_candles, bk.get_next_candles, bk.get_raw_candles):
+        with pytest.raises(bk.UnknownIntervalError, match="ClientExchange unknown interval="):
+            within(lambda call=call: call("BTCUSDT", interval, 2))
+
+
+@pytest.mark.parametrize("symbol", ["", None, 5, ["BTCUSDT"]])
+def test_what_is_no_symbol_is_refused_before_anybody_is_asked(symbol: Any) -> None:
+    asked = shop(lambda rows: rows)
+    candles = bk.CandleFrame.from_any(
+        rows_from(datetime.fromtimestamp(START / 1000, UTC), 700), symbol="BTCUSDT"
+    )
+    bk.add_exchange_schema(exchange_name="memory", candles={"BTCUSDT": candles})
+    for exchange in ("shop", "memory"):
+        with pytest.raises(CandleError, match="is no symbol"):
+            within(lambda: bk.get_candles(symbol, "1m", 2), exchange_name=exchange)
+    assert not asked
+    with pytest.raises(bk.CandleRequestError, match="did you mean 'BTCUSDT'"):
+        within(lambda: bk.get_average_price("BTCUSD"), exchange_name="memory")
+
+
+@pytest.mark.parametrize("context", [None, {}, "shop", 5, {"exchange_name": ["shop"]}])
+def test_a_context_without_an_exchange_is_one_clean_error(context: Any) -> None:
+    shop(lambda rows: rows)
+    with pytest.raises(bk.SchemaError, match="exchange_name"):
+        bk.Exchange.get_candles("BTCUSDT", "1m", 2, context)
+
+
+def test_the_context_of_a_run_names_the_exchange() -> None:
+    shop(lambda rows: rows)
+    assert len(within(lambda: bk.Exchange.get_candles("BTCUSDT", "1m", 2, bk.get_context()))) == 2
+
+
+@pytest.mark.parametrize("limit", [2.5, "five", [1], float("nan")])
+def test_a_limit_that_is_no_number_of_trades_is_a_clean_error(limit: Any) -> None:
+    shop(lambda rows: rows, get_aggregated_trades=lambda *_: TRADES)
+    with pytest.raises(bk.CandleRequestError):
+        within(lambda: bk.get_aggregated_trades("BTCUSDT", limit))
+
+
+def test_identities_of_trades_may_be_anything() -> None:
+    bad = [{**TRADES[0], "id": one} for one in ([1], {"a": 1}, [1])]
+    shop(lambda rows: rows, get_aggregated_trades=lambda *_: bad)
+    assert [trade["id"] for trade in within(lambda: bk.get_aggregated_trades("BTCUSDT", 3))] == [
+        [1],
+        {"a": 1},
+    ]
+
+
+@pytest.mark.parametrize("minutes", [0, -5, "x"])
+def test_a_window_of_trades_never_ends_after_now(minutes: Any) -> None:
+    asked: list[Any] = []
+    shop(lambda rows: rows, get_aggregated_trades=lambda *ends: asked.append(ends) or TRADES)
+    bk.set_config(CC_AGGREGATED_TRADES_MAX_MINUTES=minutes)
+    with pytest.raises(bk.CandleRequestError, match="CC_AGGREGATED_TRADES_MAX_MINUTES"):
+        within(lambda: bk.get_aggregated_trades("BTCUSDT"))
+    assert not asked
+
+
+@pytest.mark.parametrize("price", [None, "1.5", [1], 10**400])
+def test_what_is_no_price_is_one_clean_error(price: Any) -> None:
+    shop(lambda rows: rows)
+    for call in (bk.format_price, bk.format_quantity):
+        with pytest.raises(bk.PriceTextError):
+            within(lambda call=call: call("BTCUSDT", price))
+
+
+def test_prices_of_numpy_are_prices() -> None:
+    shop(lambda rows: rows)
+    assert within(lambda: bk.format_price("BTCUSDT", np.float32(0.125))) == "0.13"
+    assert within(lambda: bk.format_price("BTCUSDT", np.int64(5))) == "5.00"
+
+
+def test_the_core_service_does_not_look_beyond_now() -> None:
+    asked = shop(lambda rows: rows)
+    core = bk.ExchangeCoreService()
+    assert len(within(lambda: core.get_candles("BTCUSDT", "1m", 2, NOW, True))) == 2
+    with pytest.raises(
+        bk.CandleRequestError, match=r"exceeds execution context when .* Look-ahead bias protection"
+    ):
+        within(lambda: core.get_candles("BTCUSDT", "1m", 2, NOW + 1, True))
+    assert len(asked) == 1
+
+
+def test_the_callback_of_a_frame_may_ask_for_the_frame() -> None:
+    seen: list[int] = []
+    service = bk.FrameConnectionService()
+    bk.add_frame_schema(
+        frame_name="hour",
+        start_date=START,
+        end_date=START + 60 * MINUTE,
+        callbacks={"on_timeframe": lambda *_: seen.append(len(service.get_timeframe("BTCUSDT")))},
+    )
+    assert len(within(lambda: service.get_timeframe("BTCUSDT"), frame_name="hour")) == 61
+    assert seen == [61]
 
 
 @pytest.mark.parametrize("limit", [2.5, float("nan"), True, "five"])

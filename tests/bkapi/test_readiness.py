@@ -56,3 +56,17 @@ def test_values_by_path() -> None:
     assert (row["levels"][1]["price"], row["pnl"].cost) == (7, 9)
     assert not bk.set(row, "nowhere.price", 7)
     assert not bk.set((1, 2), "0", 7)
+
+
+def test_an_announced_entry_point_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "_PATIENCE_SECONDS", 0.0)
+    assert not bk.wait_for_ready()
+    bk.emitters.entry_subject.emit("main.py")
+    assert bk.wait_for_ready()
+    bk.reset()
+    assert not bk.wait_for_ready()
+
+
+def test_a_flag_with_a_value_is_one_clean_error() -> None:
+    with pytest.raises(bk.CommandLineError, match="--live"):
+        bk.parse_args(arguments=["--live=yes"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import bkapi as bk
 from bkapi import registry
 from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
 from bkapi.registry import REGISTRIES, Registry, strategies
@@ -165,3 +166,28 @@ def test_the_public_functions_have_their_names_and_documents(kind: str) -> None:
         assert function.__name__ == f"{verb}_{kind}_schema"
         assert function.__doc__
     assert getattr(registry, f"add_{kind}") is getattr(registry, f"add_{kind}_schema")
+
+
+@pytest.mark.parametrize("name", [None, 5, ["dip"], {"a": 1}])
+def test_what_is_no_name_is_one_clean_error(name: Any) -> None:
+    given = {"exchange_name": "e", "get_candles": lambda *_: []}
+    schemas, names = bk.ExchangeSchemaService(), bk.ExchangeValidationService()
+    for call in (
+        lambda: schemas.register(name, given),
+        lambda: schemas.get(name),
+        lambda: schemas.override(name, {"note": "x"}),
+        lambda: names.add_exchange(name, given),
+        lambda: names.validate(name, "here"),
+        lambda: bk.get_exchange_schema(name),
+        lambda: bk.validate(exchange_name=[name]),
+    ):
+        with pytest.raises(bk.BkError):
+            call()
+
+
+def test_what_is_no_partial_or_no_list_of_names_is_one_clean_error() -> None:
+    bk.add_exchange_schema(exchange_name="e", get_candles=lambda *_: [])
+    with pytest.raises(bk.SchemaError):
+        bk.ExchangeSchemaService().override("e", 5)  # type: ignore[arg-type]
+    with pytest.raises(bk.SchemaError, match="5 is no name"):
+        bk.validate(exchange_name=5)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import bkapi as bk
+from bkapi import cron
 
 NOON = 1_704_110_400_000
 MINUTE = 60_000
@@ -165,11 +166,191 @@ def test_cron_is_replaced_disposed_and_wired_once() -> None:
         {"name": "a", "interval": "12h", "handler": print},
         {"name": "a", "symbols": ["B:C"], "handler": print},
         {"name": "a", "handler": 5},
+        {"name": "a", "symbols": "BTCUSDT", "handler": print},
+        {"name": "a", "symbols": 5, "handler": print},
+        {"name": "a", "intervall": "1h", "handler": print},
+        5,
     ],
 )
 def test_a_bad_cron_entry_is_refused_at_once(entry: Any) -> None:
     with pytest.raises(bk.CronError):
         bk.Cron.register(entry)
+
+
+def fast(monkeypatch: pytest.MonkeyPatch, slow: float, dead: float) -> list[Exception]:
+    """Let handlers have these limits; the errors of theirs that are heard."""
+    monkeypatch.setattr(cron, "SLOW_SECONDS", slow)
+    monkeypatch.setattr(cron, "DEAD_SECONDS", dead)
+    heard: list[Exception] = []
+    bk.listen_error(lambda error: heard.append(error) if isinstance(error, TimeoutError) else None)
+    bk.Cron.enable()
+    return heard
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True])
+def test_a_handler_beyond_its_limit_is_left_alone_and_the_boundary_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_coroutine: bool
+) -> None:
+    heard = fast(monkeypatch, 0.02, 0.06)
+    release, ended = threading.Event(), threading.Event()
+    calls: list[int] = []
+
+    def handler(info: Any) -> None:
+        calls.append(bk.get_timestamp())
+        if len(calls) == 1:
+            release.wait(30)
+            calls.append(-1)
+            ended.set()
+
+    async def later(info: Any) -> None:
+        handler(info)
+
+    bk.Cron.register(name="stuck", interval="1h", handler=later if is_coroutine else handler)
+    ping("A", 0)  # the run goes on
+    assert calls == [NOON]
+    assert [type(error) for error in heard] == [bk.CronTimeoutError]
+    assert "the handler runs for more than" in caplog.text
+    ping("A", 1)
+    ping("A", 2)
+    assert calls == [NOON, NOON + MINUTE]
+    release.set()
+    assert ended.wait(30)
+    ping("A", 60)
+    assert calls == [NOON, NOON + MINUTE, -1, NOON + 60 * MINUTE]
+    assert len(heard) == 1
+
+
+def test_a_slow_handler_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = fast(monkeypatch, 0.01, 30)
+    done: list[int] = []
+
+    async def slow(info: Any) -> None:
+        await asyncio.sleep(0.05)
+        done.append(1)
+
+    bk.Cron.register(name="slow", interval="1h", handler=slow)
+    ping("A", 0)
+    assert (done, heard) == ([1], [])
+    assert "Cron slow: the handler runs for more than" in caplog.text
+
+
+def test_an_error_of_a_handler_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = fast(monkeypatch, 5, 9)
+
+    def late(info: Any) -> None:
+        raise TimeoutError("the news did not come")
+
+    bk.Cron.register(name="late", interval="1h", handler=late)
+    ping("A", 0)
+    assert [str(error) for error in heard] == ["the news did not come"]
+
+
+def test_coroutines_of_all_ticks_share_an_event_loop() -> None:
+    loops: list[Any] = []
+
+    async def handler(info: Any) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    bk.Cron.register(name="news", interval="1h", handler=handler)
+    bk.Cron.enable()
+    threads = [threading.Thread(target=ping, args=("A", 60 * hour)) for hour in range(3)]
+    for thread in threads:
+        thread.start()
+        thread.join(10)
+    assert len(loops) == 3
+    assert len({*map(id, loops)}) == 1
+
+
+def test_a_handler_may_run_what_ticks_itself() -> None:
+    fired: list[str] = []
+
+    def outer(info: Any) -> None:
+        fired.append("outer")
+        ping("B", 1)
+
+    bk.Cron.register(name="outer", interval="1h", handler=outer)
+    bk.Cron.register(name="inner", interval="1h", symbols=["B"], handler=lambda info: fired.append("inner"))
+    bk.Cron.enable()
+    ping("A", 0)
+    assert fired == ["outer", "inner"]
+
+
+def test_an_interrupt_while_a_handler_runs_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast(monkeypatch, 5, 9)
+
+    def stop(info: Any) -> None:
+        raise KeyboardInterrupt
+
+    bk.Cron.register(name="stop", interval="1h", handler=stop)
+    with pytest.raises(KeyboardInterrupt):
+        ping("A", 0)
+
+
+OPTIONS = [
+    (None, {}),
+    (5, {}),
+    ({"interval": "1h", "name": "x", "kee": "y"}, {}),
+    ({"interval": "1h", "name": "x", "key": "symbol"}, {}),
+    (None, {"name": "x"}),
+]
+
+
+@pytest.mark.parametrize(("options", "named"), OPTIONS)
+def test_options_of_a_wrapper_that_mean_nothing_are_refused(options: Any, named: Any) -> None:
+    for facade in (bk.Cache, bk.Interval):
+        for door in (facade.fn, facade.file):
+            with pytest.raises(bk.BucketOptionError):
+                door(lambda symbol: 1, options, **named)
+    with pytest.raises(bk.BucketOptionError, match="takes a function"):
+        bk.Cache.fn(5, interval="1h")  # type: ignore[arg-type]
+
+
+def test_files_of_a_symbol_with_a_slash_and_of_arguments_by_name() -> None:
+    made: list[str] = []
+    cached = bk.Cache.file(lambda symbol: made.append(symbol) or len(made), interval="1h", name="macro")
+    assert [at(0, lambda s=s: cached(s)) for s in ("BTC/USDT", "ETH/USDT", "BTC/USDT")] == [1, 2, 1]
+    assert at(0, lambda: cached(symbol="SOL/USDT")) == 3
+    assert at(0, lambda: cached(symbol="BTC/USDT")) == 1
+    assert at(0, lambda: cached.has_value(symbol="BTC/USDT"))
+    assert len([*Path("dump/data/measure/macro_1h_0").iterdir()]) == 3
+
+
+def test_a_result_that_is_no_json_is_one_clean_error() -> None:
+    cached = bk.Cache.file(lambda symbol: object(), interval="1h", name="macro")
+    with pytest.raises(bk.BucketValueError, match=r"the result of <lambda> cannot be kept"):
+        at(0, lambda: cached("BTC"))
+
+
+def test_an_object_called_like_a_coroutine_function_is_one() -> None:
+    class Asked:
+        runs = 0
+
+        async def __call__(self, symbol: str) -> int:
+            self.runs += 1
+            return self.runs
+
+    cached, fires = bk.Cache.fn(Asked(), interval="1h"), bk.Interval.fn(Asked(), interval="1h")
+    assert [at(0, lambda: cached("BTC")) for _ in range(2)] == [1, 1]
+    assert [at(0, lambda: fires("BTC")) for _ in range(2)] == [1, None]
+
+
+def test_threads_fire_an_interval_once() -> None:
+    fired: list[int] = []
+    start = threading.Barrier(8)
+    fires = bk.Interval.fn(lambda symbol: fired.append(1) or 1, interval="1h")
+
+    def work() -> None:
+        start.wait(10)
+        at(0, lambda: fires("BTC"))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert fired == [1]
 
 
 def test_times_and_prices_of_runs_are_known_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +374,9 @@ def test_times_and_prices_of_runs_are_known_afterwards(monkeypatch: pytest.Monke
     assert (infos[0].info, infos[0].backtest, infos[0].context.strategy_name) == ({"risk": "low"}, True, "s")
     assert infos[0].range.to == infos[-1].range.to
     assert at(3, lambda: bk.time_meta.get_timestamp("other", names, True)) == NOON + 3 * MINUTE
+    assert bk.time_meta.get_timestamp("A", infos[0].context, True) == NOON + 50 * MINUTE
+    with pytest.raises(bk.SchemaError, match="missing strategy_name"):
+        bk.time_meta.get_timestamp("A", {}, True)
     monkeypatch.setattr(meta_services, "PATIENCE_SECONDS", 0.01)
     with pytest.raises(bk.MetaTimeoutError, match="Timeout while waiting for timestamp for B:s:e:f:backtest"):
         bk.time_meta.get_timestamp("B", names, True)

@@ -376,6 +376,9 @@ def test_a_store_of_candles_is_filled_checked_and_read(folder: Path) -> None:
     again = bk("data", "store", "import", "binance", "BTCUSDT-1m.parquet", "--root", "lake", cwd=folder)
     assert again.stdout == "0 new candles\n"
     named = ("binance", "BTCUSDT", "1m")
+    nearly = bk("data", "store", "check", "binance", "BTCUSD", "1m", "--root", "lake", cwd=folder)
+    assert nearly.returncode == 1
+    assert "did you mean 'binance BTCUSDT 1m'" in " ".join(nearly.stderr.replace("│", " ").split())
     assert "binance BTCUSDT 1m: 1 months" in bk("data", "store", "list", "--root", "lake", cwd=folder).stdout
     written = bk("data", "store", "export", *named, "out-BTCUSDT-1m.parquet", "--root", "lake", cwd=folder)
     assert written.returncode == 0, written.stderr

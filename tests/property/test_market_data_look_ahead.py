@@ -64,6 +64,13 @@ def calls(now: int) -> Iterator[tuple[str, Callable[[], Any], int]]:
                         lambda i=interval, a=arguments: bk.Exchange.get_raw_candles(SYMBOL, i, context, **a),
                         step,
                     )
+    connection, core = bk.ExchangeConnectionService(), bk.ExchangeCoreService()
+    yield "connection.get_candles", lambda: connection.get_candles(SYMBOL, "1m", 2), MINUTE
+    for when in (now, now + 5 * MINUTE):  # the later one is refused
+        told = f"{when - now}"
+        yield f"core.get_candles {told}", lambda w=when: core.get_candles(SYMBOL, "1m", 2, w, True), MINUTE
+        yield f"core.get_average_price {told}", lambda w=when: core.get_average_price(SYMBOL, w, True), 0
+        yield f"core.get_close_price {told}", lambda w=when: core.get_close_price(SYMBOL, "5m", w, True), 0
     yield "get_average_price", lambda: bk.get_average_price(SYMBOL), 0
     yield "Exchange.get_average_price", lambda: bk.Exchange.get_average_price(SYMBOL, context), 0
     yield "Exchange.get_close_price", lambda: bk.Exchange.get_close_price(SYMBOL, "5m", context), 0
@@ -103,6 +110,7 @@ class Peeper:
             except bk.BkError as error:
                 answer: Answer = ("error", type(error).__name__)
             else:
+                assert not name.startswith("core") or not name.endswith(f" {5 * MINUTE}"), (place, name, now)
                 if isinstance(found, pl.DataFrame):
                     assert found["timestamp"].max() + step <= now, (place, name, now)
                     answer = ("rows", found.rows())
