@@ -140,7 +140,8 @@ def by_plan(runs: int, shrink: int) -> dict[str, Any]:
         "path_breakeven": Space.grid(breakeven_from_percent=steps(0.5, 0.8, 8)),
         "path_averaging": Space.grid(dca_step_percent=steps(0.3, 0.6, 4), dca_most_entries=[3, 4]),
         "path_partials": Space.grid(
-            partial_profit=[((50, 50),), ((30, 30), (60, 50))], partial_loss=[((50, 50),)]
+            partial_profit=[((50, 50),), ((40, 50),), ((30, 30), (60, 50)), ((40, 30), (70, 50))],
+            partial_loss=[((50, 50),), ((60, 50),)],
         ),
     }
     for name, rule in rules.items():

@@ -83,7 +83,7 @@ class SignalAt(PublicSignal):
     def _partials_of(self) -> tuple[PartialRecord, ...]:
         first, table = self._row.partial_first, self._tables.partials
         rows = (read_partial(table, k) for k in range(first, first + self._row.partial_count))
-        return tuple(PartialRecord("profit" if kind > 0 else "loss", *about) for *about, kind in rows)
+        return tuple(PartialRecord("profit" if kind > 0 else "loss", *about) for _, _, *about, kind in rows)
 
     def _peak_of(self) -> PeakRecord:
         return PeakRecord(*_peak(self._row)) if self._row.pending_at else NO_PEAK

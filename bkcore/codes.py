@@ -162,6 +162,13 @@ class Given(IntEnum):
     NOTHING = 32  # the row says that there is no signal now
 
 
+class Sound(IntEnum):
+    """For which sides the brackets of a sweep's combination are valid at whatever price (``machine.is_sound``)."""
+
+    LONG = 1
+    SHORT = 2
+
+
 class Violation(IntEnum):
     """What is wrong with a signal (spec engine.md 6); ``signals.violation_lines`` speaks the sentences."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import float64, int64
+from numba import float64, int64, uint64
 
 from bkcore.codes import Command, Commit, Deferred, Given, Status, Violation
-from bkcore.jit import kernel, routine, rule
+from bkcore.jit import kernel, rule
 from bkcore.machine import is_price, price_extremes, reaches_breakeven, rests, violations
-from bkcore.pnl import renew
+from bkcore.pnl import add_partial, renew
 from bkcore.records import POSITION, array_of
 from bkcore.settings import SETTINGS
 
@@ -22,9 +22,11 @@ from bkcore.settings import SETTINGS
 @rule
 def write_revision(state: Any, revisions: Any, position: Any) -> None:
     """Append how the position looks from now on; a row remembers its first revision."""
+    if revisions.size == 0:
+        return  # a sweep: nobody asks what was
     if position.status == Status.RESTING:
         position.revision = state.revision_count
-    revision = revisions[state.revision_count]
+    revision = revisions[uint64(state.revision_count)]
     revision.effective_open = position.effective_open
     revision.take_profit = position.active_take
     revision.stop_loss = position.active_stop
@@ -40,7 +42,7 @@ def write_revision(state: Any, revisions: Any, position: Any) -> None:
 def queue_commit(state: Any, commits: Any, code: Any, price: Any, value: Any) -> None:
     """Remember a commit that the log has to tell."""
     if state.logs:
-        commit = commits[state.commit_count]
+        commit = commits[uint64(state.commit_count)]
         commit.price = price
         commit.value = value
         commit.code = code
@@ -57,9 +59,9 @@ def average_buy(
     first = position.entry_first
     if not settings.dca_everywhere:
         for k in range(first, first + position.entry_count):
-            if not position.side * (price - entries[k].price) < 0.0:
+            if not position.side * (price - entries[uint64(k)].price) < 0.0:
                 return False
-    entry = entries[first + position.entry_count]
+    entry = entries[uint64(first + position.entry_count)]
     entry.price = price
     entry.cost = cost
     entry.time = time
@@ -87,14 +89,14 @@ def close_part(
     closes = (position.closed_percent / 100.0) * position.invested + (percent / 100.0) * position.remaining
     if closes > position.invested * (1.0 + 1e-9):
         return False
-    partial = partials[position.partial_first + position.partial_count]
+    partial = partials[uint64(position.partial_first + position.partial_count)]
     partial.percent = percent
     partial.price = price
     partial.basis = position.remaining
     partial.entry_count = position.entry_count
     partial.time = time
     partial.kind = kind
-    position.partial_count += 1
+    add_partial(position, partial)
     state.partial_count += 1
     return True
 
@@ -199,7 +201,7 @@ def move_to_breakeven(settings: Any, position: Any, price: Any) -> Any:
     return True
 
 
-@routine
+@rule
 def execute(
     state: Any,
     settings: Any,
@@ -220,7 +222,7 @@ def execute(
     trades, entries, partials, revisions, commits = tables
     if not state.pending:
         return False
-    position = trades[state.current]
+    position = trades[uint64(state.current)]
     if position.status != Status.OPEN:
         return False
     if command == Command.CLOSE:
@@ -254,11 +256,11 @@ def execute(
         granted = move_to_breakeven(settings, position, price)
     if not granted:
         return False
-    is_partial = code == Commit.PARTIAL_PROFIT or code == Commit.PARTIAL_LOSS
-    if is_partial or code == Commit.AVERAGE_BUY:
+    if code == Commit.AVERAGE_BUY:
         renew(position, entries, partials)
     write_revision(state, revisions, position)
     queue_commit(state, commits, code, price, value)
+    is_partial = code == Commit.PARTIAL_PROFIT or code == Commit.PARTIAL_LOSS
     if is_partial and position.remaining <= position.invested * 1e-9:
         state.deferred = int64(Deferred.CLOSE)  # everything is sold: the next candle closes it (spec 10.4)
         state.pending = 0

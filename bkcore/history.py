@@ -8,7 +8,7 @@ from numba import float64, int64, void
 
 from bkcore.jit import kernel
 from bkcore.machine import reaches_breakeven
-from bkcore.pnl import pnl_percent, renew
+from bkcore.pnl import add_partial, coins_of, pnl_percent, renew, renew_remaining
 from bkcore.records import ENTRY, PARTIAL, POSITION, array_of
 from bkcore.settings import SETTINGS
 
@@ -20,16 +20,28 @@ def settle_history(trades: Any, entries: Any, partials: Any) -> None:
     Only ``price_open``, ``cost``, ``side`` and the counts of the position have to be given.
     """
     position = trades[0]
+    count = position.partial_count
+    position.partial_count = 0
+    position.closed = 0.0
+    bought = 0
+    for k in range(count):
+        partial = partials[k]
+        costs, coins = coins_of(entries, bought, partial.entry_count)
+        bought = partial.entry_count
+        if k == 0:
+            position.effective_open = position.price_open if coins == 0.0 else partial.basis / coins
+        else:
+            renew_remaining(position, partials[k - 1], costs, coins)
+        add_partial(position, partial)
     renew(position, entries, partials)
     if position.entry_count == 0:
         position.invested = position.cost
         if position.partial_count == 0:
             position.effective_open = position.price_open
             position.remaining = position.cost
-    closed = 0.0
-    for k in range(position.partial_count):
-        closed = closed + (partials[k].percent / 100.0) * partials[k].basis
-    position.closed_percent = (closed / position.invested) * 100.0 if position.invested > 0.0 else 0.0
+    position.closed_percent = (
+        (position.closed / position.invested) * 100.0 if position.invested > 0.0 else 0.0
+    )
 
 
 @kernel(float64(array_of(SETTINGS), array_of(POSITION), array_of(ENTRY), array_of(PARTIAL), float64))

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int64
+from numba import int64, uint64
 
-from bkcore.codes import CloseReason, EventKind, Given, Side, Status, Violation
+from bkcore.codes import CloseReason, EventKind, Given, Side, Sound, Status, Violation
 from bkcore.jit import rule
 from bkcore.pnl import pnl_percent, renew
 from bkcore.price_index import first_maximum, first_minimum
@@ -111,6 +111,35 @@ def violations(
 
 
 @rule
+def is_sound(settings: Any, side: Any, gain: Any, loss: Any, lifetime: Any, cost: Any) -> Any:
+    """Whether an order at market with levels at these fractions of its price is valid at whatever price.
+
+    The rules compare prices with each other: what holds at price 1 for slightly nearer and for slightly farther levels
+    holds for these levels at every price, however it is rounded.
+    """
+    if not (gain > 1e-6 and loss > 1e-6):
+        return False
+    for k in range(2):
+        share = 1.0 + (2 * k - 1) * 1e-9
+        take = bracket_price(1.0, side, gain * share)
+        stop = bracket_price(1.0, -side, loss * share)
+        if violations(settings, side, 1.0, take, stop, lifetime, cost, 1.0, False):
+            return False
+    return True
+
+
+@rule
+def is_plain(state: Any, signal: Any) -> Any:
+    """Whether the candidate asks for nothing but the brackets of its combination, and these are sound."""
+    sound = state.sound & int64(Sound.LONG if signal.side > 0 else Sound.SHORT)
+    own = int64(Given.PRICE_OPEN | Given.COST | Given.PERCENT_LEVELS | Given.FOREIGN_SYMBOL)
+    if np.isnan(state.lifetime):
+        own |= int64(Given.LIFETIME)
+    usual = 1e-100 < state.tick_price < 1e100  # no product of it overflows or loses digits
+    return sound != 0 and usual and signal.side != 0 and signal.given & own == int64(Given.PERCENT_LEVELS)
+
+
+@rule
 def rests(side: Any, price_open: Any, price: Any) -> Any:
     """Whether a signal with a limit price waits for it, instead of opening at once (spec engine.md 5, step 13)."""
     return not ((side == Side.LONG and price <= price_open) or (side == Side.SHORT and price >= price_open))
@@ -166,7 +195,7 @@ def violations_of(state: Any, settings: Any, signal: Any, terms: Any) -> Any:
 def fill_row(state: Any, terms: Any, signal: Any, trades: Any, entries: Any, partials: Any) -> None:
     """Write the row of a candidate at ``trades[state.trade_count]``."""
     price_open, resting, take_profit, stop_loss, lifetime, cost = terms
-    position = trades[state.trade_count]
+    position = trades[uint64(state.trade_count)]
     time = state.tick_time
     position.signal = state.candidate
     position.id = signal.id
@@ -177,6 +206,7 @@ def fill_row(state: Any, terms: Any, signal: Any, trades: Any, entries: Any, par
     position.entry_count = 1
     position.partial_first = state.partial_count
     position.partial_count = 0
+    position.closed = 0.0
     position.price_open = price_open
     position.take_profit = take_profit
     position.stop_loss = stop_loss
@@ -200,7 +230,7 @@ def fill_row(state: Any, terms: Any, signal: Any, trades: Any, entries: Any, par
     position.profit_rules_done = 0
     position.loss_rules_done = 0
     position.breakeven_rule_done = 0
-    entry = entries[state.entry_count]
+    entry = entries[uint64(state.entry_count)]
     entry.price = price_open
     entry.cost = cost
     entry.time = time
@@ -214,9 +244,10 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
     The row counts only when the caller moves ``trade_count`` past it.
     """
     terms = terms_of(state, settings, signal)
-    found = violations_of(state, settings, signal, terms)
-    if found:
-        return found
+    if not is_plain(state, signal):
+        found = violations_of(state, settings, signal, terms)
+        if found:
+            return found
     fill_row(state, terms, signal, trades, entries, partials)
     return 0
 
@@ -226,7 +257,7 @@ def open_position(position: Any, entries: Any, time: Any) -> None:
     """Make a row a position from ``time`` on, with fresh extremes at its entry (spec engine.md 1.2, 7.2)."""
     position.status = int64(Status.OPEN)
     position.pending_at = time
-    price = entries[position.entry_first].price
+    price = entries[uint64(position.entry_first)].price
     position.peak_price = price
     position.peak_time = time
     position.peak_pnl_percent = 0.0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba import uint64
+
 from bkcore.jit import rule
 
 
@@ -27,63 +29,54 @@ def leg(side: Any, settings: Any, entry: Any, price: Any) -> Any:
 
 
 @rule
-def effective_after(entry: Any, partial: Any, entries: Any, first: Any, end: Any) -> Any:
-    """Effective entry after ``partial`` and the entries ``[first, end)`` made since (one step of spec 9.2)."""
-    left = partial.basis * (1.0 - partial.percent / 100.0)
-    coins = 0.0
+def coins_of(entries: Any, first: Any, end: Any) -> Any:
+    """What the entries ``[first, end)`` cost, and how many coins they bought."""
     costs = 0.0
+    coins = 0.0
     for k in range(first, end):
-        coins = coins + entries[k].cost / entries[k].price
-        costs = costs + entries[k].cost
-    total = (0.0 if entry == 0.0 else left / entry) + coins
-    return entry if total == 0.0 else (left + costs) / total
+        costs = costs + entries[uint64(k)].cost
+        coins = coins + entries[uint64(k)].cost / entries[uint64(k)].price
+    return costs, coins
 
 
 @rule
-def effective_at_first(position: Any, entries: Any, partials: Any) -> Any:
-    """Effective entry at the moment of the first partial (spec 9.2)."""
-    partial = partials[position.partial_first]
-    coins = 0.0
-    for k in range(position.entry_first, position.entry_first + partial.entry_count):
-        coins = coins + entries[k].cost / entries[k].price
-    return position.price_open if coins == 0.0 else partial.basis / coins
+def renew_remaining(position: Any, partial: Any, costs: Any, coins: Any) -> None:
+    """Write what follows from the last partial close and from what was bought since (spec 9.2, 9.3)."""
+    entry = partial.effective_open
+    left = partial.basis * (1.0 - partial.percent / 100.0)
+    total = (0.0 if entry == 0.0 else left / entry) + coins
+    position.effective_open = entry if total == 0.0 else (left + costs) / total
+    position.remaining = left + costs
+    position.closed_percent = (
+        (position.closed / position.invested) * 100.0 if position.invested > 0.0 else 0.0
+    )
 
 
 @rule
 def renew(position: Any, entries: Any, partials: Any) -> None:
-    """Write what follows from entries and partials: effective entry, invested, remaining, closed percent."""
+    """Write what follows from the entries: effective entry, invested, remaining, closed percent."""
     first = position.entry_first
     end = first + position.entry_count
-    costs = 0.0
-    coins = 0.0
-    for k in range(first, end):
-        costs = costs + entries[k].cost
-        coins = coins + entries[k].cost / entries[k].price
+    costs, coins = coins_of(entries, first, end)
     position.invested = costs
     if position.partial_count == 0:
         position.effective_open = 0.0 if coins == 0.0 else costs / coins
         position.remaining = costs
         position.closed_percent = 0.0
         return
-    entry = effective_at_first(position, entries, partials)
-    closed = 0.0
-    remaining = 0.0
-    last = position.partial_first + position.partial_count - 1
-    for k in range(position.partial_first, last + 1):
-        partial = partials[k]
-        closed = closed + (partial.percent / 100.0) * partial.basis
-        remaining = partial.basis * (1.0 - partial.percent / 100.0)
-        if k < last:
-            entry = effective_after(
-                entry, partial, entries, first + partial.entry_count, first + partials[k + 1].entry_count
-            )
-    newer = first + partials[last].entry_count
-    added = 0.0
-    for k in range(newer, end):
-        added = added + entries[k].cost
-    position.effective_open = effective_after(entry, partials[last], entries, newer, end)
-    position.remaining = remaining + added
-    position.closed_percent = (closed / costs) * 100.0 if costs > 0.0 else 0.0
+    last = partials[uint64(position.partial_first + position.partial_count - 1)]
+    costs, coins = coins_of(entries, first + last.entry_count, end)
+    renew_remaining(position, last, costs, coins)
+
+
+@rule
+def add_partial(position: Any, partial: Any) -> None:
+    """Count a partial close whose percent, price and basis are written, and write what follows from it."""
+    partial.effective_open = position.effective_open
+    partial.dollars = (partial.percent / 100.0) * partial.basis
+    position.closed = position.closed + partial.dollars
+    position.partial_count += 1
+    renew_remaining(position, partial, 0.0, 0.0)
 
 
 @rule
@@ -93,25 +86,17 @@ def pnl_percent(position: Any, entries: Any, partials: Any, settings: Any, price
     if position.partial_count == 0:
         percent, ratio = leg(position.side, settings, position.effective_open, price)
         return percent - fee * (1.0 + ratio)
-    first = position.entry_first
     invested = position.invested
-    entry = effective_at_first(position, entries, partials)
     weighted = 0.0
     fees = fee
     closed = 0.0
-    last = position.partial_first + position.partial_count - 1
-    for k in range(position.partial_first, last + 1):
-        partial = partials[k]
-        dollars = (partial.percent / 100.0) * partial.basis
-        weight = dollars / invested
-        closed = closed + dollars
-        percent, ratio = leg(position.side, settings, entry, partial.price)
+    for k in range(position.partial_first, position.partial_first + position.partial_count):
+        partial = partials[uint64(k)]
+        weight = partial.dollars / invested
+        closed = closed + partial.dollars
+        percent, ratio = leg(position.side, settings, partial.effective_open, partial.price)
         weighted = weighted + weight * percent
         fees = fees + fee * weight * ratio
-        if k < last:
-            entry = effective_after(
-                entry, partial, entries, first + partial.entry_count, first + partials[k + 1].entry_count
-            )
     weight = (invested - closed) / invested
     if weight > 0.0:
         percent, ratio = leg(position.side, settings, position.effective_open, price)

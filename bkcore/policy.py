@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import uint64
 
 from bkcore.codes import Command
 from bkcore.commands import execute, stop_shift, take_shift
-from bkcore.jit import routine, rule
+from bkcore.jit import rule
 from bkcore.pnl import pnl_percent
 
 MOST_LEVELS = 10
@@ -53,10 +54,10 @@ def move_percent(position: Any, price: Any) -> Any:
 @rule
 def best_entry(position: Any, entries: Any) -> Any:
     """The lowest entry of a long position, the highest of a short one."""
-    best = entries[position.entry_first].price
+    best = entries[uint64(position.entry_first)].price
     for k in range(position.entry_first + 1, position.entry_first + position.entry_count):
-        if position.side * (entries[k].price - best) < 0.0:
-            best = entries[k].price
+        if position.side * (entries[uint64(k)].price - best) < 0.0:
+            best = entries[uint64(k)].price
     return best
 
 
@@ -69,7 +70,7 @@ def next_entry_cost(settings: Any, policy: Any, position: Any) -> Any:
     return cost
 
 
-@routine
+@rule
 def apply_policy(
     state: Any,
     settings: Any,
@@ -85,7 +86,7 @@ def apply_policy(
     known_price   of the candle before: what the other commands are booked at, as for a user
     """
     trades, entries, partials, _, _ = tables
-    position = trades[state.current]
+    position = trades[uint64(state.current)]
     side = position.side
     move = -np.inf
     if policy.breakeven_from != np.inf or policy.stop_from != np.inf or policy.take_from != np.inf:
@@ -112,17 +113,18 @@ def apply_policy(
     progress = state.progress
     while (
         position.profit_rules_done < policy.profit_count
-        and progress >= policy.profit_at[position.profit_rules_done]
+        and progress >= policy.profit_at[uint64(position.profit_rules_done)]
     ):
-        percent = policy.profit_percent[position.profit_rules_done]
+        percent = policy.profit_percent[uint64(position.profit_rules_done)]
         granted = execute(state, settings, tables, Command.PARTIAL_PROFIT, known_price, percent, time)
         if not granted:
             break
         position.profit_rules_done += 1
     while (
-        position.loss_rules_done < policy.loss_count and -progress >= policy.loss_at[position.loss_rules_done]
+        position.loss_rules_done < policy.loss_count
+        and -progress >= policy.loss_at[uint64(position.loss_rules_done)]
     ):
-        percent = policy.loss_percent[position.loss_rules_done]
+        percent = policy.loss_percent[uint64(position.loss_rules_done)]
         granted = execute(state, settings, tables, Command.PARTIAL_LOSS, known_price, percent, time)
         if not granted:
             break
@@ -145,65 +147,55 @@ def price_of_pnl(position: Any, entries: Any, partials: Any, settings: Any, perc
 
 
 @rule
-def nearer(side: Any, one: Any, other: Any) -> Any:
-    """Of two prices on the way towards ``side``, the one that is met first."""
-    return one if side * (one - other) < 0.0 else other
-
-
-@rule
 def just_before(side: Any, price: Any) -> Any:
     """A price met a little before ``price`` on the way towards ``side``, to be safe from rounding."""
     return price - side * abs(price) * 1e-9
 
 
-@routine
+@rule
 def policy_band(settings: Any, policy: Any, position: Any, entries: Any, partials: Any, last: Any) -> Any:
     """Prices ``(low, high)`` strictly between which no rule of the policy acts, coming from the price ``last``.
 
     The band may be narrower than necessary, never wider.
     """
+    # Prices times the side: they rise towards profit for long and short alike.
     side = position.side
-    entry = position.effective_open
-    best = side * np.inf
-    worst = -side * np.inf
+    entry = side * position.effective_open
+    percent = position.effective_open * 0.01
+    take = side * position.active_take
+    stop = side * position.active_stop
+    margin = (position.active_take + position.active_stop) * 1e-9  # to be safe from rounding
+    best = np.inf
+    worst = -np.inf
     if policy.close_profit != np.inf:
-        price = price_of_pnl(position, entries, partials, settings, policy.close_profit)
-        best = nearer(side, best, just_before(side, price))
+        best = min(best, side * price_of_pnl(position, entries, partials, settings, policy.close_profit))
     if policy.close_loss != np.inf:
-        price = price_of_pnl(position, entries, partials, settings, -policy.close_loss)
-        worst = nearer(-side, worst, just_before(-side, price))
-    if position.breakeven_rule_done == 0 and policy.breakeven_from != np.inf:
-        price = entry * (1.0 + side * policy.breakeven_from / 100.0)
-        best = nearer(side, best, just_before(side, price))
+        worst = max(worst, side * price_of_pnl(position, entries, partials, settings, -policy.close_loss))
+    if policy.breakeven_from != np.inf and position.breakeven_rule_done == 0:
+        best = min(best, entry + percent * policy.breakeven_from)
     if policy.stop_from != np.inf:
-        price = entry * (1.0 + side * policy.stop_from / 100.0)
-        tightens = position.active_stop / (1.0 - side * policy.stop_distance / 100.0)
-        price = tightens if side * (tightens - price) > 0.0 else price
-        best = nearer(side, best, just_before(side, price))
+        tightens = stop / (1.0 - side * policy.stop_distance / 100.0)
+        best = min(best, max(tightens, entry + percent * policy.stop_from))
     if policy.take_from != np.inf:
-        price = entry * (1.0 + side * policy.take_from / 100.0)
-        tightens = position.active_take / (1.0 + side * policy.take_distance / 100.0)
-        tightens = tightens + side * abs(tightens) * 1e-9
-        if side * (last - tightens) >= 0.0:
-            worst = nearer(-side, worst, tightens)  # beyond it already: only a way back can tighten
+        tightens = take / (1.0 + side * policy.take_distance / 100.0)
+        if side * last >= tightens + margin:
+            worst = max(worst, tightens)  # beyond it already: only a way back can tighten
         else:
-            best = nearer(side, best, just_before(side, price))
+            best = min(best, entry + percent * policy.take_from)
     if position.profit_rules_done < policy.profit_count:
-        total = side * (position.active_take - entry)
-        at = policy.profit_at[position.profit_rules_done]
-        price = entry if total <= 0.0 else entry + (position.active_take - entry) * at / 100.0
-        best = nearer(side, best, just_before(side, price))
+        way = max(take - entry, 0.0) * 0.01
+        best = min(best, entry + way * policy.profit_at[uint64(position.profit_rules_done)])
     if position.loss_rules_done < policy.loss_count:
-        total = side * (entry - position.active_stop)
-        at = policy.loss_at[position.loss_rules_done]
-        price = entry if total <= 0.0 else entry + (position.active_stop - entry) * at / 100.0
-        worst = nearer(-side, worst, just_before(-side, price))
+        way = max(entry - stop, 0.0) * 0.01
+        worst = max(worst, entry - way * policy.loss_at[uint64(position.loss_rules_done)])
     if position.entry_count < policy.most_entries:
         rung = best_entry(position, entries) * (1.0 - side * policy.ladder_step / 100.0)
-        worst = nearer(-side, worst, just_before(-side, rung))
+        worst = max(worst, side * rung)
+    best = best - margin
+    worst = worst + margin
     if side > 0:
         return worst, best
-    return best, worst
+    return -best, -worst
 
 
 @rule

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int64, types
+from llvmlite import ir
+from numba import int64, types, uint64
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bkcore.jit import f8, kernel, rule
@@ -73,6 +75,35 @@ def build_index(
     return lows, highs
 
 
+def _compare_four(
+    typing_context: Any, floors: Any, ceilings: Any, first: Any, low: Any, high: Any
+) -> tuple[Any, Any]:
+    """Whether four values from ``first`` on lie strictly inside the band: two comparisons of vectors."""
+    signature = types.boolean(floors, ceilings, types.uint64, types.float64, types.float64)
+    lanes, index = ir.VectorType(ir.DoubleType(), 4), ir.IntType(32)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        floors, ceilings, first, low, high = arguments
+
+        def leave(column: Any, kind: Any, comparison: str, limit: Any) -> Any:
+            data = context.make_array(kind)(context, builder, column).data
+            place = builder.bitcast(builder.gep(data, [first]), lanes.as_pointer())
+            nothing = ir.Constant(lanes, ir.Undefined)
+            one = builder.insert_element(nothing, limit, index(0))
+            limits = builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(index, 4), [0] * 4))
+            return builder.fcmp_ordered(comparison, builder.load(place, align=8), limits)
+
+        below = leave(floors, signature.args[0], "<=", low)
+        above = leave(ceilings, signature.args[1], ">=", high)
+        outside = builder.bitcast(builder.or_(below, above), ir.IntType(4))
+        return builder.icmp_unsigned("==", outside, ir.IntType(4)(0))
+
+    return signature, generate
+
+
+_are_inside: Any = intrinsic(_compare_four)
+
+
 @rule
 def leaves_band(
     floors: Any, ceilings: Any, lows: Any, highs: Any, first: Any, end: Any, low: Any, high: Any
@@ -82,31 +113,44 @@ def leaves_band(
     ``end`` when there is none. For a price series floors and ceilings are the series itself, for candles their lows
     and highs; ``lows`` and ``highs`` are the block index of the two.
     """
-    second = second_offset(floors.size)
-    third = third_offset(floors.size)
-    k = first
-    while k < end:
-        if k & 15 == 0:
-            if k & 4095 == 0 and k + 4096 <= end:
-                block = third + (k >> 12)
-                if lows[block] > low and highs[block] < high:
-                    k += 4096
+    if first >= end:
+        return int64(end)
+    last = uint64(end)
+    k = uint64(first)
+    while k < last:
+        if k & uint64(15) == 0:
+            if k & uint64(255) == 0:
+                block = uint64(third_offset(floors.size)) + (k >> uint64(12))
+                if (
+                    k & uint64(4095) == 0
+                    and k + uint64(4096) <= last
+                    and lows[block] > low
+                    and highs[block] < high
+                ):
+                    k += uint64(4096)
                     continue
-            if k & 255 == 0 and k + 256 <= end:
-                block = second + (k >> 8)
-                if lows[block] > low and highs[block] < high:
-                    k += 256
+                block = uint64(second_offset(floors.size)) + (k >> uint64(8))
+                if k + uint64(256) <= last and lows[block] > low and highs[block] < high:
+                    k += uint64(256)
                     continue
-            block = k >> 4
-            if lows[block] > low and highs[block] < high:
-                k += 16
+            block = k >> uint64(4)
+            whole = (
+                k & uint64(255) <= uint64(192) and k + uint64(64) <= last
+            )  # four blocks before the next of 256
+            if whole and _are_inside(lows, highs, block, low, high):
+                k += uint64(64)
                 continue
-        stop = min(end, (k | 15) + 1)
+            if lows[block] > low and highs[block] < high:
+                k += uint64(16)
+                continue
+        stop = min(last, (k | uint64(15)) + uint64(1))
+        while k + uint64(4) <= stop and _are_inside(floors, ceilings, k, low, high):
+            k += uint64(4)
         while k < stop:
             if floors[k] <= low or ceilings[k] >= high:
-                return k
-            k += 1
-    return end
+                return int64(k)
+            k += uint64(1)
+    return int64(end)
 
 
 @rule

@@ -29,9 +29,19 @@ SIGNAL = np.dtype(
 #: One entry of a position; ``cost`` in quote currency.
 ENTRY = np.dtype([("price", _f), ("cost", _f), ("time", _i)], align=True)
 
-#: One partial close; ``percent`` of the cost basis that was left, ``kind`` +1 profit / -1 loss.
+#: One partial close; ``percent`` of the cost basis that was left, ``kind`` +1 profit / -1 loss. ``effective_open`` is
+#: the effective entry at that moment and ``dollars`` the cost basis that was closed.
 PARTIAL = np.dtype(
-    [("percent", _f), ("price", _f), ("basis", _f), ("entry_count", _i), ("time", _i), ("kind", _b)],
+    [
+        ("effective_open", _f),
+        ("dollars", _f),
+        ("percent", _f),
+        ("price", _f),
+        ("basis", _f),
+        ("entry_count", _i),
+        ("time", _i),
+        ("kind", _b),
+    ],
     align=True,
 )
 
@@ -76,6 +86,7 @@ POSITION = np.dtype(
         ("effective_open", _f),
         ("invested", _f),
         ("remaining", _f),
+        ("closed", _f),
         ("closed_percent", _f),
         ("end_price", _f),
         ("pnl_percent", _f),
@@ -182,6 +193,7 @@ STATE = np.dtype(
         ("skips", _b),
         ("logs", _b),
         ("branch", _b),
+        ("sound", _b),
     ],
     align=True,
 )

@@ -12,16 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
-from numba import int64, types, uint64
+from numba import int8, int64, types, uint64
 from numpy.typing import NDArray
 
-from bkcore.codes import Deferred
+from bkcore.codes import Deferred, Side, Sound
 from bkcore.drivers import exit_due, quiet_band
 from bkcore.jit import direct, f8, i8, kernel, rule
 from bkcore.machine import (
     MINUTE,
     branch_at,
     close_position,
+    is_sound,
     open_position,
     progress_percent,
     settle_extremes,
@@ -36,16 +37,18 @@ from bkcore.run import Frame, Records
 from bkcore.settings import SETTINGS, EngineSettings
 from bkcore.sweep_fold import CURSOR, fold_trade, load_walk, store_walk
 from bkcore.sweep_slots import Slots
-from bkcore.sweep_tables import EVEN, LOSS, WIN
+from bkcore.sweep_tables import EVEN
 from bkcore.sweep_walks import ChunkSweep, Columns, Depth, Listing, Measured, Part, Walks
 
 _f8_out = types.Array(types.float64, 1, "C")
 _i8_out = types.Array(types.int64, 1, "C")
 _i4_out = types.Array(types.int32, 1, "C")
+_i1_out = types.Array(types.int8, 1, "C")
+_i1 = types.Array(types.int8, 1, "C", readonly=True)
 _i4 = types.Array(types.int32, 1, "C", readonly=True)
 
 #: Candles of a stretch.
-STRETCH: Final = 8192
+STRETCH: Final = 2048
 _PART: Final = 1024  # combinations that a thread takes at a time
 
 
@@ -66,15 +69,16 @@ def play_trade(
     position = trades[0]
     while True:
         if state.deferred == Deferred.NONE:
-            band = quiet_band(state, settings, policy, position, entries, partials, series[row - 1])
+            band = quiet_band(state, settings, policy, position, entries, partials, series[uint64(row - 1)])
             at = leaves_band(floors, ceilings, lows, highs, row, until, *band)
             if extremes and at > row:
                 settle_extremes(position, timestamps, series, lows, highs, row, at)
             row = at
-        time = timestamps[row]
-        price = series[row]
+        here = uint64(row)
+        time = timestamps[here]
+        price = series[here]
         reason, exit_price = exit_due(
-            state, settings, position, time, price, opened[row], low[row], high[row]
+            state, settings, position, time, price, opened[here], low[here], high[here]
         )
         if reason:
             close_position(position, entries, partials, settings, reason, time, exit_price)
@@ -84,8 +88,7 @@ def play_trade(
         if state.has_policy:
             if policy.profit_count or policy.loss_count:
                 state.progress = progress_percent(position, price)
-            state.revision_count = 0  # nobody asks what was
-            apply_policy(state, settings, policy, tables, price, series[row - 1], time)
+            apply_policy(state, settings, policy, tables, price, series[uint64(row - 1)], time)
         row += 1
 
 
@@ -95,7 +98,7 @@ def play_trade(
         *(array_of(SETTINGS), array_of(SIGNAL), array_of(STATE)),
         *(array_of(POSITION), array_of(ENTRY), array_of(PARTIAL), array_of(REVISION), array_of(COMMIT)),
         *(i8, _i4, _i4, _i4, _i4, _i4, int64),
-        *(f8, f8, f8, array_of(POLICY), int64, int64, int64),
+        *(f8, f8, f8, array_of(POLICY), _i1, int64, int64, int64),
         *(_f8_out, _i4_out, _f8_out, _i4_out),
         *(_i8_out, _f8_out, _f8_out, _f8_out, _f8_out, _i8_out, _i8_out),
     )
@@ -129,6 +132,7 @@ def walk_paths(
     stops: Any,
     lifetimes: Any,
     policies: Any,
+    sounds: Any,
     extremes: Any,
     begin: Any,
     end: Any,
@@ -149,6 +153,7 @@ def walk_paths(
     states, trades ... commits   scratch; ``states[0].frame_end`` is set, entries and partials have room for a trade
     takes, stops, lifetimes : f8[n]   brackets, fractions and minutes; NaN = the signal's own
     policies : POLICY[n], or empty   the rules of each combination
+    sounds : i1[n]   bits of ``Sound``
     places : i8[n], or empty   where to write each combination's next trade in the columns that follow
     """
     settings = setting[0]
@@ -156,32 +161,33 @@ def walk_paths(
     tables = (trades, entries, partials, revisions, commits)
     columns = (timestamps, opened, high, low, series, floors, ceilings, lows, highs)
     position = trades[0]
-    minutes = settings.step_ms // MINUTE
+    minutes = settings.step_ms / MINUTE
     last_row = row_at(timestamps, settings.step_ms, state.frame_end + 1)
     state.has_policy = policies.size > 0
     lists = places.size > 0
-    for c in range(begin, end):
-        slot = int64(cursors[c * CURSOR])
-        if slot >= end_slot:
+    last_slot = uint64(end_slot)
+    for c in range(uint64(begin), uint64(end)):
+        slot = uint64(cursors[c * uint64(CURSOR)])
+        if slot >= last_slot:
             continue
-        policy = policies[c if state.has_policy else 0]
+        policy = policies[c if state.has_policy else uint64(0)]
         state.take_profit = takes[c]
         state.stop_loss = stops[c]
         state.lifetime = lifetimes[c]
-        walk = load_walk(uint64(c), curves, cursors)
-        while slot < end_slot:
-            signal = signals[slot_signals[slot]]
+        state.sound = sounds[c]
+        walk = load_walk(c, curves, cursors)
+        while slot < last_slot:
+            signal = signals[uint64(slot_signals[slot])]
             row = int64(slot_rows[slot])
             state.tick_time = slot_times[slot]
-            state.tick_price = series[row - 1]
+            state.tick_price = series[uint64(row - 1)]
             state.trade_count = 0
             state.entry_count = 0
             state.partial_count = 0
-            state.revision_count = 0
             if write_row(state, settings, signal, trades, entries, partials):
                 run, kind, refusals, begun, last, held, unclear, curve = walk
                 walk = (run, kind, refusals + 1, begun, last, held, unclear, curve)
-                slot = int64(after[slot])
+                slot = uint64(after[slot])
                 continue
             state.entry_count = 1
             state.pending = 1
@@ -191,28 +197,42 @@ def walk_paths(
                 position.fall_unpriced = 0
             until = last_row
             if position.lifetime != np.inf:  # without holes, rows are time
-                until = min(until, row + int64(position.lifetime) // minutes)
+                until = min(until, row + int64(position.lifetime / minutes))
             at = play_trade(state, settings, policy, extremes, tables, columns, row, until)
             result = position.pnl_percent
-            kind = WIN if result > 0.0 else (LOSS if result < 0.0 else EVEN)
+            kind = int64(EVEN) - int64(result > 0.0) + int64(result < 0.0)  # WIN, EVEN, LOSS without a guess
             walk = fold_trade(
-                *(extremes, uint64(c), uint64(slot), result, int64(kind), at - row),
+                *(extremes, c, slot, result, int64(kind), at - row),
                 *(position.peak_pnl_percent, position.fall_pnl_percent, sums, runs, walk),
             )
             if lists:
-                place = places[c]
+                place = uint64(places[c])
                 results[place] = result
                 best[place] = position.peak_pnl_percent
                 worst[place] = position.fall_pnl_percent
                 close_prices[place] = position.end_price
                 pending[place] = position.pending_at
                 close[place] = position.ended_at
-                places[c] = place + 1
-            slot = int64(next_after[at]) if at >= freed[slot] else int64(after[slot])
-        store_walk(uint64(c), uint64(slot), walk, 0, curves, cursors)
+                places[c] += 1
+            slot = uint64(next_after[uint64(at)] if at >= freed[slot] else after[slot])
+        store_walk(c, slot, walk, 0, curves, cursors)
 
 
-_walk_paths = direct(walk_paths)
+@kernel(types.void(array_of(SETTINGS), f8, f8, f8, _i1_out))
+def find_sounds(setting: Any, takes: Any, stops: Any, lifetimes: Any, out: Any) -> None:
+    """For which sides brackets are valid at whatever price: bits of ``Sound`` for each combination."""
+    settings = setting[0]
+    for c in range(uint64(takes.size)):
+        lifetime = settings.max_lifetime if np.isnan(lifetimes[c]) else lifetimes[c]
+        terms = (takes[c], stops[c], lifetime, settings.entry_cost)
+        out[c] = 0
+        if is_sound(settings, int64(Side.LONG), *terms):
+            out[c] |= int8(Sound.LONG)
+        if is_sound(settings, int64(Side.SHORT), *terms):
+            out[c] |= int8(Sound.SHORT)
+
+
+_walk_paths, _find_sounds = direct(walk_paths), direct(find_sounds)
 
 
 class PathSweep(ChunkSweep):
@@ -251,8 +271,7 @@ class PathSweep(ChunkSweep):
 
         ``progress`` hears combinations done, in fractions.
         """
-        rules = np.zeros(takes.size, POLICY)[:0] if policies is None else policies
-        return self._measure((takes / 100.0, stops / 100.0, lifetimes, rules), progress)
+        return self._measure(self._columns_of(takes, stops, lifetimes, policies), progress)
 
     def listed(
         self,
@@ -263,20 +282,32 @@ class PathSweep(ChunkSweep):
         trades: NDArray[np.int64],
     ) -> Listing:
         """The trades of combinations one by one; ``trades``, how many each has, is what was measured before."""
-        rules = np.zeros(takes.size, POLICY)[:0] if policies is None else policies
-        return self._listed((takes / 100.0, stops / 100.0, lifetimes, rules), trades)
+        return self._listed(self._columns_of(takes, stops, lifetimes, policies), trades)
+
+    def _columns_of(
+        self,
+        takes: NDArray[np.float64],
+        stops: NDArray[np.float64],
+        lifetimes: NDArray[np.float64],
+        policies: Records | None,
+    ) -> Columns:
+        rules = np.zeros(0, POLICY) if policies is None else policies
+        sounds = np.empty(takes.size, np.int8)
+        brackets = (takes / 100.0, stops / 100.0, lifetimes)
+        _find_sounds(self._settings, *brackets, sounds)
+        return (*brackets, rules, sounds)
 
     def _stages(self, pool: ThreadPoolExecutor) -> Iterator[tuple[list[int], float]]:
         yield self._ends, 1.0
 
     def _walk(self, stage: list[int], columns: Columns, part: Part, walks: Walks, listing: Listing) -> None:
-        policies = columns[-1]
+        policies = columns[3]
         room = 2 + (int(policies["most_entries"].max(initial=0)) if policies.size else 0)
         state = np.zeros(1, STATE)
         state["frame_end"] = self._frame_end
         scratch = (
             *(state, np.zeros(1, POSITION), np.zeros(room, ENTRY), np.zeros(2 * MOST_LEVELS + 2, PARTIAL)),
-            *(np.zeros(room + 2 * MOST_LEVELS + 8, REVISION), np.zeros(1, COMMIT)),
+            *(np.zeros(0, REVISION), np.zeros(1, COMMIT)),
         )
         slots = self._slots
         places = (slots.times, slots.rows, slots.signals, slots.freed, slots.after, slots.next_after)

@@ -11,13 +11,15 @@ from hypothesis import assume, given, strategies as st
 from numpy.typing import NDArray
 
 from bkapi.policy import Policy
+from bkcore.codes import Sound
+from bkcore.commands import signal_violations
 from bkcore.intervals import interval_step_ms
 from bkcore.market import Market
 from bkcore.metrics import METRIC_NAMES, Metric
 from bkcore.run import Frame, Records
 from bkcore.settings import EngineSettings
 from bkcore.sweep_machine import MachineSweep
-from bkcore.sweep_paths import PathSweep
+from bkcore.sweep_paths import PathSweep, find_sounds
 from bkcore.sweep_slots import reason_against_slots, slots_of
 from bkcore.sweep_static import StaticSweep
 from bkcore.sweep_tables import Levels
@@ -146,3 +148,46 @@ def test_trails_are_measured_alike_by_every_plan(
         tables = StaticSweep(*given, slots, levels, depth=depth, threads=data.draw(threads))
         left_out = (*LEFT_OUT[depth], *PRICE_PROFILE)
         assert_same(tables.measure(*places, chosen), wanted, left_out, ("tables", depth))
+
+
+edges = st.sampled_from([0.0, 1e-7, 0.01, 0.1, 0.5, 1.0, 5.0, 20.0, 50.0])
+nudges = st.sampled_from([0.0, 1e-15, -1e-15, 1e-12, -1e-12, 2e-9, -2e-9, 1e-3])
+
+
+@given(
+    edges,
+    nudges,
+    edges,
+    nudges,
+    edges,
+    edges,
+    edges,
+    st.floats(1e-90, 1e90),
+    st.sampled_from([1, -1]),
+    st.data(),
+)
+def test_sound_brackets_break_no_rule_at_any_price(
+    take: float, take_nudge: float, stop: float, stop_nudge: float,
+    least_take: float, least_stop: float, most_stop: float, price: float, side: int, data: st.DataObject,
+) -> None:  # fmt: skip
+    lifetime = data.draw(st.sampled_from([0.0, 1.0, 1.5, 60.0, 1e9, np.inf]))
+    settings_ = EngineSettings(
+        min_take_profit_percent=least_take, min_stop_loss_percent=least_stop, max_stop_loss_percent=most_stop
+    )
+    gain, loss = take * (1.0 + take_nudge) / 100.0, stop * (1.0 + stop_nudge) / 100.0
+    sounds = np.empty(1, np.int8)
+    record = settings_.record()
+    find_sounds(record, np.array([gain]), np.array([loss]), np.array([lifetime]), sounds)
+    if sounds[0] & (Sound.LONG if side > 0 else Sound.SHORT):
+        levels = (price * (1.0 + side * gain), price * (1.0 - side * loss))
+        cost = float(record["entry_cost"][0])
+        assert signal_violations(record, side, price, *levels, lifetime, cost, price, 0) == 0
+
+
+def test_usual_brackets_are_sound_and_disabled_sides_are_not() -> None:
+    sounds = np.empty(2, np.int8)
+    usual = (np.array([0.01, np.nan]), np.array([0.01, 0.01]), np.array([60.0, np.nan]))
+    find_sounds(EngineSettings().record(), *usual, sounds)
+    assert sounds.tolist() == [Sound.LONG | Sound.SHORT, 0]
+    find_sounds(EngineSettings(short_enabled=False).record(), *usual, sounds)
+    assert sounds.tolist() == [Sound.LONG, 0]
