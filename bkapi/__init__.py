@@ -576,6 +576,21 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "save_run",
     ),
     "bkapi.reporting.walker_service": ("NoWalkerDataError",),
+    "bkapi.risk": (
+        "ClientRisk",
+        "MergeRisk",
+        "PositionStore",
+        "RiskConnectionService",
+        "RiskGlobalService",
+        "use_position_store",
+    ),
+    "bkapi.risk_records": (
+        "ActivePosition",
+        "RiskCheck",
+        "RiskError",
+        "RiskPayload",
+        "RiskSignal",
+    ),
     "bkapi.schema_families": (
         "ActionSchemaService",
         "ActionValidationService",

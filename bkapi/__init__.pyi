@@ -580,6 +580,21 @@ from bkapi.reporting.saved_runs import (
 from bkapi.reporting.walker_service import (
     NoWalkerDataError as NoWalkerDataError,
 )
+from bkapi.risk import (
+    ClientRisk as ClientRisk,
+    MergeRisk as MergeRisk,
+    PositionStore as PositionStore,
+    RiskConnectionService as RiskConnectionService,
+    RiskGlobalService as RiskGlobalService,
+    use_position_store as use_position_store,
+)
+from bkapi.risk_records import (
+    ActivePosition as ActivePosition,
+    RiskCheck as RiskCheck,
+    RiskError as RiskError,
+    RiskPayload as RiskPayload,
+    RiskSignal as RiskSignal,
+)
 from bkapi.schema_families import (
     ActionSchemaService as ActionSchemaService,
     ActionValidationService as ActionValidationService,

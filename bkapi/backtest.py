@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -30,11 +29,12 @@ from bkapi.exchange_source import check_covers
 from bkapi.frame import FrameConnectionService, ticks
 from bkapi.meta_services import forget, remember
 from bkapi.moments import from_ms, this_minute_ms
-from bkapi.payloads import DoneEvent, LifecycleEvent, PerformanceEvent
+from bkapi.payloads import DoneEvent, LifecycleEvent
 from bkapi.position_methods import PositionMethods
-from bkapi.registry import frames, strategies
+from bkapi.registry import frames, risks, strategies
 from bkapi.reporting import feeds
 from bkapi.reporting.facades import BacktestReports
+from bkapi.risk import RunRisk, clear_risks
 from bkapi.schemas import ExchangeSchema, StrategySchema
 from bkapi.strategy import BacktestResult, StrategyRun
 from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
@@ -121,6 +121,8 @@ def prepare(
     """
     names = names_of(context, *MethodContext.field_names)
     strategy = strategy or strategies.get(names.strategy_name, source)
+    for risk_name in strategy.risks:
+        risks.get(risk_name, source)
     client = client_of(names.exchange_name, source)
     schema = frames.get(names.frame_name, source)
     FrameConnectionService().clear(names.frame_name)
@@ -149,6 +151,7 @@ def prepare(
         table=(signals or signal_table)(strategy, market, symbol),
         policy=None if strategy.policy is None else strategy.policy.record(),
         hooks=hooks_of(strategy),
+        risk=RunRisk(symbol, names, strategy.risks, backtest=True) if strategy.risks else None,
         driver=driver,
     )
 
@@ -303,18 +306,11 @@ class BackgroundRun:
         return f"BackgroundRun({self.symbol}, {self.names.strategy_name!r}, {self.status})"
 
 
-def _tell_duration(strategy_run: StrategyRun, milliseconds: float) -> None:
-    """Tell ``listen_performance`` how long a run took, wall clock (spec reports.md 8.4)."""
-    channel = emitters.performance_emitter
-    if channel.listeners:
-        begin_time(
-            channel.emit,
-            PerformanceEvent(
-                metric_type="backtest_total",
-                duration=milliseconds,
-                **{**strategy_run.source, "timestamp": time.time_ns() // 1_000_000},
-            ),
-        )
+def forget_earlier(symbol: str, names: MethodContext, risk_names: Sequence[str]) -> None:
+    """Drop what an earlier run has left: its results, its time and price, the positions of its risk profiles."""
+    finished.pop((symbol, names.strategy_name, names.exchange_name, names.frame_name), None)
+    forget(symbol, names, backtest=True)
+    clear_risks(risk_names, names, backtest=True)
 
 
 def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[BacktestResult, None, None]:
@@ -323,22 +319,20 @@ def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[Backte
     keeps   the finished run is what ``Backtest.last_run`` and the reports of its context answer from
     """
     symbol, names = strategy_run.symbol, strategy_run.names
-    key = strategy_run.key[:4]
-    finished.pop(key, None)
-    forget(symbol, names, backtest=True)
+    forget_earlier(symbol, names, strategy_run.schema.risks)
 
     def results() -> Generator[BacktestResult, None, None]:
         begin_time(_tell_frame, names.frame_name, symbol)
         feeds.begin_run(strategy_run.key)
-        started = time.perf_counter()
+        strategy_run.watch.start()
         _tell_lifecycle(strategy_run, start=True)
         try:
             yield from strategy_run.results()
         finally:
             remember(strategy_run)
             if keeps:
-                finished[key] = finished_run(strategy_run)
-        _tell_duration(strategy_run, (time.perf_counter() - started) * 1_000)
+                finished[strategy_run.key[:4]] = finished_run(strategy_run)
+        strategy_run.watch.finish()
         _tell_lifecycle(strategy_run, start=False)
 
     moment = ExecutionContext(symbol, strategy_run.frame.start_ms, True)

@@ -23,6 +23,7 @@ from bkapi.errors import BkError, FatalError
 from bkapi.moments import from_ms
 from bkapi.record import Record, record
 from bkapi.registry import exchanges, frames, strategies
+from bkapi.risk import clear_risks
 from bkapi.schemas import StrategySchema
 from bkcore.candles import CandleFrame
 from bkcore.codes import Status
@@ -244,6 +245,7 @@ class _Case:
         with self._exchange(market), _quiet():
             context = self.context if cut is None else {**self.context, "frame_name": self._frame(cut)}
             run = prepare(self.symbol, context, source="find_lookahead", strategy=strategy)
+            clear_risks(strategy.risks, run.names, backtest=True)
             try:
                 moment = ExecutionContext(self.symbol, run.frame.start_ms, True)
                 for _ in iterate_in_context(run.results(), names=run.names, moment=moment):

@@ -122,9 +122,12 @@ class PauseEvent(MomentEvent):
 
 @record
 class RiskEvent(MomentEvent):
-    """A risk profile rejected ``current_signal``, which is as ``get_signal`` gave it: it may lack an id."""
+    """A risk profile rejected ``current_signal``: a resting order that was about to be filled, or what a strategy gave.
 
-    current_signal: SignalInput
+    The latter may lack an id and ``price_open``; it shows results and counts of zero beside its own fields.
+    """
+
+    current_signal: SignalInput | PublicSignal
     current_price: float
     active_position_count: int
     rejection_id: str | None

@@ -80,10 +80,13 @@ class Rows:
         if row.signal == FROM_SLOT:
             known = self.details.get(self.index_of(row), _NO_DETAILS)
             return known if known.id else known._replace(id=self.generated_id(row.scheduled_at))
-        note = None if self._notes is None else self._notes[row.signal]
-        if row.id >= 0:
-            return Details(self._ids[row.id], note or "")
-        return Details(self.generated_id(row.scheduled_at), note or "")
+        identity, note = self.words_of(row.signal, row.id)
+        return Details(identity or self.generated_id(row.scheduled_at), note or "")
+
+    def words_of(self, signal: int, identity: int) -> tuple[str | None, str | None]:
+        """Id and note that a row of the signal table brought; ``identity`` is its ``SIGNAL`` id."""
+        note = None if self._notes is None else self._notes[signal]
+        return (self._ids[identity] if identity >= 0 else None), note
 
     def identity(self, trade: int) -> str:
         """Id of the signal of a trade."""

@@ -17,6 +17,7 @@ from bkapi.level_trackers import clear_trackers
 from bkapi.meta_services import clear_meta
 from bkapi.registry import clear_registries
 from bkapi.reporting.adapters import reset_reports
+from bkapi.risk import forget_risks
 from bkapi.sizing import SizingConnectionService
 from bkapi.walker import Walker
 
@@ -41,5 +42,6 @@ def reset() -> None:
     PersistCandleAdapter.clear()
     clear_meta()
     clear_trackers()
+    forget_risks()
     Backtest.clear()
     Walker.clear()

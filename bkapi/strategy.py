@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from bkapi.payloads import PauseEvent
 from bkapi.reporting import feeds
 from bkapi.rows import Details, Rows
 from bkapi.schemas import StrategyCallbacks, StrategySchema
-from bkapi.signals import SignalInput
+from bkapi.signals import PublicSignal, SignalInput
+from bkapi.stopwatch import Stopwatch
 from bkapi.telling import STOPS, BacktestResult, Results, Teller
 from bkapi.validation import as_number, violation_message, violations_of
 from bkcore.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
@@ -33,6 +34,9 @@ from bkcore.records import FROM_SLOT, NEW_WAKE, NO_BUCKET
 from bkcore.run import Driver, Frame, Hooks, Records, Run, no_signals
 from bkcore.settings import EngineSettings
 from bkcore.signals import SignalTable
+
+if TYPE_CHECKING:
+    from bkapi.risk import RunRisk
 
 __all__ = ["BacktestResult", "Results", "RunKey", "StrategyRun", "running"]
 
@@ -71,7 +75,7 @@ class StrategyRun:
     """One backtest of one strategy on one symbol (spec engine.md 4 to 8, 10, 13).
 
     ``table`` holds the candidates of a vectorized strategy, ``hooks`` a jitted one; without either ``get_signal`` is
-    asked. ``driver`` chooses how candles are visited, never what happens.
+    asked. ``risk`` is asked before anything opens. ``driver`` chooses how candles are visited, never what happens.
     """
 
     backtest = True
@@ -88,6 +92,7 @@ class StrategyRun:
         table: SignalTable | None = None,
         policy: Records | None = None,
         hooks: Hooks = _NO_HOOKS,
+        risk: RunRisk | None = None,
         driver: Driver = "skip",
     ) -> None:
         self.symbol = symbol
@@ -102,6 +107,7 @@ class StrategyRun:
         self.table = table
         self.policy = policy
         self.hooks = hooks
+        self.risk = risk
         self.interval = strategy.interval
         self.schema = strategy
         #: The configuration that the run was started with.
@@ -114,6 +120,7 @@ class StrategyRun:
             "frame_name": names.frame_name,
             "backtest": self.backtest,
         }
+        self.watch = Stopwatch(self.source)
         self._get_signal = strategy.get_signal
         self.run = Run(
             market,
@@ -123,6 +130,7 @@ class StrategyRun:
             interval_ms=interval_step_ms(strategy.interval),
             driver=driver,
             has_callback=self.asks,
+            is_guarded=risk is not None,
             policy=policy,
             hooks=hooks,
         )
@@ -150,7 +158,7 @@ class StrategyRun:
         """Run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2)."""
         running[self.key] = self
         try:
-            if not self.is_played and (self.asks or self.teller.has_to_tell()):
+            if not self.is_played and (self.asks or self.risk or self.teller.has_to_tell()):
                 yield from self._listening_results()
             else:
                 self._finish_silently()
@@ -158,6 +166,7 @@ class StrategyRun:
                 if self.yields:
                     yield from self._results_of_tables()
         finally:
+            self.teller.released()  # what a run that has not come to its end has left open
             self.repeats.finish()
             if running.get(self.key) is self:
                 del running[self.key]
@@ -192,8 +201,7 @@ class StrategyRun:
     @property
     def is_unheard(self) -> bool:
         """Whether no Python code has a part in the run: it asks nobody, and nobody wants to be told."""
-        guarded = self.schema.risks or self.schema.actions
-        return not (self.asks or guarded or self.teller.has_to_tell())
+        return not (self.asks or self.risk or self.schema.actions or self.teller.has_to_tell())
 
     @property
     def is_played(self) -> bool:
@@ -236,10 +244,16 @@ class StrategyRun:
             elif wake is Wake.EVENTS:
                 yield from teller.tell_events()
             elif wake is Wake.GET_SIGNAL:
+                self.watch.tick(state.tick_time)
                 self._ask()
+            elif wake is Wake.CANDIDATE:
+                self._judge(self.teller.candidate(), state.tick_price)
+            elif wake is Wake.ACTIVATION:
+                self._judge_activation()
             elif wake is Wake.OUT_OF_CANDLES:
                 self._raise_out_of_candles()
             else:
+                self.watch.end()
                 return
 
     def _raise_out_of_candles(self) -> None:
@@ -274,6 +288,26 @@ class StrategyRun:
         except Exception as error:  # noqa: BLE001 - a strategy may raise anything; the tick goes on as idle
             report_error(error, "get_signal", self.repeats)
 
+    def _judge(self, signal: SignalInput | PublicSignal, price: float) -> None:
+        """Let the risk profiles say whether a signal may open at ``price`` (spec engine.md 5, step 12)."""
+        assert self.risk is not None
+        when = self.run.when
+        self.teller.now(when)
+        try:
+            self._state.is_refused = not self.risk.admits(signal, price, when)
+        except Exception as error:  # noqa: BLE001 - documented: a check that raises rejects
+            self._state.is_refused = True
+            report_error(error, "check_signal_and_reserve", self.repeats)
+
+    def _judge_activation(self) -> None:
+        """For a resting order: at its limit, or at the price now where its user has it filled (spec 7.2, 7.3)."""
+        by_user = self._state.deferred == Deferred.ACTIVATE
+        price = self.run.series.values.item(self._state.row)
+        signal = self.rows.public(self.trade, price)
+        self._judge(signal, price if by_user else signal.price_open)
+        if self._state.is_refused and self._state.deferred != Deferred.CANCEL:
+            self._deferred = (None, None)
+
     def _take_queued(self, price: float) -> SignalInput:
         """The queued signal, taken exactly once; one that has become invalid gives its interval back."""
         dto = cast("SignalInput", self._queued)
@@ -306,7 +340,7 @@ class StrategyRun:
     def _bind(self, dto: Any, timestamp: int) -> Details:
         """Write a signal into the slot; returns what it carries besides numbers."""
         _refuse_other_types(dto)
-        self.teller.dto = cast("SignalInput", dto)
+        self.teller.asked(cast("SignalInput", dto))
         price_open, lifetime, cost = (
             dto.get(name) for name in ("price_open", "minute_estimated_time", "cost")
         )

@@ -194,6 +194,13 @@ class ParameterSweep:
                 f"strategy {self._strategy.strategy_name!r} has no signals function.",
                 hint="register it with signals=<function from candles to a signal frame>, or with a jitted kernel.",
             )
+        if self._strategy.risks:
+            asked = ", ".join(self._strategy.risks)
+            raise SweepError(
+                f"strategy {self._strategy.strategy_name!r} has risk profiles ({asked}), which a sweep cannot ask.",
+                hint="compare the combinations with add_walker_schema(space=...), which plays each as a backtest, or "
+                "sweep the strategy without its risk profiles.",
+            )
         self._roles = Roles.of(space, self._strategy)
         if self._strategy.signals is None and self._roles.bracket:
             raise SweepError(

@@ -53,6 +53,7 @@ BacktestResult: TypeAlias = ScheduledResult | OpenedResult | ClosedResult | Canc
 Results: TypeAlias = Generator[BacktestResult, None, None]
 
 _ALWAYS = (EventKind.SCHEDULED, EventKind.OPENED, EventKind.CLOSED, EventKind.CANCELLED)
+_BEGINS = (EventKind.SCHEDULED, EventKind.OPENED)
 _EVENT_BITS = {kind: Listen.EVENTS << kind for kind in EventKind}
 _ACTIONS: dict[int, CommitAction] = {
     int(code): cast("CommitAction", code.name.lower().replace("_", "-")) for code in Commit
@@ -104,6 +105,11 @@ _HEARD_BY: tuple[tuple[int, tuple[Channel[Any], ...], tuple[str, ...]], ...] = (
 )
 
 
+def _wants_times() -> bool:
+    """Whether somebody wants to hear how long each tick took; a document is content with those visited anyway."""
+    return any(not subscription.collects for subscription in emitters.performance_emitter.listeners)
+
+
 class Teller:
     """Tells what a run does. It changes nothing but its own place in the event log."""
 
@@ -132,7 +138,8 @@ class Teller:
         self._activation_price: float | None = None
         self._levels: tuple[int, int, PublicSignal] | None = None
         self.moment = owner.frame.start_ms
-        self.dto: SignalInput = {}
+        self._dto: SignalInput = {}
+        self._dto_at = -1
 
     # -------------------------------------------------------------------------------- who wants to hear
 
@@ -152,11 +159,15 @@ class Teller:
 
     def has_to_tell(self) -> bool:
         """Whether anybody listens who could not read it from the log afterwards."""
-        return bool(self._own_bits) or any(
-            not subscription.collects
-            for _, channels, _ in _HEARD_BY
-            for channel in channels
-            for subscription in channel.listeners
+        return (
+            bool(self._own_bits)
+            or _wants_times()
+            or any(
+                not subscription.collects
+                for _, channels, _ in _HEARD_BY
+                for channel in channels
+                for subscription in channel.listeners
+            )
         )
 
     def _gathered_bits(self) -> int:
@@ -166,7 +177,9 @@ class Teller:
                 if channel.listeners:
                     bits |= bit
                     break
-        if bits or self._owner.asks:
+        if _wants_times():
+            bits |= Listen.TICK
+        if bits or self._owner.asks or self._owner.risk:
             for kind in (*_ALWAYS, EventKind.REJECTED):
                 bits |= _EVENT_BITS[kind]
         return bits
@@ -224,6 +237,22 @@ class Teller:
         self._call("on_tick", result, result.current_price)
         self._tell_result(result)
 
+    def _hold(self, signal: PublicSignal) -> None:
+        """Tell the risk profiles that the position is open (spec risk-sizing-walker-sweep.md 1.5)."""
+        if self._owner.risk is not None:
+            try:
+                self._owner.risk.hold(signal)
+            except Exception as error:  # noqa: BLE001 - documented: the run goes on
+                self._failed(error, "add_signal")
+
+    def released(self) -> None:
+        """Tell the risk profiles that nothing is open and nothing rests."""
+        if self._owner.risk is not None:
+            try:
+                self._owner.risk.release()
+            except Exception as error:  # noqa: BLE001 - documented: the run goes on
+                self._failed(error, "remove_signal")
+
     def source(self, timestamp: int) -> dict[str, Any]:
         """The common fields of an event."""
         return {**self._owner.source, "timestamp": timestamp}
@@ -246,12 +275,17 @@ class Teller:
                 continue
             trade = run.revisions["trade"].item(revision)
             if kind in _ALWAYS:
+                if kind in _BEGINS:
+                    self._owner.watch.signal()
                 yield from _LIFE[kind](self, trade, timestamp, price)
+                if kind not in _BEGINS:
+                    self._owner.watch.end()
             else:
                 _MOMENTS[kind](self, trade, timestamp, price, code)
 
     def _tell_rejected(self, candidate: int, price: float) -> None:
-        dto = self.dto if candidate == FROM_SLOT and self.dto else self._described(candidate)
+        dto = self._asked() if candidate == FROM_SLOT else None
+        dto = self._described(candidate) if dto is None else dto
         message = violation_message(
             self._state.violations,
             dto,
@@ -260,17 +294,41 @@ class Teller:
             settings=self._owner.settings,
         )
         report_error(SignalError(message), self._owner.names.strategy_name, self._owner.repeats)
+        self.released()
+
+    def candidate(self) -> SignalInput:
+        """The candidate at hand as it came, or what a table or a kernel says of it; levels in percent become prices."""
+        asked = self._asked()
+        if asked is not None:
+            return asked
+        number = self._state.candidate
+        signal = dict(self._described(number))
+        _, signal["price_take_profit"], signal["price_stop_loss"], *_ = self._run.candidate_terms()
+        if number != FROM_SLOT:
+            identity = int(self._run.signals[number]["id"])
+            signal["id"], signal["note"] = self._rows.words_of(number, identity)
+        return {name: value for name, value in signal.items() if value is not None}
+
+    def asked(self, dto: SignalInput) -> None:
+        """``get_signal`` or the user has given a signal for this tick."""
+        self._dto, self._dto_at = dto, self._state.tick_time
+
+    def _asked(self) -> SignalInput | None:
+        """The signal that was given for this tick, or None: then it is one of the table or of a kernel."""
+        at_hand = self._state.candidate == FROM_SLOT and self._dto_at == self._state.tick_time
+        return self._dto if at_hand else None
 
     def _described(self, candidate: int) -> SignalInput:
-        """A candidate of the table or of the slot in the words of a signal."""
+        """A candidate of the table or of the slot in the words of a signal; None for what it leaves out."""
         slot = self._run.slot[0] if candidate == FROM_SLOT else self._run.signals[candidate]
+        given = int(slot["given"])
         return {
             "position": {1: "long", -1: "short"}.get(int(slot["side"])),
-            "price_open": float(slot["price_open"]) if slot["given"] & Given.PRICE_OPEN else None,
+            "price_open": float(slot["price_open"]) if given & Given.PRICE_OPEN else None,
             "price_take_profit": float(slot["take_profit"]),
             "price_stop_loss": float(slot["stop_loss"]),
-            "minute_estimated_time": float(slot["lifetime"]),
-            "cost": float(slot["cost"]),
+            "minute_estimated_time": float(slot["lifetime"]) if given & Given.LIFETIME else None,
+            "cost": float(slot["cost"]) if given & Given.COST else None,
         }
 
     def _tell_scheduled(self, trade: int, timestamp: int, price: float) -> Results:
@@ -288,6 +346,7 @@ class Teller:
     def _tell_opened(self, trade: int, timestamp: int, price: float) -> Results:
         result = self._rows.opened(trade)
         self.written(result.signal, price)
+        self._hold(result.signal)
         if self._activation_price is not None:
             activation_price, self._activation_price = self._activation_price, None
             self._tell_commit(trade, timestamp, activation_price, int(Commit.ACTIVATE_SCHEDULED))
@@ -323,6 +382,7 @@ class Teller:
             self._call("on_close", result.signal, price)
         finally:
             self._state.pending = 0
+        self.released()
         if not row.by_command:
             self.written(None, price)
         self._tick_told(result)
@@ -336,6 +396,7 @@ class Teller:
         by_user = row.reason == CancelReason.USER
         result = self._rows.ended(trade, self._owner.deferred_id if by_user and row.by_command else None)
         commit = int(Commit.CANCEL_SCHEDULED)
+        self.released()
         at_once = by_user and row.ended_at == row.scheduled_at  # before its first candle (spec engine.md 8.8)
         if at_once:
             self._tell_commit(trade, timestamp, price, commit)
@@ -491,6 +552,7 @@ class Teller:
     def _tick(self) -> None:
         """Tell how far the run has come; these listeners have no execution context (spec market-data.md 13)."""
         execution.set(None)
+        self._owner.watch.tick(self._state.tick_time)
         done, total = self._state.frame_index, self._owner.frame.count
         self.tell(emitters.progress_backtest_emitter, lambda: self.progress(done, total))
 

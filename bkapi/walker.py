@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from bkapi.backtest import Status, finished
+from bkapi.backtest import Status, forget_earlier
 from bkapi.context import MethodContext
 from bkapi.errors import BkError
 from bkapi.events import emitters
 from bkapi.frame import FrameConnectionService
-from bkapi.meta_services import forget
 from bkapi.payloads import DoneEvent, WalkerStopEvent
 from bkapi.portfolio_schemas import WalkerSchema
-from bkapi.registry import validate_name, walkers
+from bkapi.registry import strategies, validate_name, walkers
 from bkapi.reporting import feeds
 from bkapi.reporting.facades import WalkerReports
 from bkapi.strategy import running
@@ -56,10 +55,9 @@ def _forget_results(symbol: str, schema: WalkerSchema) -> None:
     kept.clear(schema.walker_name, symbol)
     FrameConnectionService().clear(schema.frame_name)
     for strategy_name in schema.strategies:
-        key = (symbol, strategy_name, schema.exchange_name, schema.frame_name)
-        finished.pop(key, None)
-        feeds.begin_run((*key, True))
-        forget(symbol, MethodContext(*key[1:]), backtest=True)
+        names = MethodContext(strategy_name, schema.exchange_name, schema.frame_name)
+        forget_earlier(symbol, names, strategies.lookup(strategy_name).risks)
+        feeds.begin_run((symbol, strategy_name, schema.exchange_name, schema.frame_name, True))
 
 
 class WalkerCommandService:

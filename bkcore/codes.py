@@ -105,22 +105,24 @@ class Phase(IntEnum):
     TICK = 0
     ASK = 1
     ROUTE = 2
-    IDLE = 3
-    AFTER_IDLE = 4
-    ENTRY = 5
-    RESTING = 6
-    AFTER_RESTING = 7
-    EXIT = 8
-    WAKE = 9
-    PING = 10
-    AFTER_PING = 11
-    BREAKEVEN = 12
-    LEVELS = 13
-    MONITORED = 14
-    SETTLED = 15
-    COMMITS = 16
-    NEXT = 17
-    AFTER_TRADE = 18
+    CANDIDATE = 3
+    IDLE = 4
+    AFTER_IDLE = 5
+    ENTRY = 6
+    RESTING = 7
+    ACTIVATION = 8
+    AFTER_RESTING = 9
+    EXIT = 10
+    WAKE = 11
+    PING = 12
+    AFTER_PING = 13
+    BREAKEVEN = 14
+    LEVELS = 15
+    MONITORED = 16
+    SETTLED = 17
+    COMMITS = 18
+    NEXT = 19
+    AFTER_TRADE = 20
 
 
 class Wake(IntEnum):
@@ -138,6 +140,8 @@ class Wake(IntEnum):
     TICK = 9
     WOKEN = 10
     RAISED = 11
+    CANDIDATE = 12
+    ACTIVATION = 13
 
 
 class Listen(IntEnum):

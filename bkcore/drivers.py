@@ -628,35 +628,44 @@ def advance(
             if state.candidate != -1:
                 signal = slot[0] if state.candidate == FROM_SLOT else signals[state.candidate]
                 if is_candidate(state, signal):
-                    found = write_row(state, settings, signal, trades, entries, partials)
-                    if found:
-                        if write_rejection(state, events, found):
-                            break
+                    phase = int64(Phase.CANDIDATE)
+                    if state.is_guarded and signal.given & int64(Given.FOREIGN_SYMBOL) == 0:
+                        wake = int64(Wake.CANDIDATE)
+                        break
+        if phase == Phase.CANDIDATE:
+            phase = int64(Phase.IDLE)
+            if state.is_refused:
+                state.is_refused = 0
+                state.last_bucket = _NO_BUCKET  # asked again at the next tick (spec engine.md 5, step 12)
+            else:
+                signal = slot[0] if state.candidate == FROM_SLOT else signals[state.candidate]
+                found = write_row(state, settings, signal, trades, entries, partials)
+                if found:
+                    if write_rejection(state, events, found):
+                        break
+                else:
+                    phase = int64(Phase.ENTRY)
+                    state.current = state.trade_count
+                    state.trade_count += 1
+                    state.entry_count += 1
+                    write_revision(state, revisions, trades[state.current])
+                    chunk = settings.chunk_candles
+                    if trades[state.current].was_scheduled:
+                        state.scheduled = 1
+                        state.chunk_end = state.tick_time + settings.await_ms + chunk * step
+                        heard = write_event(
+                            state,
+                            events,
+                            state.tick_time,
+                            int64(EventKind.SCHEDULED),
+                            0,
+                            state.tick_price,
+                        )
                     else:
-                        phase = int64(Phase.ENTRY)
-                        state.current = state.trade_count
-                        state.trade_count += 1
-                        state.entry_count += 1
-                        write_revision(state, revisions, trades[state.current])
-                        chunk = settings.chunk_candles
-                        if trades[state.current].was_scheduled:
-                            state.scheduled = 1
-                            state.chunk_end = state.tick_time + settings.await_ms + chunk * step
-                            heard = write_event(
-                                state,
-                                events,
-                                state.tick_time,
-                                int64(EventKind.SCHEDULED),
-                                0,
-                                state.tick_price,
-                            )
-                        else:
-                            state.chunk_end = state.tick_time + (chunk - settings.window) * step
-                            heard = start_position(
-                                state, settings, tables, events, timestamps, state.tick_time
-                            )
-                        if heard:
-                            break
+                        state.chunk_end = state.tick_time + (chunk - settings.window) * step
+                        heard = start_position(state, settings, tables, events, timestamps, state.tick_time)
+                    if heard:
+                        break
         if phase == Phase.IDLE:
             phase = int64(Phase.AFTER_IDLE)
             if listen & int64(Listen.IDLE):
@@ -706,6 +715,29 @@ def advance(
                 if end_resting(state, tables, events, reason, time, price):
                     break
             elif activates:
+                phase = int64(Phase.ACTIVATION)
+                if state.is_guarded:
+                    wake = int64(Wake.ACTIVATION)
+                    break
+            else:
+                phase = int64(Phase.AFTER_RESTING)
+                if listen & int64(Listen.SCHEDULE_PING):
+                    wake = int64(Wake.SCHEDULE_PING)
+                    break
+        if phase == Phase.ACTIVATION:
+            # ------------------------------------------------------ a resting order is filled (spec engine.md 7.2, 7.3)
+            position = trades[state.current]
+            time = timestamps[state.row]
+            price = series[state.row]
+            if state.is_refused or state.deferred == Deferred.CANCEL:
+                state.phase = phase
+                phase = int64(Phase.AFTER_TRADE)
+                state.is_refused = 0
+                if state.deferred == Deferred.ACTIVATE:
+                    state.deferred = int64(Deferred.NONE)  # dropped like one that a price has filled
+                if end_resting(state, tables, events, int64(CancelReason.USER), time, price):
+                    break
+            else:
                 phase = int64(Phase.NEXT)
                 heard = False
                 position.by_command = state.deferred == Deferred.ACTIVATE
@@ -716,11 +748,6 @@ def advance(
                     fill_at_open(state, tables, opened[state.row])
                 state.deferred = int64(Deferred.NONE)
                 if start_position(state, settings, tables, events, timestamps, time) or heard:
-                    break
-            else:
-                phase = int64(Phase.AFTER_RESTING)
-                if listen & int64(Listen.SCHEDULE_PING):
-                    wake = int64(Wake.SCHEDULE_PING)
                     break
         if phase == Phase.AFTER_RESTING:
             state.row += 1

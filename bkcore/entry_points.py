@@ -11,12 +11,15 @@ from bkcore.commands import execute
 from bkcore.drivers import advance
 from bkcore.event_log import take_back
 from bkcore.jit import i8, kernel
-from bkcore.machine import open_position, price_extremes
+from bkcore.machine import open_position, price_extremes, terms_of
 from bkcore.pnl import pnl_percent
 from bkcore.policy import POLICY
-from bkcore.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE
+from bkcore.records import COMMIT, ENTRY, EVENT, FROM_SLOT, PARTIAL, POSITION, REVISION, SIGNAL, STATE
 from bkcore.settings import SETTINGS
 from bkcore.tables import Table, record_at, rows_at, table_at
+
+_tuple_of: Any = types.UniTuple
+_prices = _tuple_of(float64, 5)
 
 
 @kernel(int64(i8))
@@ -65,6 +68,18 @@ def execute_command(addresses: Any, command: Any, price: Any, value: Any, time: 
         table_at(addresses, Table.COMMITS, COMMIT),
     )
     return int64(execute(state, settings, tables, command, price, value, time))
+
+
+@kernel(_prices(i8))
+def candidate_terms(addresses: Any) -> Any:
+    """What the candidate at hand asks for: price of entry, take-profit, stop-loss, lifetime (minutes) and cost."""
+    state = table_at(addresses, Table.STATE, STATE)[0]
+    slot = table_at(addresses, Table.SLOT, SIGNAL)
+    signals = table_at(addresses, Table.SIGNALS, SIGNAL)
+    signal = slot[0] if state.candidate == FROM_SLOT else signals[state.candidate]
+    settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
+    price_open, _, take_profit, stop_loss, lifetime, cost = terms_of(state, settings, signal)
+    return price_open, take_profit, stop_loss, lifetime, cost
 
 
 @kernel(float64(i8, int64, float64))

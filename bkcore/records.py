@@ -190,6 +190,8 @@ STATE = np.dtype(
         ("has_queued", _b),
         ("has_policy", _b),
         ("has_wake", _b),
+        ("is_guarded", _b),
+        ("is_refused", _b),
         ("skips", _b),
         ("logs", _b),
         ("branch", _b),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkcore.codes import Command, Listen, Phase, Wake
-from bkcore.entry_points import advance_at, execute_command
+from bkcore.entry_points import advance_at, candidate_terms, execute_command
 from bkcore.hooks import MEMORY_SIZE, MOST_ORDERS, address_of, no_memory
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
@@ -24,6 +24,7 @@ Records = NDArray[np.void]
 Driver = Literal["skip", "run", "step"]
 
 _advance = direct(advance_at)
+_candidate_terms = direct(candidate_terms)
 _execute_command = direct(execute_command)
 _ROOM = 64  # records that a table holds at least
 _EXPECTED_TRADES = 4096
@@ -83,6 +84,7 @@ class Run:
     logs       False leaves out the event log; trades are the same
     now        its state as it is at this moment, a Python number per field of ``STATE``; may be written to
     has_callback   the caller is asked for signals: at ``Wake.GET_SIGNAL`` it fills ``slot`` and sets ``candidate``
+    is_guarded   the caller is asked what may open: at ``Wake.CANDIDATE`` and ``Wake.ACTIVATION`` it sets ``is_refused``
     """
 
     __slots__ = (
@@ -121,6 +123,7 @@ class Run:
         driver: Driver = "skip",
         logs: bool = True,
         has_callback: bool = False,
+        is_guarded: bool = False,
         policy: Records | None = None,
         hooks: Hooks = _NO_HOOKS,
     ) -> None:
@@ -153,6 +156,7 @@ class Run:
         state.skips = driver == "skip"
         state.logs = logs
         state.has_callback = has_callback
+        state.is_guarded = is_guarded
         state.has_policy = policy is not None
         for name in ("kernel", "manage"):
             hook = getattr(hooks, name)
@@ -260,6 +264,11 @@ class Run:
         except Exception as error:  # noqa: BLE001 - the user's function may raise anything
             return error
         return RuntimeError(f"the {'kernel' if asked else 'manage'} function of the strategy raised once")
+
+    def candidate_terms(self) -> tuple[float, float, float, float, float]:
+        """Price of entry, take-profit, stop-loss, lifetime (minutes) and cost of the candidate that ``now`` names."""
+        terms: tuple[float, float, float, float, float] = _candidate_terms(self.tables.addresses)
+        return terms
 
     def order(self, command: Command, *, price: float, value: float, time: int) -> bool:
         """Grant or refuse a command on the open position (:func:`bkcore.commands.execute`)."""

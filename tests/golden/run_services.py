@@ -49,6 +49,7 @@ HANDLERS = {
     "sizing": "tests.golden.services.sizing",
     "heat": "tests.golden.services.heat",
     "records": "tests.golden.services.records",
+    "risk": "tests.golden.services.risk",
     "sweep": "tests.golden.services.sweep",
     "vwap": "tests.golden.services.vwap",
     "walker": "tests.golden.services.walker",

@@ -15,7 +15,7 @@ from bkapi.context import get_timestamp
 from bkapi.moments import from_ms, to_ms
 from bkcore.run import Driver
 from tests.golden.hosts import LISTEN_FUNCTIONS
-from tests.naive.engine import Engine
+from tests.naive.engine import Engine, RiskCheck
 from tests.naive.events import CALLBACKS
 from tests.naive.market import Market as NaiveMarket
 from tests.naive.records import PNL_FIELDS, fields, optional, plain, read, result_record, row_record
@@ -211,6 +211,7 @@ def play_naive(
     kinds: tuple[str, ...] | None = None,
     callbacks: tuple[str, ...] = CALLBACKS,
     rules: tuple[Rule, ...] = (),
+    risk: RiskCheck | None = None,
 ) -> Heard:
     """Run on the slow twin; arguments as for :func:`play`."""
     heard = Heard()
@@ -239,6 +240,7 @@ def play_naive(
         strategy_interval=scene.strategy_interval,
         listeners={kind: listener(kind) for kind in (*heard_kinds, *callbacks)},
         symbol=SYMBOL,
+        risk=risk,
     )
     script.api = engine
     return heard.finish(engine.run())

@@ -79,8 +79,15 @@ def test_no_callback_reaches_a_candle_at_or_after_now(scene: Scene, interval: st
         signal: dict[str, Any] | None = plan(symbol, when, price)
         return signal
 
+    def judge(payload: Any) -> None:
+        assert bk.get_timestamp() == payload.timestamp
+        look()
+
     errors: list[Exception] = []
-    with registered(scene, get_signal=get_signal, callbacks=dict.fromkeys(CALLBACKS, look)) as context:
+    callbacks = dict.fromkeys(CALLBACKS, look)
+    with registered(scene, get_signal=get_signal, callbacks=callbacks, risk_name="looks") as context:
+        bk.add_risk_schema(risk_name="looks", validations=[judge], callbacks={"on_allowed": look})
+        bk.listen_validation(errors.append)
         for kind, name in LISTEN_FUNCTIONS.items():
             getattr(bk, name)(errors.append if kind == "error" else heard)
         for _ in bk.Backtest.run(SYMBOL, context):

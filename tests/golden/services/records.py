@@ -1,11 +1,11 @@
 """Markdown documents and JSONL records of small runs of several strategies."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
-from tests.golden.hosts import CannotPlayError
 from tests.golden.service_case import Case, Difference, Record, written
 from tests.golden.services.reports import (
     document,
@@ -18,6 +18,7 @@ from tests.golden.services.reports import (
     scalars,
     short,
 )
+from tests.golden.services.risk import judged
 
 KINDS = {
     "backtest": "Backtest",
@@ -79,35 +80,10 @@ def register_risk(api: ModuleType, case: Case) -> Record:
     risk = case.given.get("risk")
     if risk is None:
         return {}
-    missing = [name for name in ("add_risk_schema", "RiskGlobalService") if not hasattr(api, name)]
-    if missing:
-        raise CannotPlayError(f"missing: {', '.join(missing)}")
-    validations = [validation(rule) for rule in risk["validations"]]
-    api.add_risk_schema(risk_name=risk["risk_name"], validations=validations)
+    api.add_risk_schema(
+        risk_name=risk["risk_name"], validations=[partial(judged, rule) for rule in risk["validations"]]
+    )
     return {"risk_name": risk["risk_name"]}
-
-
-def validation(rule: Record) -> Callable[[Any], Any]:
-    """A validation as recorded; of the kinds that look at the signal alone."""
-    if rule["kind"] != "min_reward_risk":
-        raise CannotPlayError(f"the validation {rule['kind']}")
-
-    def validate(payload: Any) -> Any:
-        signal = payload.current_signal
-
-        def get(name: str) -> Any:
-            return signal[name] if isinstance(signal, dict) else getattr(signal, name)
-
-        price = get("price_open") or payload.current_price
-        reward, risk = abs(get("price_take_profit") - price), abs(price - get("price_stop_loss"))
-        if reward / risk >= rule["ratio"]:
-            return None
-        text = f"min_reward_risk {rule['ratio']}"
-        if rule["as"] == "raise":
-            raise ValueError(text)
-        return {"id": rule.get("reject_id"), "note": text} if rule["as"] == "mapping" else text
-
-    return validate
 
 
 def asked(api: ModuleType, kind: str, method: str, symbol: str, context: Record) -> Any:
