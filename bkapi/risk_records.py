@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from bkapi import config, dotted
@@ -166,7 +167,8 @@ def told_signal(signal: SignalInput | PublicSignal) -> SignalInput | PublicSigna
 
 def _signal_of(check: RiskCheck, when_ms: int) -> RiskSignal:
     signal = check.current_signal
-    given: dict[str, Any] = {name: dotted.get(signal, name) for name in RiskSignal.field_names}
+    read = signal.get if isinstance(signal, Mapping) else partial(_optional, signal)
+    given: dict[str, Any] = {name: read(name) for name in RiskSignal.field_names}
     given["price_open"] = given["price_open"] or check.current_price
     for level in _LEVELS:
         if given[f"original_{level}"] is None:
@@ -187,6 +189,10 @@ def _signal_of(check: RiskCheck, when_ms: int) -> RiskSignal:
             "extra": deepcopy({name: value for name, value in further.items() if name not in given}),
         }
     )
+
+
+def _optional(row: PublicSignal, name: str) -> Any:
+    return getattr(row, name, None)
 
 
 def _pnl_of(signal: SignalInput | PublicSignal, price_open: Any, price: float) -> PnlRecord:
