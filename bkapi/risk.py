@@ -17,7 +17,6 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from bkapi import dotted
-from bkapi.channels import Turn
 from bkapi.context import MethodContext
 from bkapi.coroutines import settle
 from bkapi.events import emitters, report_error
@@ -37,6 +36,7 @@ from bkapi.risk_records import (
     told_signal,
 )
 from bkapi.signals import PublicSignal, SignalInput
+from bkapi.turns import Turn
 from bkcore.intervals import MINUTE_MS
 
 logger = logging.getLogger(__name__)
