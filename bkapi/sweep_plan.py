@@ -45,7 +45,7 @@ Told = Callable[[float], object]
 
 #: Seconds per trade and thread, on the machine of docs/performance.md; a cell is one level of one slot.
 _TABLE_SECONDS: Final = {Depth.RESULTS: 4.5e-9, Depth.DRAWDOWN: 7.5e-9, Depth.ALL: 90e-9}
-_PATH_SECONDS: Final = {Depth.RESULTS: 90e-9, Depth.DRAWDOWN: 160e-9, Depth.ALL: 300e-9}
+_PATH_SECONDS: Final = {Depth.RESULTS: 50e-9, Depth.DRAWDOWN: 120e-9, Depth.ALL: 340e-9}
 _CELL_SECONDS: Final = 25e-9
 _LISTED: Final = 500_000  # trades that are listed at a time
 
