@@ -32,6 +32,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/ideas.py
 	$(BIN)/python benchmarks/reports.py
 	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/distributed.py
 
 peers: $(VENV)/.dev
 	$(BIN)/python benchmarks/peers/run.py
@@ -62,5 +63,5 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,charts,live]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,charts,live,distributed,search]'
 	@touch $@

@@ -49,7 +49,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "warm_candles",
     ),
     "bkapi.ccxt_venue": (
-        "MissingExtraError",
         "VenueError",
         "ccxt_exchange",
     ),
@@ -135,6 +134,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ConfigError",
         "ContextError",
         "FatalError",
+        "MissingExtraError",
         "MomentError",
         "NoPositionError",
         "NoRunError",
@@ -616,6 +616,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "StrategySchema",
         "SweepCallbacks",
         "SweepSchema",
+    ),
+    "bkapi.search": (
+        "Search",
+        "SearchError",
+        "SearchResult",
     ),
     "bkapi.signals": (
         "ActiveResult",

@@ -41,7 +41,6 @@ from bkapi.candle_warming import (
     warm_candles as warm_candles,
 )
 from bkapi.ccxt_venue import (
-    MissingExtraError as MissingExtraError,
     VenueError as VenueError,
     ccxt_exchange as ccxt_exchange,
 )
@@ -127,6 +126,7 @@ from bkapi.errors import (
     ConfigError as ConfigError,
     ContextError as ContextError,
     FatalError as FatalError,
+    MissingExtraError as MissingExtraError,
     MomentError as MomentError,
     NoPositionError as NoPositionError,
     NoRunError as NoRunError,
@@ -620,6 +620,11 @@ from bkapi.schemas import (
     StrategySchema as StrategySchema,
     SweepCallbacks as SweepCallbacks,
     SweepSchema as SweepSchema,
+)
+from bkapi.search import (
+    Search as Search,
+    SearchError as SearchError,
+    SearchResult as SearchResult,
 )
 from bkapi.signals import (
     ActiveResult as ActiveResult,

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from bkapi.errors import BkError
+from bkapi.errors import BkError, MissingExtraError
 from bkapi.exchange_trades import Trade
 from bkapi.moments import now_ms, to_ms
 from bkapi.schemas import ExchangeSchema
@@ -26,10 +26,6 @@ _MOST_REQUESTS = 10_000
 
 class VenueError(BkError):
     """Raised by a request to an exchange that failed: unreachable, refused, or of an unknown symbol."""
-
-
-class MissingExtraError(BkError, ImportError):
-    """Raised by ``ccxt_exchange("binance")`` where ccxt is not installed."""
 
 
 def ccxt_exchange(

@@ -12,6 +12,7 @@ __all__ = [
     "ConfigError",
     "ContextError",
     "FatalError",
+    "MissingExtraError",
     "MomentError",
     "NoPositionError",
     "NoRunError",
@@ -129,3 +130,7 @@ class SignalError(BkError):
 
 class FatalError(BkError, RuntimeError):
     """Raised by ``next(Backtest.run(...))`` when the run has to end: its result would not be trustworthy."""
+
+
+class MissingExtraError(BkError, ImportError):
+    """Raised by ``ccxt_exchange("binance")`` where ccxt is not installed; the hint says how to install the extra."""

@@ -33,7 +33,9 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def progress_of(progress: bool | Progress, total: int) -> Iterator[Callable[[float], object]]:
+def progress_of(
+    progress: bool | Progress, total: int, description: str = "sweep"
+) -> Iterator[Callable[[float], object]]:
     """A function that hears how much more is done, and tells whoever wants to know."""
     done = 0.0
     if callable(progress):
@@ -49,7 +51,7 @@ def progress_of(progress: bool | Progress, total: int) -> Iterator[Callable[[flo
     if not progress:
         yield lambda more: None
         return
-    with progress_bar("sweep") as show:
+    with progress_bar(description) as show:
 
         def tell_bar(more: float) -> None:
             nonlocal done

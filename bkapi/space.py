@@ -91,6 +91,9 @@ class Drawn(Block):
         self.log = log
         self._draw = lru_cache(maxsize=64)(self._drawn)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Drawn, (self.axes, self.size, self.seed, self.log)  # without what was drawn
+
     def _drawn(self, block: int) -> dict[str, NDArray[Any]]:
         dice = np.random.default_rng([self.seed, block])
         return {name: self._axis(name, dice) for name in self.names}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from copy import copy
+from functools import partial
 from itertools import chain, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +24,15 @@ from bkapi.registry import strategies
 from bkapi.resources import cores, resident_bytes
 from bkapi.schemas import StrategySchema
 from bkapi.space import Column, Space
-from bkapi.strategy import StrategyRun
+from bkapi.sweep_measurer import Engine, Measurer, Part, measured_here, version
 from bkapi.sweep_parts import PartFolder, digest_of, source_of
 from bkapi.sweep_plan import (
     BRACKET,
     Choice,
     PlanName,
     Roles,
-    SignalSet,
     SweepError,
+    SweepMarket,
     check_bracket,
     check_columns,
     check_hooks,
@@ -53,6 +54,7 @@ logger = logging.getLogger("bkapi")
 #: The columns that name a bracket, in order.
 PARAMETERS: Final = BRACKET
 MetricGroup = Literal["results", "drawdown", "all"]
+EngineName = Literal["local", "ray"]
 
 _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
 _PART_SECONDS: Final = 4.0  # what a killed sweep loses at most, about
@@ -125,15 +127,6 @@ class SweepExplanation(Record):
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Market:
-    """One symbol and frame, ready to be swept."""
-
-    symbol: str
-    frame_name: str
-    run: StrategyRun
-
-
 class ParameterSweep:
     """A strategy, a space of its parameters, and the markets they are tried on; made by ``Sweep(...)``.
 
@@ -185,7 +178,7 @@ class ParameterSweep:
         if not self._symbols:
             raise SweepError("no symbol is given.", hint='give symbol="BTCUSDT", or symbols=[...].')
         self._markets = [
-            _Market(name, frame, self._prepare(name, frame))
+            SweepMarket.of(prepare(name, {**self._context, "frame_name": frame}, source="Sweep"))
             for name, frame in product(self._symbols, self._frames)
         ]
         self._strategy: StrategySchema = strategies.get(self._context["strategy_name"], "Sweep")
@@ -207,19 +200,40 @@ class ParameterSweep:
                 f"the kernel of {self._strategy.strategy_name!r} sets its own levels.",
                 hint=f"make {self._roles.bracket[0]} one of its params.",
             )
+        self._resident = resident_bytes()
+        self._probed: tuple[Choice, float, float] | None = None
+        self._take(space)
+
+    def _take(self, space: Space) -> None:
+        """Check a space, and be about to measure it."""
         check_columns(space)
         check_hooks(space, self._roles.hooks)
         check_policy(space, self._roles.policy)
         check_whole(space, (*self._roles.policy, *self._roles.bracket))
         for market in self._markets:
-            check_bracket(space, self._roles.bracket, market.run.settings)
+            check_bracket(space, self._roles.bracket, market.settings)
+        self.space = space
         self._plan_space, self._original = space.led_by(self._roles.signals)
-        self._resident = resident_bytes()
-        self._sets: dict[int, tuple[tuple[Any, ...], SignalSet]] = {}
-        self._probed: tuple[Choice, float, float] | None = None
+        self._measurer = Measurer(
+            *(self._strategy, self._plan_space, self._roles),
+            depth=self._depth,
+            threads=self._threads,
+            memory=self._table_memory(),
+        )
 
-    def _prepare(self, symbol: str, frame_name: str) -> StrategyRun:
-        return prepare(symbol, {**self._context, "frame_name": frame_name}, source="Sweep")
+    def over(self, space: Space) -> ParameterSweep:
+        """The same sweep over other values of its parameters: markets stay prepared, and what was probed stays.
+
+        Raises :class:`SweepError` for other parameters, and what a sweep over the space raises.
+        """
+        if set(space.names) != set(self.space.names):
+            raise SweepError(
+                f"{space!r} has other parameters than the sweep.",
+                hint=f"give {', '.join(self.space.names)}, or make a sweep of it.",
+            )
+        other = copy(self)
+        other._take(space)
+        return other
 
     def __repr__(self) -> str:
         names = ", ".join(dict.fromkeys(self._symbols))
@@ -230,7 +244,7 @@ class ParameterSweep:
     def explain(self) -> SweepExplanation:
         """The plan with its expected time and memory, from one probing backtest; nothing is measured yet."""
         choice, trades, seconds_per_set = self._probe()
-        sets = self._set_count()
+        sets = self._measurer.sets
         count = self.space.size
         work = choice.seconds_to_begin * sets + choice.seconds_per_combination * count
         return SweepExplanation(
@@ -249,26 +263,16 @@ class ParameterSweep:
             part_combinations=self._part_size(choice),
         )
 
-    def _set_count(self) -> int:
-        """How many sets of signal parameters a market has, at most."""
-        blocks = [b for b in self.space.blocks if not set(self._roles.signals).isdisjoint(b.names)]
-        return math.prod(block.size for block in blocks)
-
     def _probe(self) -> tuple[Choice, float, float]:
         """Plan, trades of one combination, and the seconds that it takes to compute a set of signals."""
         if self._probed is None:
             columns = self._example()
-            key, fixed = self._signals_of(columns, 0)
             started = time.perf_counter()
-            signals = self._signal_set(0, key, fixed)
+            signals = self._measurer.signal_set(self._markets[0], columns)
             seconds = time.perf_counter() - started
             trades = signals.probe(columns)
-            self._probed = signals.choose(self._set_size(), columns, trades), trades, seconds
+            self._probed = signals.choose(self._measurer.set_size, columns, trades), trades, seconds
         return self._probed
-
-    def _set_size(self) -> int:
-        """Combinations that share a set of signals, before conditions."""
-        return max(1, self.space.size // self._set_count())
 
     def _example(self) -> dict[str, Column]:
         """One combination that meets the conditions: that in the middle of every axis if it does."""
@@ -305,12 +309,24 @@ class ParameterSweep:
 
     # ------------------------------------------------------------------------------------------------- running
 
-    def run(self, *, folder: str | Path | None = None, progress: bool | Progress = True) -> SweepResult:
+    def run(
+        self,
+        *,
+        folder: str | Path | None = None,
+        progress: bool | Progress = True,
+        engine: EngineName = "local",
+        address: str | None = None,
+    ) -> SweepResult:
         """Measure every combination.
 
         folder     where parts are written as they are finished; a sweep that was stopped or killed goes on from
                    them, to the identical result, and results larger than memory are read from there
         progress   a bar with rate and time left on stderr where that is a terminal; or a function ``(done, total)``
+        engine     ``local`` measures in threads of this process, ``ray`` in the processes of a Ray cluster (extra
+                   ``distributed``), with the identical result
+        address    of the cluster, ``"host:6379"``, ``"ray://host:10001"`` or ``"auto"``; default: the one that this
+                   process uses already, that of ``RAY_ADDRESS``, or one of ``threads`` processes that is started on
+                   this machine for this call
 
         Ctrl-C returns what is done (``complete`` is False). Raises :class:`SweepError` when the results would not fit
         into memory, :class:`SweepFolderError` for the folder of another sweep, and what signals functions raise.
@@ -322,6 +338,7 @@ class ParameterSweep:
                 f"{told if self._roles.bracket == self.space.names else f'{total:,} rows are too many'}.",
                 hint=f"at most {_MOST_COMBINATIONS:,} are kept in memory; take wider steps, or give a folder.",
             )
+        measure = self._engine(engine, address)
         choice = self._probe()[0]
         result = total * self._row_bytes()
         if folder is None and self._resident + result > max(self._memory, self._resident + _SMALL_RESULT):
@@ -331,98 +348,82 @@ class ParameterSweep:
                 *(result / 1e6, self._resident / 1e6, self._memory / 1e6),
             )
         size = self._part_size(choice)
-        parts = None if folder is None else PartFolder(folder, self._manifest(), size)
+        parts = None if folder is None else PartFolder(folder, self.manifest(), size)
         size = size if parts is None else parts.part_combinations
-        frames: list[tuple[int, Any]] = []
+        done: dict[tuple[int, int], pl.DataFrame | Path] = {}
         complete = True
-        with progress_of(progress, total) as tell, closing(self._measured(size, parts, tell)) as measured:
+        with progress_of(progress, total) as tell:
             try:
-                frames.extend(measured)
+                self._fill(done, size, parts, measure, tell)
             except KeyboardInterrupt:
-                if not frames:
+                if not done:
                     raise
                 complete = False
-                logger.warning("the sweep was stopped; %d parts of it are done", len(frames))
+                logger.warning("the sweep was stopped; %d parts of it are done", len(done))
+        return self.result_of(self._joined(done), complete=complete)
+
+    def result_of(self, rows: pl.LazyFrame, *, complete: bool = True) -> SweepResult:
+        """What rows of this sweep are to whoever looks at them: a row per market and combination of its space."""
         return SweepResult(
-            self._joined(frames),
+            rows,
             f"combinations of {self._strategy.strategy_name!r} on {', '.join(dict.fromkeys(self._symbols))}",
             self.space.names,
-            self._markets[0].run.settings,
+            self._markets[0].settings,
             complete,
-            self._play,
-            self,
+            _play=self._play,
+            _sweep=self,
         )
 
-    def _measured(
-        self, size: int, parts: PartFolder | None, tell: Callable[[float], object]
-    ) -> Generator[tuple[int, Any], None, None]:
-        """Market and frame of each part in order, measured or found; in a folder, its file."""
-        for place, market in enumerate(self._markets):
-            for chunk, numbers, columns in self._chunks(size):
-                path = None if parts is None else parts.find(place, chunk)
-                if path is not None:
-                    yield place, path
-                    tell(min(size, self.space.size - chunk * size))
-                    continue
-                frame = self._measure(place, market, numbers, columns, tell)
-                yield place, frame if parts is None else parts.write(place, chunk, frame)
-                tell(min(size, self.space.size - chunk * size) - numbers.size)
-            self._sets.pop(place, None)
-
-    def _chunks(self, size: int) -> Iterator[tuple[int, NDArray[np.int64], dict[str, Column]]]:
-        for chunk, first in enumerate(range(0, self._plan_space.size, size)):
-            numbers, columns = self._plan_space.columns(first, first + size)
-            yield chunk, numbers, columns
-
-    def _measure(
+    def _fill(
         self,
-        place: int,
-        market: _Market,
-        numbers: NDArray[np.int64],
-        columns: Mapping[str, Column],
+        done: dict[tuple[int, int], pl.DataFrame | Path],
+        size: int,
+        folder: PartFolder | None,
+        measure: Engine,
         tell: Callable[[float], object],
-    ) -> pl.DataFrame:
-        metrics, refused = np.empty((numbers.size, len(Metric))), np.empty(numbers.size, np.int64)
-        trades = self._probe()[1]
-        for chosen in _groups(columns, self._roles.signals, numbers.size):
-            some = {name: Column(column.values, column.codes[chosen]) for name, column in columns.items()}
-            key, fixed = self._signals_of(some, 0)
-            signals = self._signal_set(place, key, fixed)
-            plan = signals.choose(self._set_size(), some, trades)
-            measured = signals.measure(plan, some, chosen.size, tell)
-            if chosen.size == numbers.size:  # in order, and not worth another copy
-                metrics, refused = measured
-            else:
-                metrics[chosen], refused[chosen] = measured
-        return self._frame_of(market, numbers, columns, metrics, refused)
+    ) -> None:
+        """Find or measure every part: its frame or, in a folder, its file by market and chunk."""
 
-    def _signals_of(self, columns: Mapping[str, Column], row: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        fixed = {name: columns[name].values[columns[name].codes[row]] for name in self._roles.signals}
-        return tuple((type(value), repr(value)) for value in fixed.values()), fixed
+        def missing() -> Iterator[Part]:
+            for place in range(len(self._markets)):
+                for chunk, first in enumerate(range(0, self._plan_space.size, size)):
+                    path = None if folder is None else folder.find(place, chunk)
+                    if path is None:
+                        yield Part(place, chunk, *self._plan_space.columns(first, first + size))
+                    else:
+                        done[place, chunk] = path
+                        tell(min(size, self.space.size - first))
 
-    def _signal_set(self, place: int, key: tuple[Any, ...], fixed: Mapping[str, Any]) -> SignalSet:
-        known = self._sets.get(place)
-        if known is None or known[0] != key:
-            self._sets.pop(place, None)
-            strategy = self._strategy.model_copy(update={"params": {**self._strategy.params, **fixed}})
-            known = (
-                key,
-                SignalSet(
-                    self._markets[place].run,
-                    strategy,
-                    self._plan_space,
-                    self._roles,
-                    depth=self._depth,
-                    threads=self._threads,
-                    memory=self._table_memory(),
-                ),
-            )
-            self._sets[place] = known
-        return known[1]
+        with closing(measure(missing(), tell)) as measured:
+            for part, metrics, refused in measured:
+                place, chunk = part.place, part.chunk
+                frame = self._frame_of(self._markets[place], part.numbers, part.columns, metrics, refused)
+                done[place, chunk] = frame if folder is None else folder.write(place, chunk, frame)
+                tell(min(size, self.space.size - chunk * size) - part.numbers.size)
+
+    def _engine(self, engine: EngineName, address: str | None) -> Engine:
+        if engine not in get_args(EngineName):
+            raise SweepError(f"engine={engine!r} is no engine.", hint=f"{' or '.join(get_args(EngineName))}.")
+        if engine == "local" and address is not None:
+            raise SweepError(f"address={address!r} is for another engine.", hint='give engine="ray" with it.')
+        choice, trades, seconds_per_set = self._probe()
+        if engine == "local":
+            return partial(measured_here, self._measurer, self._markets, trades)
+        from bkapi.sweep_ray import Cluster, Costs, measured_by_ray, pack
+
+        costs = Costs(
+            choice.seconds_per_combination,
+            seconds_per_set + choice.seconds_to_begin,
+            self._measurer.sets * len(self._markets),
+            self.space.size * len(self._markets),
+        )
+        cluster = Cluster(address, self._threads)
+        work = pack(self._measurer)
+        return partial(measured_by_ray, self._measurer, self._markets, trades, work, costs, cluster)
 
     def _frame_of(
         self,
-        market: _Market,
+        market: SweepMarket,
         numbers: NDArray[np.int64],
         columns: Mapping[str, Column],
         metrics: NDArray[np.float64],
@@ -456,17 +457,17 @@ class ParameterSweep:
             named.append(codes)
         return frame.with_columns(pl.col(list(measured)).fill_nan(None)).with_columns(named)
 
-    def _joined(self, found: Sequence[tuple[int, Any]]) -> pl.LazyFrame:
+    def _joined(self, done: Mapping[tuple[int, int], pl.DataFrame | Path]) -> pl.LazyFrame:
         """The parts of every market, each in the order of its combinations."""
         import polars as pl
 
-        if not found:
+        if not done:
             none = np.zeros(0, np.int64)
             columns = {name: Column((), none) for name in self.space.names}
             return self._frame_of(self._markets[0], none, columns, np.zeros((0, len(Metric))), none).lazy()
         markets = []
         for place in range(len(self._markets)):
-            parts = [part for market, part in found if market == place]
+            parts: list[Any] = [done[key] for key in sorted(done) if key[0] == place]
             if not parts:
                 continue
             in_files = isinstance(parts[0], Path)
@@ -520,23 +521,15 @@ class ParameterSweep:
         combinations, trades : i8[n]   their numbers, and how many trades each has (``total_trades`` of the result)
         edges : i8[periods + 1]        where periods begin, ms UTC, and where the last one ends
         """
-        market = self._market(symbol, frame_name)
-        place = self._markets.index(market)
         columns = self.space.columns_at(combinations)
-        returns = np.zeros((edges.size - 1, combinations.size))
-        for chosen in _groups(columns, self._roles.signals, combinations.size):
-            some = {name: Column(column.values, column.codes[chosen]) for name, column in columns.items()}
-            signals = self._signal_set(place, *self._signals_of(some, 0))
-            returns[:, chosen] = signals.period_returns(some, trades[chosen], edges)
-        self._sets.pop(place, None)
-        return returns
+        return self._measurer.period_returns(self._market(symbol, frame_name), columns, trades, edges)
 
     def span(self, symbol: str = "", frame_name: str = "") -> tuple[int, int]:
         """First tick of a market of the sweep and the last moment of a trade in it, ms UTC."""
-        frame = self._market(symbol, frame_name).run.frame
+        frame = self._market(symbol, frame_name).frame
         return frame.start_ms, frame.end_ms + frame.step_ms
 
-    def _market(self, symbol: str, frame_name: str) -> _Market:
+    def _market(self, symbol: str, frame_name: str) -> SweepMarket:
         fits = [
             market
             for market in self._markets
@@ -550,10 +543,14 @@ class ParameterSweep:
             )
         return fits[0]
 
-    def _manifest(self) -> dict[str, Any]:
-        from bkapi import __version__
-        from bkcore.jit import CACHE_FOLDER
+    @property
+    def metric_columns(self) -> tuple[str, ...]:
+        """The metrics that its result has."""
+        left_out = _LEFT_OUT[self._depth]
+        return *(name for k, name in enumerate(METRIC_NAMES) if k not in left_out), "refused_signals"
 
+    def manifest(self) -> dict[str, Any]:
+        """What is swept, with digests of strategy, space and candles: equal for equal sweeps, in any process."""
         strategy = self._strategy
         functions = (strategy.signals, strategy.kernel, strategy.manage)
         return {
@@ -563,36 +560,22 @@ class ParameterSweep:
                 dict(strategy.params),
                 strategy.interval,
                 strategy.policy,
-                *(market.run.run.signals.tobytes() for market in self._markets),
+                *(market.signals.tobytes() for market in self._markets),
             ),
             "space": digest_of(self.space.fingerprint),
             "markets": [
-                [market.symbol, market.frame_name, market.run.run.market.digest, repr(market.run.frame)]
+                [market.symbol, market.frame_name, market.market.digest, repr(market.frame)]
                 for market in self._markets
             ],
-            "settings": repr(self._markets[0].run.settings),
+            "settings": repr(self._markets[0].settings),
             "metrics": self._depth.value,
-            "version": f"{__version__} {CACHE_FOLDER.name}",
+            "version": version(),
         }
 
 
-def _groups(columns: Mapping[str, Column], names: Sequence[str], count: int) -> Iterator[NDArray[np.int64]]:
-    """Rows that share the parameters ``names``."""
-    if not count:
-        return
-    if not names:
-        yield np.arange(count)
-        return
-    codes = np.stack([columns[name].codes for name in names], axis=1)
-    _, which = np.unique(codes, axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    order = np.argsort(which, kind="stable")
-    yield from np.split(order, np.flatnonzero(np.diff(which[order])) + 1)
-
-
-def group_of(metric: str) -> MetricGroup:
-    """The cheapest group of metrics that holds a drawdown and ``metric``."""
-    return "all" if metric in {METRIC_NAMES[place] for place in _NEEDS_TRADES} else "drawdown"
+def group_of(*metrics: str) -> MetricGroup:
+    """The cheapest group of metrics that holds a drawdown and these."""
+    return "drawdown" if {METRIC_NAMES[place] for place in _NEEDS_TRADES}.isdisjoint(metrics) else "all"
 
 
 def _listed(names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bkapi.overfitting import HOUR_MS, Overfitting, TooFewTrialsError, judge, period_edges
-from bkapi.sweep_result import LESS_IS_BETTER, check_column
+from bkapi.sweep_result import check_column
 from bkcore.metrics import METRIC_NAMES
 from bkcore.overfitting import plateau_score
 
@@ -58,7 +58,7 @@ def overfitting_of_sweep(
             frame_name = names[0]
         chosen, tried = (rows.filter(pl.col("frame_name") == frame_name) for rows in (chosen, tried))
     ranked = chosen.filter(pl.col(by).is_not_null(), pl.col("total_trades") > 0)
-    top = ranked.sort(by, descending=by not in LESS_IS_BETTER, maintain_order=True).head(1).collect()
+    top = ranked.sort(by, descending=by not in result.less_is_better, maintain_order=True).head(1).collect()
     if not len(top):
         raise TooFewTrialsError(
             f"no combination has a {by}.", hint="it needs trades; a Sharpe ratio needs ten of them."
@@ -94,7 +94,7 @@ def overfitting_of_sweep(
             metric,
             draws=draws,
             seed=seed,
-            less_is_better=metric in LESS_IS_BETTER,
+            less_is_better=metric in result.less_is_better,
         )
     told = [f"{symbol} " if symbol else "", ", ".join(f"{name}={best[name]}" for name in result.parameters)]
     return judge(
@@ -143,7 +143,7 @@ def _plateau(
     near, numeric = [], []
     for name in parameters:
         values = tried.select(pl.col(name).unique().sort()).collect().to_series()
-        if not values.dtype.is_numeric():
+        if not values.dtype.is_numeric() or best[name] is None:
             near.append(pl.col(name).eq_missing(best[name]))
             continue
         numeric.append(name)

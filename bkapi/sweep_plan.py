@@ -22,8 +22,9 @@ from bkapi.sweep_policies import policy_records
 from bkcore.codes import Given
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
+from bkcore.market import Market
 from bkcore.metrics import METRIC_NAMES, Metric
-from bkcore.run import Records, no_signals
+from bkcore.run import Frame, Records, no_signals
 from bkcore.settings import EngineSettings
 from bkcore.sweep_machine import MachineSweep
 from bkcore.sweep_paths import PathSweep
@@ -175,12 +176,32 @@ class Choice:
     seconds_per_combination: float
 
 
+@dataclass(frozen=True, eq=False)
+class SweepMarket:
+    """One symbol and frame: all that a sweep has to know of it.
+
+    signals   the candidates of the strategy as it is registered
+    """
+
+    symbol: str
+    frame_name: str
+    market: Market
+    settings: EngineSettings
+    frame: Frame
+    signals: Records
+
+    @classmethod
+    def of(cls, run: StrategyRun) -> SweepMarket:
+        """That of a prepared run."""
+        return cls(run.symbol, run.names.frame_name, run.run.market, run.settings, run.frame, run.run.signals)
+
+
 class SignalSet:
     """One market and one set of signals: measures combinations of brackets and policies over it."""
 
     def __init__(
         self,
-        run: StrategyRun,
+        market: SweepMarket,
         strategy: StrategySchema,
         space: Space,
         roles: Roles,
@@ -197,21 +218,23 @@ class SignalSet:
         self._strategy = strategy
         self._base = {} if strategy.policy is None else strategy.policy.model_dump(exclude_unset=True)
         self._has_policy = strategy.policy is not None or bool(roles.policy)
-        table = signal_table(strategy, run.run.market, run.symbol) if roles.signals else run.table
-        signals = no_signals() if table is None else table.records
+        signals = market.signals
+        if roles.signals:
+            table = signal_table(strategy, market.market, market.symbol)
+            signals = no_signals() if table is None else table.records
         percents = {"take_profit_percent", "stop_loss_percent"} & set(roles.bracket)
         if percents and not (signals["given"] & Given.PERCENT_LEVELS).all():
             raise SweepError(
                 f"the signals of {strategy.strategy_name!r} give their levels as prices.",
                 hint="return the columns take_profit_percent and stop_loss_percent instead.",
             )
-        self._inputs = (run.run.market, run.settings, run.frame, signals)
+        self._inputs = (market.market, market.settings, market.frame, signals)
         self._interval_ms = interval_step_ms(strategy.interval)
         self._hooks = hooks_of(strategy)
         self._slots: Slots | None = None
         self._why_machine = self._reason_for_machine()
         if not self._why_machine:
-            self._slots = slots_of(run.run.market, run.frame, signals, self._interval_ms)
+            self._slots = slots_of(market.market, market.frame, signals, self._interval_ms)
         self._machine: MachineSweep | None = None
         self._paths: PathSweep | None = None
         self._tables: tuple[Levels, StaticSweep] | None = None
@@ -251,11 +274,11 @@ class SignalSet:
         """Trades of one combination, from a whole backtest, which is timed."""
         import time
 
-        self._by_machine(columns, 1, _silent)  # loads and allocates
+        self._by_machine(columns, 1, silent)  # loads and allocates
         for count in (1, _PROBES):  # one may take less than a thread takes to start
             some = {name: Column(c.values, np.repeat(c.codes, count)) for name, c in columns.items()}
             started = time.perf_counter()
-            metrics, _ = self._by_machine(some, count, _silent)
+            metrics, _ = self._by_machine(some, count, silent)
             seconds = time.perf_counter() - started
             self._machine_seconds = seconds / count * (self._threads if count > 1 else 1)
             if seconds > _PROBE_SECONDS:
@@ -275,11 +298,11 @@ class SignalSet:
         if choice.plan == "tables" and unclear.any():
             again = np.flatnonzero(unclear)
             metrics[again], refused[again], unclear[again] = self._by_paths(
-                _rows(columns, again), again.size, _silent
+                rows_of(columns, again), again.size, silent
             )
         if unclear.any():
             again = np.flatnonzero(unclear)
-            metrics[again], refused[again] = self._by_machine(_rows(columns, again), again.size, _silent)
+            metrics[again], refused[again] = self._by_machine(rows_of(columns, again), again.size, silent)
         return metrics, refused
 
     def period_returns(
@@ -297,7 +320,7 @@ class SignalSet:
             returns[:, k] = np.bincount(place, results, edges.size - 1)
 
         if self._slots is None:
-            self._by_machine(columns, trades.size, _silent, add)
+            self._by_machine(columns, trades.size, silent, add)
             return returns
         for begin, end in spans(trades, _LISTED):
             some = {name: Column(column.values, column.codes[begin:end]) for name, column in columns.items()}
@@ -447,11 +470,12 @@ class SignalSet:
         return np.unique(columns[name].numbers() if values is None else np.array(values, np.float64))
 
 
-def _rows(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> dict[str, Column]:
+def rows_of(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> dict[str, Column]:
+    """The parameters of some combinations."""
     return {name: Column(column.values, column.codes[rows]) for name, column in columns.items()}
 
 
-def _silent(done: float) -> None:
+def silent(done: float) -> None:
     """Nobody listens."""
 
 

@@ -54,6 +54,8 @@ class SweepResult:
     parameters   the names of the parameters
     settings     those of the run
     complete     False when the sweep was stopped before its end
+    by           what rows are ranked by where nothing else is said
+    less_is_better   columns of which less is better
     """
 
     lazy: pl.LazyFrame = field(repr=False)
@@ -61,6 +63,8 @@ class SweepResult:
     parameters: tuple[str, ...]
     settings: EngineSettings
     complete: bool = True
+    by: str = "sharpe_ratio"
+    less_is_better: tuple[str, ...] = LESS_IS_BETTER
     _play: Callable[[int, str, str], FinishedRun] | None = field(default=None, repr=False)
     _sweep: ParameterSweep | None = field(default=None, repr=False)
     _tried: pl.LazyFrame | None = field(default=None, repr=False)
@@ -80,18 +84,21 @@ class SweepResult:
 
         return int(self.lazy.select(pl.len()).collect().item())
 
-    def top(self, n: int = 10, by: str = "sharpe_ratio") -> pl.DataFrame:
-        """The ``n`` best rows by a metric; nulls last, ties in the order of the frame.
+    def top(self, n: int = 10, by: str | None = None) -> pl.DataFrame:
+        """The ``n`` best rows by a metric (default ``self.by``); nulls last, ties in the order of the frame.
 
         More is better, except for ``max_drawdown``, ``std_dev`` and the counts of losses. Raises
         :class:`UnknownNameError` for an unknown metric.
         """
+        by = by or self.by
         check_column(by, self.columns)
         if n < 0:
             raise SweepResultError(
                 f"n={n} is below 0.", hint="ask for the rows that you want to see, top(10)."
             )
-        ranked = self.lazy.sort(by, descending=by not in LESS_IS_BETTER, nulls_last=True, maintain_order=True)
+        ranked = self.lazy.sort(
+            by, descending=by not in self.less_is_better, nulls_last=True, maintain_order=True
+        )
         return ranked.head(n).collect()
 
     def where(self, *conditions: pl.Expr, **equal: Any) -> SweepResult:
@@ -117,16 +124,16 @@ class SweepResult:
         """The rows before any :meth:`where`: what a choice among them has to be held against."""
         return self.lazy if self._tried is None else self._tried
 
-    def heatmap(
-        self, x: str | None = None, y: str | None = None, metric: str = "sharpe_ratio"
-    ) -> pl.DataFrame:
+    def heatmap(self, x: str | None = None, y: str | None = None, metric: str | None = None) -> pl.DataFrame:
         """Best value of ``metric`` per ``x`` and ``y`` over everything else: a row per ``y``, a column per ``x``.
 
-        ``x`` and ``y`` default to the first two parameters. Raises :class:`UnknownNameError` for an unknown parameter
-        or metric, :class:`SweepResultError` when there are not two parameters.
+        ``x`` and ``y`` default to the first two parameters, ``metric`` to ``self.by``. Raises
+        :class:`UnknownNameError` for an unknown parameter or metric, :class:`SweepResultError` when there are not two
+        parameters.
         """
         import polars as pl
 
+        metric = metric or self.by
         check_column(metric, [name for name in self.columns if name not in self.parameters])
         if len(self.parameters) < 2 and None in (x, y):
             raise SweepResultError(
@@ -139,7 +146,7 @@ class SweepResult:
             check_column(name, [*self.parameters, *known])
         if x == y:
             raise SweepResultError(f"x and y are both {x!r}.", hint="choose two parameters.")
-        best = pl.col(metric).min() if metric in LESS_IS_BETTER else pl.col(metric).max()
+        best = pl.col(metric).min() if metric in self.less_is_better else pl.col(metric).max()
         table = self.lazy.group_by(y, x, maintain_order=True).agg(best).collect()
         wide = table.pivot(on=x, index=y, values=metric, maintain_order=True)
         if not table[x].dtype.is_float():
@@ -169,7 +176,7 @@ class SweepResult:
 
     def overfitting(
         self,
-        by: str = "sharpe_ratio",
+        by: str | None = None,
         *,
         most: int = 1000,
         draws: int = 99,
@@ -186,7 +193,12 @@ class SweepResult:
         from bkapi.sweep_overfitting import overfitting_of_sweep
 
         return overfitting_of_sweep(
-            *(self, self._sweep, by), most=most, draws=draws, seed=seed, trials=trials, frame_name=frame_name
+            *(self, self._sweep, by or self.by),
+            most=most,
+            draws=draws,
+            seed=seed,
+            trials=trials,
+            frame_name=frame_name,
         )
 
     def to_parquet(self, path: str | Path) -> Path:
@@ -219,7 +231,7 @@ class SweepResult:
 
     def _title(self) -> str:
         partly = "" if self.complete else " (stopped before the end)"
-        return f"{len(self):,} {self.title}{partly}, the best by sharpe_ratio:"
+        return f"{len(self):,} {self.title}{partly}, the best by {self.by}:"
 
     def _best(self) -> pl.DataFrame:
         return self.top(10).select(self.shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class BkError(Exception):
@@ -19,6 +20,15 @@ class BkError(Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\nHint: {self.hint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _as_it_was, (type(self), self.args, self.__dict__)  # whatever arguments the class takes
+
+
+def _as_it_was(kind: type[BkError], arguments: tuple[Any, ...], state: dict[str, Any]) -> BkError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

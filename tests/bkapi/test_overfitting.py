@@ -143,6 +143,17 @@ def test_a_random_space_has_neighbours_too(noise: pl.DataFrame) -> None:
     assert 0.0 <= found.plateau_score <= 1.0
 
 
+def test_a_best_row_without_a_rule_has_neighbours_without_it(noise: pl.DataFrame) -> None:
+    """None stands among numbers: the neighbours of a row that has it have it too."""
+    rules = bk.Space.grid(breakeven_from_percent=[None, 2.9], take_profit_percent=[1.0, 2.0], hour=[1, 2])
+    result = swept(noise, rules)
+    for rule in (None, 2.9):
+        narrowed = result.where(breakeven_from_percent=rule)
+        found = narrowed.overfitting(draws=0)
+        assert f"breakeven_from_percent={rule}" in found.best
+        assert found.neighbours == 3
+
+
 def test_finished_runs_are_judged_like_combinations(noise: pl.DataFrame) -> None:
     result = swept(noise, SMALL)
     runs = {f"combination {k}": result.run(k) for k in range(0, 600, 60)}

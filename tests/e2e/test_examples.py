@@ -23,8 +23,14 @@ WORDS = {
         "partial:",
         "the same trades: True",
     ),
+    "distributed.py": ("look_back", "to the last bit: True"),
+    "search.py": ("120 combinations of 'moves'", "% a trade", "deflated Sharpe ratio"),
     "sweep.py": ("The best of 405 brackets in January", "february", "Rank correlation"),
 }
+
+
+#: What some cannot do without.
+EXTRAS = {"distributed.py": "ray", "search.py": "optuna"}
 
 
 def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -47,6 +53,8 @@ def test_every_example_is_run_here() -> None:
 @pytest.mark.parametrize("name", WORDS)
 def test_an_example_says_what_it_is_and_runs(name: str, tmp_path: Path) -> None:
     assert (EXAMPLES / name).read_text().startswith('"""')
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name], reason=f"{EXTRAS[name]} is not installed")
     done = run(EXAMPLES / name, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for word in WORDS[name]:

@@ -59,7 +59,14 @@ def test_both_lists_of_public_names_agree_and_every_name_can_be_imported() -> No
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/overfitting.md", "data/README.md"],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/overfitting.md",
+        "docs/scale.md",
+        "data/README.md",
+    ],
 )
 def test_a_document_names_files_that_exist(document: str) -> None:
     text = (ROOT / document).read_text()
