@@ -15,11 +15,14 @@ from bkapi.cli_store import store
 from bkcore.errors import BkError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import polars as pl
     from rich.console import Console
 
     from bkapi.backtest import FinishedRun
     from bkapi.file_run import FileRun
+    from bkapi.overfitting import Overfitting
     from bkapi.sweep import MetricGroup, ParameterSweep, SweepResult
     from bkcore.candles import CandleFrame
 
@@ -161,15 +164,15 @@ def _print_best(result: SweepResult, count: int, by: str) -> None:
     for row in best.iter_rows():
         table.add_row(*map(_cell, row))
     _console().print(table)
-    _print_guards(result, by)
+    _print_guards(lambda: result.overfitting(by=by, most=256, draws=0))
 
 
-def _print_guards(result: SweepResult, by: str) -> None:
+def _print_guards(judge: Callable[[], Overfitting]) -> None:
     """One line on how much of the best is selection; nothing where there is nothing to judge."""
     from bkapi.overfitting import TooFewTrialsError
 
     try:
-        _print(result.overfitting(by=by, most=256, draws=0).line())
+        _print(judge().line())
     except TooFewTrialsError:
         return
 
@@ -419,6 +422,7 @@ def walk(
             tell(event.strategies_tested, event.total_strategies)
     found = Walker.get_data(setup.symbol, setup.context)
     print_comparison(found, top, _console())
+    _print_guards(lambda: Walker.overfitting(setup.symbol, setup.context, draws=0))
     if out is not None:
         _write_table(found.table, out)
         _print(f"{len(found.strategy_results):,} candidates: {out}")

@@ -29,6 +29,7 @@ from bkcore.overfitting import (
 if TYPE_CHECKING:
     from bkapi.backtest import FinishedRun
     from bkapi.random_entries import RandomEntries
+    from bkcore.run import Run
 
 Float = NDArray[np.float64]
 
@@ -192,7 +193,7 @@ def overfitting_of_runs(
     names = ("pnl_percent", "peak_pnl_percent", "fall_pnl_percent", "pending_at", "ended_at", "end_price")
     for place, run in enumerate(runs.values()):
         closed = run.run.trades[run.run.trades["status"] == Status.CLOSED]
-        returns[:, place] = _binned(closed["pnl_percent"], closed["ended_at"], edges)
+        returns[:, place] = returns_of_run(run.run, edges)
         values[place] = measure(*(closed[name] for name in names))[METRIC_NAMES.index(by)]
     if np.isnan(values).all():
         raise TooFewTrialsError(f"no run has a {by}.", hint="a Sharpe ratio needs ten trades.")
@@ -283,6 +284,8 @@ def period_edges(start_ms: int, end_ms: int) -> NDArray[np.int64]:
     return start_ms + hours * HOUR_MS * np.arange(count + 1, dtype=np.int64)
 
 
-def _binned(results: Float, close: NDArray[np.int64], edges: NDArray[np.int64]) -> Float:
-    place = np.clip(np.searchsorted(edges, close, side="right") - 1, 0, edges.size - 2)
-    return np.bincount(place, results, edges.size - 1).astype(np.float64)
+def returns_of_run(run: Run, edges: NDArray[np.int64]) -> Float:
+    """What the trades of a run that closed in each period brought, in percent: f8[periods]."""
+    closed = run.trades[run.trades["status"] == Status.CLOSED]
+    place = np.clip(np.searchsorted(edges, closed["ended_at"], side="right") - 1, 0, edges.size - 2)
+    return np.bincount(place, closed["pnl_percent"], edges.size - 1).astype(np.float64)

@@ -82,7 +82,7 @@ def overfitting_of_sweep(
         )
     place = sample["combination"].to_numpy() == best["combination"]
     place &= np.array([one == symbol for one in of])
-    score, neighbours = _plateau(tried, result.parameters, best, by)
+    score, neighbours = plateau_of(tried, result.parameters, best, by)
     entries = None
     if draws:
         from bkapi.random_entries import random_entry_baseline
@@ -126,7 +126,7 @@ def _sample(
     return chosen.drop("row"), len(chosen) == drawn.size
 
 
-def _plateau(
+def plateau_of(
     tried: pl.LazyFrame, parameters: Sequence[str], best: Mapping[str, Any], by: str
 ) -> tuple[float, int]:
     """Plateau score of the best row, and how many neighbours it has.

@@ -13,13 +13,24 @@ from bkapi.context import MethodContext
 from bkapi.errors import BkError
 from bkapi.events import emitters
 from bkapi.frame import FrameConnectionService
+from bkapi.overfitting import Overfitting
 from bkapi.payloads import DoneEvent, WalkerStopEvent
 from bkapi.portfolio_schemas import WalkerSchema
 from bkapi.registry import strategies, validate_name, walkers
 from bkapi.reporting import feeds
 from bkapi.reporting.facades import WalkerReports
+from bkapi.reporting.walker_service import NoWalkerDataError
 from bkapi.strategy import running
-from bkapi.walker_logic import DEFAULT_METRIC, Context, Events, Walk, WalkerLogicPublicService, kept, outside
+from bkapi.walker_logic import (
+    DEFAULT_METRIC,
+    Context,
+    Events,
+    Walk,
+    WalkerLogicPublicService,
+    kept,
+    outside,
+    trials_of,
+)
 
 
 def validate_walker(walker_name: str, source: str, *, runs: bool = False) -> WalkerSchema:
@@ -53,6 +64,7 @@ def _forget_results(symbol: str, schema: WalkerSchema) -> None:
 
     Markdown.services["walker"].clear(schema.walker_name, symbol)
     kept.clear(schema.walker_name, symbol)
+    trials_of.pop((schema.walker_name, symbol), None)
     FrameConnectionService().clear(schema.frame_name)
     for strategy_name in schema.strategies:
         names = MethodContext(strategy_name, schema.exchange_name, schema.frame_name)
@@ -257,6 +269,26 @@ class WalkerUtils(WalkerReports):
         """Forget every walker that was used, also failed ones, and what they found."""
         self._instances.clear()
         kept.clear()
+        trials_of.clear()
+
+    def overfitting(self, symbol: str, context: Context, *, draws: int = 99, seed: int = 0) -> Overfitting:
+        """How much of the winner of the last comparison is selection (docs/overfitting.md).
+
+        Every candidate that was tested counts as a trial. The plateau score is that of a winner that is one combination
+        of a space.
+
+        draws, seed   random-entry runs that the winner is held against; 0 for none
+
+        Raises :class:`NoWalkerDataError` before the first result and :class:`TooFewTrialsError` without a winner.
+        """
+        schema = validate_walker(context["walker_name"], "Walker.overfitting")
+        trials = trials_of.get((schema.walker_name, symbol))
+        if trials is None or not len(trials):
+            raise NoWalkerDataError(
+                f"walker {schema.walker_name!r} has no result on {symbol}.",
+                hint="run it in this process first.",
+            )
+        return trials.overfitting(draws=draws, seed=seed)
 
     def _about(self, symbol: str, context: Mapping[str, str], method: str) -> tuple[Any, str, dict[str, str]]:
         from bkapi.reporting.adapters import Markdown

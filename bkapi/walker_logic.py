@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from bkapi.backtest import stream
 from bkapi.context import iterate_in_context
@@ -24,6 +24,7 @@ from bkapi.statistics_records import BacktestStatistics
 from bkapi.strategy import StrategyRun
 from bkapi.walker_ahead import Ahead
 from bkapi.walker_candidates import Candidate, Candidates
+from bkapi.walker_trials import Trials
 
 Context = Mapping[str, str]
 Events = Generator[WalkerEvent, None, None]
@@ -44,6 +45,8 @@ class KeptResults(WalkerMarkdownService):
 
 
 kept = KeptResults()
+#: By walker and symbol, of the last comparison.
+trials_of: Final[dict[tuple[str, str], Trials]] = {}
 
 
 class Walk:
@@ -82,6 +85,7 @@ class Walk:
         self._detach: Any = None
         self._tested = 0
         self._best: WalkerEvent | None = None
+        self._trials = Trials(metric)
 
     def listen(self) -> None:
         """Hear requests to stop from now on."""
@@ -101,6 +105,7 @@ class Walk:
         """An event per candidate that has been tested; a consumer that goes away ends the comparison."""
         try:
             self.listen()
+            trials_of[self._source["walker_name"], self.symbol] = self._trials
             for place, candidate in enumerate(self.candidates):
                 if candidate.strategy_name in self._stopped:
                     break
@@ -120,7 +125,7 @@ class Walk:
         """Backtest a candidate and tell how it did; None when its backtest raised."""
         self._call("on_strategy_start", candidate.name, self.symbol)
         try:
-            stats = self._play(place, candidate)
+            run, stats = self._play(place, candidate)
         except Exception as error:  # noqa: BLE001 - the others are compared all the same (spec 3.2, step 4)
             report_error(error, f"walker {self._source['walker_name']}, {candidate.name}")
             self._call("on_strategy_error", candidate.name, self.symbol, error)
@@ -139,8 +144,10 @@ class Walk:
             total_strategies=total,
             parameters=candidate.parameters,
         )
-        if event.best_strategy == candidate.name:
+        is_best = event.best_strategy == candidate.name
+        if is_best:
             self._best = event
+        self._trials.add(candidate, run, value, is_best=is_best)
         emitters.progress_walker_emitter.emit(
             WalkerProgressEvent(
                 **self._source,
@@ -163,7 +170,7 @@ class Walk:
             return {"best_metric": value, "best_strategy": name}
         return {"best_metric": best.metric_value, "best_strategy": best.strategy_name}
 
-    def _play(self, place: int, candidate: Candidate) -> BacktestStatistics:
+    def _play(self, place: int, candidate: Candidate) -> tuple[StrategyRun, BacktestStatistics]:
         names = {"exchange_name": self._source["exchange_name"], "frame_name": self._source["frame_name"]}
         activity = {"strategy_name": candidate.strategy_name, **names}
         Lookup.add_activity(self.symbol, activity, True)
@@ -178,9 +185,9 @@ class Walk:
             self._current = None
             Lookup.remove_activity(self.symbol, activity, True)
         if ahead is not None and ahead.stats is not None:
-            return ahead.stats
+            return run, ahead.stats
         repeatable = candidate.parameters is not None and run.is_unheard and not run.is_stopped
-        return all_statistics(run, self.candidates.again(candidate, run) if repeatable else None)
+        return run, all_statistics(run, self.candidates.again(candidate, run) if repeatable else None)
 
     def _begin(self, run: StrategyRun) -> None:
         """Let requests to stop reach a run, also one that came a moment ago."""

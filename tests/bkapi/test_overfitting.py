@@ -165,6 +165,51 @@ def test_finished_runs_are_judged_like_combinations(noise: pl.DataFrame) -> None
         bk.overfitting_of_runs({})
 
 
+def test_a_comparison_is_judged_as_the_sweep_of_the_same_space(noise: pl.DataFrame) -> None:
+    grid = bk.Space.grid(hour=[1, 2, 3], take_profit_percent=[0.8, 1.2, 2.0], stop_loss_percent=[0.8, 1.2])
+    wanted = swept(noise, grid).overfitting("avg_pnl", draws=9)
+    names = {"exchange_name": "memory", "frame_name": "days"}
+    bk.add_walker_schema(walker_name="hours", strategies=["hourly"], metric="avg_pnl", space=grid, **names)
+    for threads in (1, 2):
+        with pytest.raises(bk.NoWalkerDataError, match="'hours' has no result on BTCUSDT"):
+            bk.Walker.overfitting("BTCUSDT", {"walker_name": "hours"})
+        list(bk.Walker.run("BTCUSDT", {"walker_name": "hours"}, threads=threads))
+        found = bk.Walker.overfitting("BTCUSDT", {"walker_name": "hours"}, draws=9)
+        assert found.trials == 18
+        assert found.best == f"hourly({wanted.best})"
+        for name in wanted.field_names:
+            one, other = getattr(found, name), getattr(wanted, name)
+            if name != "best":
+                assert one == (pytest.approx(other, rel=1e-9) if isinstance(other, float) else other), name
+        bk.Walker.clear()
+
+
+def test_a_comparison_of_strategies_has_no_plateau_and_one_without_trades_no_winner(
+    noise: pl.DataFrame,
+) -> None:
+    swept(noise, SMALL)
+    schema = bk.get_strategy_schema("hourly")
+    for hour in (4, 5):
+        bk.add_strategy_schema(
+            strategy_name=f"at {hour}", interval=schema.interval, signals=schema.signals,
+            params={**schema.params, "hour": hour},
+        )  # fmt: skip
+    bk.add_strategy_schema(
+        strategy_name="never", interval=schema.interval, params=schema.params,
+        signals=lambda candles, **params: schema.signals(candles, **params).clear(),
+    )  # fmt: skip
+    names = {"exchange_name": "memory", "frame_name": "days"}
+    bk.add_walker_schema(walker_name="hours", strategies=["at 4", "at 5", "never"], metric="avg_pnl", **names)
+    bk.add_walker_schema(walker_name="nothing", strategies=["never"], metric="avg_pnl", **names)
+    for name in ("hours", "nothing"):
+        list(bk.Walker.run("BTCUSDT", {"walker_name": name}))
+    found = bk.Walker.overfitting("BTCUSDT", {"walker_name": "hours"}, draws=9)
+    assert (found.trials, found.plateau_score, found.neighbours) == (3, None, 0)
+    assert found.random_entries is not None
+    with pytest.raises(bk.TooFewTrialsError, match="no candidate has a avg_pnl"):
+        bk.Walker.overfitting("BTCUSDT", {"walker_name": "nothing"})
+
+
 def test_a_result_tells_what_it_cannot_judge(noise: pl.DataFrame) -> None:
     result = swept(noise, SMALL)
     with pytest.raises(UnknownNameError, match="sharp_ratio"):
