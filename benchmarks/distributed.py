@@ -60,7 +60,7 @@ def space_of(count: int) -> Space:
 
 def sized(seconds: float, threads: int) -> Any:
     """A sweep that takes about so long, by the time that a small one takes."""
-    small = Sweep(CONTEXT, space_of(0), symbol=SYMBOL, threads=threads)
+    small = Sweep(CONTEXT, space_of(20_000), symbol=SYMBOL, threads=threads)
     small.run(progress=False)
     started = time.perf_counter()
     small.run(progress=False)
