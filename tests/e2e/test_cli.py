@@ -268,7 +268,9 @@ def test_a_walk_ranks_the_strategies_of_a_file(folder: Path) -> None:
     run = bk("walk", "several.py", "--candles", "BTCUSDT-1m.parquet", "--metric", "total_pnl", cwd=folder)
     assert run.returncode == 0, run.stderr
     assert "The best 2 of 2 strategies on BTCUSDT by total_pnl" in run.stdout
-    ranks = [line.split()[:2] for line in run.stdout.splitlines() if line.split()[:1] in (["1"], ["2"])]
+    told, judged = run.stdout.split("2 trials (worth ")
+    assert "deflated Sharpe ratio" in judged
+    ranks = [line.split()[:2] for line in told.splitlines() if line.split()[:1] in (["1"], ["2"])]
     assert {name for _, name in ranks} == {"patient", "hasty"}
     assert "failed: 1 of 3" in run.stdout
     assert "several.py, line" in run.stderr
