@@ -3,6 +3,9 @@
 A *kernel* is an entry point: compiled when its module is imported, for one explicit signature, and
 loaded from the cache ever after. A *rule* is a piece that kernels are made of: it is compiled into them.
 The cache folder is named after the sources of this package, so an edited rule never meets a stale kernel.
+
+Where it is hot an index is a ``uint64``: a signed one could count from the end, and every access would ask whether it
+does.
 """
 
 from __future__ import annotations
