@@ -230,6 +230,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "format_quantity",
         "get_aggregated_trades",
         "get_average_price",
+        "forget_exchanges",
         "get_candles",
         "get_close_price",
         "get_next_candles",

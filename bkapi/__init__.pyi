@@ -218,6 +218,7 @@ from bkapi.exchange import (
     Exchange as Exchange,
     ExchangeInstance as ExchangeInstance,
     ExchangeUtils as ExchangeUtils,
+    forget_exchanges as forget_exchanges,
     format_price as format_price,
     format_quantity as format_quantity,
     get_aggregated_trades as get_aggregated_trades,

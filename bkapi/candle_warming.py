@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from bkcore.candle_door import checked_symbol
 from bkcore.intervals import CANDLE_INTERVALS, interval_start, interval_step_ms
 
 _BAR = 40
+_PAUSE_SECONDS = 1.0
 
 
 class CandleCacheError(BkError):
@@ -131,25 +133,31 @@ def cache_candles(
     on_warm_start: Callable[..., object] | None = None,
     **fields: Any,
 ) -> int:
-    """Check a range, fetch it when something is missing, and check again; how many candles it has.
+    """Check a range, fetch it when something is missing, and check again a second later; how many candles it has.
 
     Arguments: :func:`warm_candles`. The callbacks get (symbol, interval, from, to), ms UTC; without them a line is
-    printed. Raises the error of the last check or of the fetch.
+    printed. A range that is still not whole is fetched once more; then the error of that check, or of the fetch, is
+    raised.
     """
     given = {**(options or {}), **fields}
     on_check_start = given.pop("on_check_start", None) or on_check_start or _printing("checking")
     on_warm_start = given.pop("on_warm_start", None) or on_warm_start or _printing("warming")
     wanted = _range(None, given, "cache_candles")
     told = (wanted.symbol, wanted.interval, wanted.start, wanted.end)
-    for last in (False, True):
+    for is_last in (False, True):
         on_check_start(*told)
         try:
             return check_candles(given)
-        except CandleCacheError:
-            if last:
-                raise
+        except CandleCacheError as error:
+            failure: Exception = error
         on_warm_start(*told)
-        warm_candles(given)
+        try:
+            warm_candles(given)
+        except Exception as error:  # noqa: BLE001 - raised after the second round
+            failure = error
+        if is_last:
+            raise failure
+        time.sleep(_PAUSE_SECONDS)
     raise AssertionError("one of the rounds returns or raises")
 
 

@@ -153,23 +153,34 @@ def quantity_text(schema: ExchangeSchema, symbol: str, quantity: float, *, backt
 
 
 _clients: dict[str, ClientExchange] = {}
+_told: dict[str, ExchangeSchema] = {}  # overrides that came too late
 
 
 def client_of(exchange_name: str, source: str) -> ClientExchange:
     """The client of a registered exchange; raises :class:`UnknownNameError` for an unknown one.
 
-    An override of its schema gives a new client, and its markets are read anew.
+    It keeps the schema of its first use (spec market-data.md 10): an override that comes later is told in a warning.
     """
     schema = exchanges.get(exchange_name, source)
     client = _clients.get(exchange_name)
-    if client is None or client.schema is not schema:
+    if client is None:
         client = _clients[exchange_name] = ClientExchange(schema)
+    elif client.schema is not schema and _told.get(exchange_name) is not schema:
+        _told[exchange_name] = schema
+        logger.warning(
+            "exchange %r is in use: what it was overridden with counts after forget_exchanges(%r) or reset()",
+            *(exchange_name, exchange_name),
+        )
     return client
 
 
-def forget_clients() -> None:
-    """Drop every client and the markets it holds."""
-    _clients.clear()
+def forget_exchanges(exchange_name: str | None = None) -> None:
+    """Drop the clients of all exchanges, or of one, with their markets: the next use takes the schema as it is."""
+    for clients in (_clients, _told):
+        if exchange_name is None:
+            clients.clear()
+        else:
+            clients.pop(exchange_name, None)
 
 
 def _here(function: str) -> ClientExchange:

@@ -20,6 +20,7 @@ from bkapi.backtest import Context, prepare, signal_table
 from bkapi.context import ExecutionContext, iterate_in_context
 from bkapi.coroutines import settle
 from bkapi.errors import BkError, FatalError
+from bkapi.exchange import forget_exchanges
 from bkapi.moments import from_ms
 from bkapi.record import Record, record
 from bkapi.registry import exchanges, frames, strategies
@@ -288,10 +289,12 @@ class _Case:
             price_anomaly_factor=math.inf,
         )
         exchanges.merge(name, {"candles": {self.symbol: candles}, "get_candles": None})
+        forget_exchanges(name)
         try:
             yield
         finally:
             exchanges.merge(name, {"candles": schema.candles, "get_candles": schema.get_candles})
+            forget_exchanges(name)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from bkapi.config import reset_config
 from bkapi.coordination import Lookup
 from bkapi.cron import Cron
 from bkapi.events import emitters
-from bkapi.exchange import forget_clients
+from bkapi.exchange import forget_exchanges
 from bkapi.frame import FrameConnectionService
 from bkapi.idea_sweep import SweepConnectionService
 from bkapi.interval import Interval
@@ -31,7 +31,7 @@ def reset() -> None:
     emitters.clear()
     clear_registries()
     reset_config()
-    forget_clients()
+    forget_exchanges()
     SizingConnectionService().clear()
     SweepConnectionService().clear()
     FrameConnectionService().clear()

@@ -462,7 +462,9 @@ def test_warmed_candles_are_not_asked_for_again(capsys: pytest.CaptureFixture[st
     assert len(asked) == 3
 
 
-def test_cache_candles_fetches_what_is_missing_and_checks_again() -> None:
+def test_cache_candles_fetches_what_is_missing_and_checks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
     asked, told = shop(), []
     callbacks = {
         "on_check_start": lambda *_: told.append("check"),
@@ -475,6 +477,28 @@ def test_cache_candles_fetches_what_is_missing_and_checks_again() -> None:
     bk.PersistCandleAdapter.clear()
     assert bk.cache_candles({**RANGE, **callbacks}) == 2500
     assert len(asked) == 6
+    assert pauses == [1.0, 1.0]
+
+
+def test_a_fetch_that_fails_is_tried_in_a_second_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    fails = [True, False]
+
+    def get_candles(symbol: str, interval: str, since: datetime, limit: int, backtest: bool) -> Any:
+        if fails and fails.pop(0):
+            raise OSError("the line is dead")
+        return rows(round(since.timestamp() * 1000), limit)
+
+    told: list[str] = []
+    bk.add_exchange_schema(exchange_name="shop", get_candles=get_candles)
+    callbacks = {
+        "on_check_start": lambda *_: told.append("check"),
+        "on_warm_start": lambda *_: told.append("warm"),
+    }
+    with pytest.raises(bk.BkError, match="cache miss"):
+        bk.cache_candles({**RANGE, **callbacks})
+    assert told == ["check", "warm"] * 2
+    assert bk.cache_candles({**RANGE, **callbacks}) == 2500
 
 
 @pytest.mark.parametrize(

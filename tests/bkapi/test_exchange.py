@@ -91,8 +91,25 @@ def test_large_requests_go_in_chunks_and_doubled_candles_count_once() -> None:
         exchange_name="shop",
         get_candles=lambda symbol, interval, since, limit, backtest: rows_from(since, limit + (limit == 4)),
     )
+    bk.forget_exchanges("shop")
     rows = within(lambda: bk.get_candles("BTCUSDT", "1m", 10))
     assert rows["close"].to_list() == [100.5 + k for k in (0, 1, 2, 3, 0, 1, 2, 3, 0, 1)]
+
+
+def test_an_exchange_in_use_keeps_its_schema_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    asked = shop(lambda rows: rows)
+    within(lambda: bk.get_candles("BTCUSDT", "1m", 1))
+    bk.override_exchange_schema(exchange_name="shop", get_candles=lambda *_: 1 / 0)
+    for _ in range(2):
+        within(lambda: bk.get_candles("BTCUSDT", "1m", 2))
+    assert [limit for _, limit in asked] == [1, 2, 2]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "forget_exchanges('shop')" in caplog.text
+    bk.forget_exchanges("memory")
+    within(lambda: bk.get_candles("BTCUSDT", "1m", 3))
+    bk.forget_exchanges("shop")
+    with pytest.raises(ZeroDivisionError):
+        within(lambda: bk.get_candles("BTCUSDT", "1m", 1))
 
 
 @pytest.mark.parametrize("text", ["a gap is hidden"])

@@ -120,6 +120,7 @@ def test_the_best_is_the_first_row_of_top(noise: pl.DataFrame) -> None:
 def test_symbols_are_tried_side_by_side_and_frames_one_at_a_time(noise: pl.DataFrame) -> None:
     swept(noise, SMALL)
     bk.override_exchange_schema(exchange_name="memory", candles={"ONE": noise, "TWO": market(5)})
+    bk.forget_exchanges("memory")
     context = {"strategy_name": "hourly", "exchange_name": "memory", "frame_name": "days"}
     both = bk.ParameterSweep(context, SMALL, symbols=["ONE", "TWO"]).run(progress=False)
     found = both.overfitting(most=80, draws=9)

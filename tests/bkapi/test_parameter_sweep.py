@@ -662,6 +662,8 @@ def test_other_candles_are_another_sweep(tmp_path: Path) -> None:
     sweep(space).run(folder=tmp_path, progress=False)
     other = generate(symbol="BTCUSDT", start=START, minutes=MINUTES, seed=99)
     bk.override_exchange_schema(exchange_name="memory", candles={"BTCUSDT": other})
+    sweep(space).run(folder=tmp_path, progress=False)  # it is in use: the override waits
+    bk.forget_exchanges("memory")
     with pytest.raises(SweepFolderError, match="markets differs"):
         sweep(space).run(folder=tmp_path, progress=False)
 
