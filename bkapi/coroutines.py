@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from bkapi.turns import working_for
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable
@@ -48,6 +50,11 @@ def _run(awaitable: Awaitable[Any]) -> Any:
     return private.loop.run_until_complete(task())
 
 
+def _run_for(caller: int, awaitable: Awaitable[Any]) -> Any:
+    with working_for(caller):
+        return _run(awaitable)
+
+
 def _close(loop: asyncio.AbstractEventLoop) -> None:
     if not loop.is_running():  # what a thread that nobody waits for is doing ends with the interpreter
         loop.close()
@@ -71,4 +78,4 @@ def settle(result: Any) -> Any:
     if private.companion is None:
         private.companion = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bk-coroutine")
         weakref.finalize(private, private.companion.shutdown, wait=False)
-    return private.companion.submit(copy_context().run, _run, result).result()
+    return private.companion.submit(copy_context().run, _run_for, threading.get_ident(), result).result()

@@ -37,7 +37,13 @@ class ClientExchange(ExchangeSource):
     """One exchange as strategy code meets it: "now" and mode are those of the execution context (spec 5).
 
     Every method raises :class:`ContextError` outside of a run.
+
+    registered   the schema of its name as it was seen last; an override leaves ``schema`` as it is
     """
+
+    def __init__(self, schema: ExchangeSchema) -> None:
+        super().__init__(schema)
+        self.registered = schema
 
     def _now(self, function: str) -> ExecutionContext:
         return execution.require(f"ClientExchange.{function}")
@@ -153,7 +159,6 @@ def quantity_text(schema: ExchangeSchema, symbol: str, quantity: float, *, backt
 
 
 _clients: dict[str, ClientExchange] = {}
-_told: dict[str, ExchangeSchema] = {}  # overrides that came too late
 
 
 def client_of(exchange_name: str, source: str) -> ClientExchange:
@@ -165,8 +170,8 @@ def client_of(exchange_name: str, source: str) -> ClientExchange:
     client = _clients.get(exchange_name)
     if client is None:
         client = _clients[exchange_name] = ClientExchange(schema)
-    elif client.schema is not schema and _told.get(exchange_name) is not schema:
-        _told[exchange_name] = schema
+    elif client.registered is not schema:
+        client.registered = schema
         logger.warning(
             "exchange %r is in use: what it was overridden with counts after forget_exchanges(%r) or reset()",
             *(exchange_name, exchange_name),
@@ -176,11 +181,10 @@ def client_of(exchange_name: str, source: str) -> ClientExchange:
 
 def forget_exchanges(exchange_name: str | None = None) -> None:
     """Drop the clients of all exchanges, or of one, with their markets: the next use takes the schema as it is."""
-    for clients in (_clients, _told):
-        if exchange_name is None:
-            clients.clear()
-        else:
-            clients.pop(exchange_name, None)
+    if exchange_name is None:
+        _clients.clear()
+    else:
+        _clients.pop(exchange_name, None)
 
 
 def _here(function: str) -> ClientExchange:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bkapi.errors import BkError
 from bkapi.events import EventChannel, emitters, report_error
 from bkapi.moments import Moment, to_ms
 from bkapi.payloads import LevelEvent, PingEvent
-from bkapi.registry import exchanges, frames, strategies
+from bkapi.registry import validate_names
 from bkcore.records import POSITION
 from bkcore.settings import EngineSettings
 
@@ -243,20 +243,11 @@ class BreakevenConnectionService:
 
 
 class _Validating:
-    """Checks the names of a row, once per strategy, exchange and frame."""
-
-    _seen: ClassVar[set[tuple[str, ...]]] = set()
+    """Checks the names of a row; successes are remembered by the registries."""
 
     def validate(self, context: Mapping[str, str], source: str) -> bool:
         """True when the names are registered; raises :class:`UnknownNameError`."""
-        key = tuple(context.get(name) or "" for name in ("strategy_name", "exchange_name", "frame_name"))
-        if key not in self._seen:
-            strategies.validate(key[0], source)
-            exchanges.validate(key[1], source)
-            if key[2]:
-                frames.validate(key[2], source)
-            self._seen.add(key)
-        return True
+        return validate_names(context, source, "strategy", "exchange", "frame")
 
 
 class PartialGlobalService(_Validating):
@@ -298,7 +289,6 @@ class BreakevenGlobalService(_Validating):
 
 
 def clear_trackers() -> None:
-    """Forget every tracker and every checked name."""
+    """Forget every tracker."""
     _partials.clear()
     _breakevens.clear()
-    _Validating._seen.clear()

@@ -36,7 +36,7 @@ Float = NDArray[np.float64]
 #: What the numbers are usually held against.
 SIGNIFICANT: Final = 0.95
 OVERFIT: Final = 0.2
-HOUR_MS: Final = 3_600_000
+_HOUR_MS: Final = 3_600_000
 _PERIOD_HOURS: Final = (24, 12, 8, 6, 4, 3, 2, 1)
 _LEAST_PERIODS: Final = 8 * BLOCKS
 
@@ -210,7 +210,7 @@ def overfitting_of_runs(
         by=by,
         best=best,
         trials=len(runs) if trials is None else max(trials, len(runs)),
-        period_hours=float(edges[1] - edges[0]) / HOUR_MS,
+        period_hours=period_hours(edges),
         random_entries=entries,
     )
 
@@ -277,11 +277,16 @@ def period_edges(start_ms: int, end_ms: int) -> NDArray[np.int64]:
     i8[periods + 1], ms UTC; the periods are equally long, the first begins and the last one ends at or after the span.
     """
     span = end_ms - start_ms
-    hours = next((hours for hours in _PERIOD_HOURS if span >= _LEAST_PERIODS * hours * HOUR_MS), None)
+    hours = next((hours for hours in _PERIOD_HOURS if span >= _LEAST_PERIODS * hours * _HOUR_MS), None)
     if hours is None:
         return np.linspace(start_ms, end_ms, _LEAST_PERIODS + 1).astype(np.int64)
-    count = -(-span // (hours * HOUR_MS))
-    return start_ms + hours * HOUR_MS * np.arange(count + 1, dtype=np.int64)
+    count = -(-span // (hours * _HOUR_MS))
+    return start_ms + hours * _HOUR_MS * np.arange(count + 1, dtype=np.int64)
+
+
+def period_hours(edges: NDArray[np.int64]) -> float:
+    """How long a period is."""
+    return float(edges[1] - edges[0]) / _HOUR_MS
 
 
 def returns_of_run(run: Run, edges: NDArray[np.int64]) -> Float:

@@ -247,6 +247,15 @@ def validate_name(kind: str, name: Any, source: str) -> bool:
     return registry.validate(name, source)
 
 
+def validate_names(names: Mapping[str, Any], source: str, *kinds: str) -> bool:
+    """:func:`validate_name` of ``names["<kind>_name"]`` for each of ``kinds``; without a frame none is looked up."""
+    for kind in kinds:
+        name = names.get(f"{kind}_name") or ""
+        if name or kind != "frame":
+            validate_name(kind, name, source)
+    return True
+
+
 def validate(
     names: Mapping[str, Mapping[Any, str] | Iterable[str] | str] | None = None,
     /,

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,7 +23,7 @@ from bkapi.moments import from_ms
 from bkapi.payloads import RiskEvent
 from bkapi.portfolio_schemas import RiskSchema
 from bkapi.record import Record
-from bkapi.registry import exchanges, frames, risks
+from bkapi.registry import risks, validate_names
 from bkapi.risk_records import (
     ActivePosition,
     RiskCheck,
@@ -76,35 +74,8 @@ def use_position_store(store: PositionStore | None) -> None:
     _Stores.positions = store
 
 
-class _OneAtATime:
-    """The lock of all risk clients, first come first served.
-
-    Whoever holds it may enter again, also from a coroutine that a companion thread runs: a validation may ask other
-    risk profiles.
-    """
-
-    def __init__(self) -> None:
-        self._turn = Turn()
-        self._hold: object | None = None
-        self._mine: ContextVar[object | None] = ContextVar("bk_risk_hold", default=None)
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        mine = self._mine.get()
-        if mine is not None and mine is self._hold:
-            yield
-            return
-        with self._turn:
-            outer, self._hold = self._hold, object()
-            token = self._mine.set(self._hold)
-            try:
-                yield
-            finally:
-                self._mine.reset(token)
-                self._hold = outer
-
-
-_one_at_a_time = _OneAtATime()
+#: The lock of all risk clients. Who holds it may enter again: a validation may ask other risk profiles.
+_one_at_a_time = Turn()
 
 
 class _Rejection(NamedTuple):
@@ -152,7 +123,7 @@ class ClientRisk:
     @property
     def positions(self) -> list[ActivePosition]:
         """Every place, in the order in which they were taken: open positions and reserved ones."""
-        with _one_at_a_time():
+        with _one_at_a_time:
             return [*self._places.values()]
 
     def check_signal(self, params: Params, options: Mapping[str, Any] | None = None) -> bool:
@@ -163,7 +134,7 @@ class ClientRisk:
         """
         check = check_of(params, self.risk_name)
         when_ms = self._now(check.symbol, check)
-        with _one_at_a_time():
+        with _one_at_a_time:
             self._load(when_ms)
             active = self._known_to(check)
             rejection = self._rejection(payload_of(check, when_ms, active))
@@ -184,7 +155,7 @@ class ClientRisk:
         """Take a place, asking nobody."""
         check = check_of(params, self.risk_name)
         when_ms = self._now(check.symbol, check)
-        with _one_at_a_time():
+        with _one_at_a_time:
             self._load(when_ms)
             self._reserve(check, when_ms)
 
@@ -201,7 +172,7 @@ class ClientRisk:
                   and ``open_timestamp`` (ms UTC)
         """
         when_ms = 0 if self._store is None else self._now(symbol, context)
-        with _one_at_a_time():
+        with _one_at_a_time:
             self._load(when_ms)
             key = _key(symbol, context)
             self._places[key] = _position({**context, "symbol": symbol, **data})
@@ -211,7 +182,7 @@ class ClientRisk:
     def remove_signal(self, symbol: str, context: Context) -> None:
         """The position is gone, or the signal never opened; without a place nothing happens."""
         when_ms = 0 if self._store is None else self._now(symbol, context)
-        with _one_at_a_time():
+        with _one_at_a_time:
             self._load(when_ms)
             key = _key(symbol, context)
             self._places.pop(key, None)
@@ -323,7 +294,7 @@ class MergeRisk:
 
     def check_signal(self, params: Params, options: Mapping[str, Any] | None = None) -> bool:
         """As :meth:`ClientRisk.check_signal`; only the profile that rejects tells."""
-        with _one_at_a_time():
+        with _one_at_a_time:
             if not all(risk.check_signal(params) for risk in self._risks.values()):
                 return False
             if options is not None and options.get("reserve"):
@@ -345,7 +316,7 @@ class MergeRisk:
 
     def _each(self, tell: Callable[[ClientRisk], None]) -> None:
         errors: list[Exception] = []
-        with _one_at_a_time():
+        with _one_at_a_time:
             for risk in self._risks.values():
                 try:
                     tell(risk)
@@ -355,7 +326,13 @@ class MergeRisk:
             raise errors[0]
 
 
-_clients: dict[tuple[str, str, str, bool], ClientRisk] = {}
+_ClientKey = tuple[str, str, str, bool]
+_clients: dict[_ClientKey, ClientRisk] = {}
+
+
+def _client_key(payload: Context) -> _ClientKey:
+    frame_name = payload.get("frame_name") or ""
+    return payload["risk_name"], payload["exchange_name"], frame_name, payload["backtest"]
 
 
 class RiskConnectionService:
@@ -368,7 +345,7 @@ class RiskConnectionService:
     def get_risk(self, risk_name: str, exchange_name: str, frame_name: str, backtest: bool) -> ClientRisk:
         """The client, the same at every call until it is cleared; raises :class:`NotRegisteredError`."""
         key = (risk_name, exchange_name, frame_name or "", backtest)
-        with _one_at_a_time():
+        with _one_at_a_time:
             client = _clients.get(key)
             if client is None:
                 store = None if backtest else _Stores.positions
@@ -377,8 +354,7 @@ class RiskConnectionService:
             return client
 
     def _of(self, payload: Context) -> ClientRisk:
-        frame_name = payload.get("frame_name") or ""
-        return self.get_risk(payload["risk_name"], payload["exchange_name"], frame_name, payload["backtest"])
+        return self.get_risk(*_client_key(payload))
 
     def check_signal(
         self, params: Params, payload: Context, options: Mapping[str, Any] | None = None
@@ -400,33 +376,22 @@ class RiskConnectionService:
 
     def clear(self, payload: Context | None = None) -> None:
         """Forget one client or all; a run in progress keeps the one that it has."""
-        with _one_at_a_time():
+        with _one_at_a_time:
             if payload is None:
                 _clients.clear()
             else:
-                frame_name = payload.get("frame_name") or ""
-                key = (payload["risk_name"], payload["exchange_name"], frame_name, payload["backtest"])
-                _clients.pop(key, None)
+                _clients.pop(_client_key(payload), None)
 
 
 class RiskGlobalService:
     """The entry point of the risk profiles: names are validated, then the connection service is asked."""
 
-    _seen: ClassVar[set[tuple[str, str, str]]] = set()
-
     def validate(self, payload: Context, source: str = "RiskGlobalService.validate") -> bool:
         """True when risk, exchange and, where given, frame are registered; raises :class:`UnknownNameError`.
 
-        A success is remembered per risk, exchange and frame.
+        Successes are remembered by the registries.
         """
-        names = (payload["risk_name"], payload["exchange_name"], payload.get("frame_name") or "")
-        if names not in self._seen:
-            risks.validate(names[0], source)
-            exchanges.validate(names[1], source)
-            if names[2]:
-                frames.validate(names[2], source)
-            self._seen.add(names)
-        return True
+        return validate_names(payload, source, "risk", "exchange", "frame")
 
     def check_signal(
         self, params: Params, payload: Context, options: Mapping[str, Any] | None = None
@@ -465,9 +430,8 @@ def clear_risks(risk_names: Sequence[str], names: MethodContext, *, backtest: bo
 
 
 def forget_risks() -> None:
-    """Forget every client, every validated name and the store, as at the start of the process."""
+    """Forget every client and the store, as at the start of the process."""
     _clients.clear()
-    RiskGlobalService._seen.clear()
     use_position_store(None)
 
 

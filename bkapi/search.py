@@ -325,7 +325,8 @@ class _Known:
             return
         self._sweep = self._sweep.over(_listed(list(new.values())))
         result = self._sweep.run(progress=False)
-        keys = [list(new)[number] for number in result.frame["combination"]]
+        asked = list(new)
+        keys = [asked[number] for number in result.frame["combination"]]
         rows = result.frame.with_columns(combination=pl.int_range(pl.len()) + len(self)).iter_rows(named=True)
         values = [[_value(name, one, row) for name, one in self._objectives.items()] for row in rows]
         for key in keys:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bkapi.overfitting import HOUR_MS, Overfitting, TooFewTrialsError, judge, period_edges
+from bkapi.overfitting import Overfitting, TooFewTrialsError, judge, period_edges, period_hours
 from bkapi.sweep_result import check_column
 from bkcore.metrics import METRIC_NAMES
 from bkcore.overfitting import plateau_score
@@ -104,7 +104,7 @@ def overfitting_of_sweep(
         best="".join(told) or "the only one",
         trials=count if trials is None else max(trials, count),
         is_drawn=is_drawn,
-        period_hours=float(edges[1] - edges[0]) / HOUR_MS,
+        period_hours=period_hours(edges),
         plateau=(score, neighbours),
         random_entries=entries,
     )

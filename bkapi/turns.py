@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any
 
 #: Which thread waits for a companion, by the companion.
 _waiting: dict[int, int] = {}
+
+
+@contextmanager
+def working_for(caller: int) -> Iterator[None]:
+    """In a thread that works while the thread ``caller`` waits for it: for a :class:`Turn` the two are one."""
+    me = threading.get_ident()
+    _waiting[me] = caller
+    try:
+        yield
+    finally:
+        del _waiting[me]
 
 
 def _identity() -> int:
@@ -25,7 +37,7 @@ def _identity() -> int:
 class Turn:
     """Whose turn it is: one thread at a time, first come first served; the holder may enter again.
 
-    A :class:`Companion` that the holder waits for is the holder, too.
+    A thread that works for the holder while it waits (:func:`working_for`, :class:`Companion`) is the holder, too.
     """
 
     __slots__ = ("_depth", "_guard", "_holder", "_waiting")

@@ -29,7 +29,6 @@ from bkapi.walker_logic import (
     WalkerLogicPublicService,
     kept,
     outside,
-    trials_of,
 )
 
 
@@ -64,7 +63,6 @@ def _forget_results(symbol: str, schema: WalkerSchema) -> None:
 
     Markdown.services["walker"].clear(schema.walker_name, symbol)
     kept.clear(schema.walker_name, symbol)
-    trials_of.pop((schema.walker_name, symbol), None)
     FrameConnectionService().clear(schema.frame_name)
     for strategy_name in schema.strategies:
         names = MethodContext(strategy_name, schema.exchange_name, schema.frame_name)
@@ -269,7 +267,6 @@ class WalkerUtils(WalkerReports):
         """Forget every walker that was used, also failed ones, and what they found."""
         self._instances.clear()
         kept.clear()
-        trials_of.clear()
 
     def overfitting(self, symbol: str, context: Context, *, draws: int = 99, seed: int = 0) -> Overfitting:
         """How much of the winner of the last comparison is selection (docs/overfitting.md).
@@ -282,7 +279,7 @@ class WalkerUtils(WalkerReports):
         Raises :class:`NoWalkerDataError` before the first result and :class:`TooFewTrialsError` without a winner.
         """
         schema = validate_walker(context["walker_name"], "Walker.overfitting")
-        trials = trials_of.get((schema.walker_name, symbol))
+        trials = kept.trials.get((schema.walker_name, symbol))
         if trials is None or not len(trials):
             raise NoWalkerDataError(
                 f"walker {schema.walker_name!r} has no result on {symbol}.",

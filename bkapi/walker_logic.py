@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from bkapi.backtest import stream
 from bkapi.context import iterate_in_context
@@ -32,7 +32,14 @@ DEFAULT_METRIC = "sharpe_ratio"
 
 
 class KeptResults(WalkerMarkdownService):
-    """What walkers of this process found, for those who ask without having enabled the documents."""
+    """What walkers of this process found, for those who ask without having enabled the documents.
+
+    trials   of the last comparison, by walker and symbol
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trials: dict[tuple[str, str], Trials] = {}
 
     @property
     def is_subscribed(self) -> bool:
@@ -43,10 +50,15 @@ class KeptResults(WalkerMarkdownService):
         """Whether the walker has finished a strategy on the symbol."""
         return (walker_name, symbol) in self._walks
 
+    def clear(self, walker_name: str | None = None, symbol: str | None = None) -> None:
+        """Drop everything, or what one walker found (on one symbol)."""
+        super().clear(walker_name, symbol)
+        for key in [*self.trials]:
+            if walker_name in (None, key[0]) and symbol in (None, key[1]):
+                del self.trials[key]
+
 
 kept = KeptResults()
-#: By walker and symbol, of the last comparison.
-trials_of: Final[dict[tuple[str, str], Trials]] = {}
 
 
 class Walk:
@@ -105,7 +117,7 @@ class Walk:
         """An event per candidate that has been tested; a consumer that goes away ends the comparison."""
         try:
             self.listen()
-            trials_of[self._source["walker_name"], self.symbol] = self._trials
+            kept.trials[self._source["walker_name"], self.symbol] = self._trials
             for place, candidate in enumerate(self.candidates):
                 if candidate.strategy_name in self._stopped:
                     break

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.backtest import finished_run
-from bkapi.overfitting import HOUR_MS, Overfitting, TooFewTrialsError, judge, period_edges, returns_of_run
+from bkapi.overfitting import (
+    Overfitting,
+    TooFewTrialsError,
+    judge,
+    period_edges,
+    period_hours,
+    returns_of_run,
+)
 from bkapi.random_entries import random_entry_baseline
 from bkapi.sweep_overfitting import plateau_of
 from bkapi.walker_candidates import Candidate
@@ -59,7 +66,7 @@ class Trials:
             winner,
             by=self.metric,
             best=self._tested[winner].name,
-            period_hours=float(self._edges[1] - self._edges[0]) / HOUR_MS,
+            period_hours=period_hours(self._edges),
             plateau=self._plateau(winner),
             random_entries=entries,
         )

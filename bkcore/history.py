@@ -8,7 +8,7 @@ from numba import float64, int64, void
 
 from bkcore.jit import kernel
 from bkcore.machine import reaches_breakeven
-from bkcore.pnl import add_partial, coins_of, pnl_percent, renew, renew_remaining
+from bkcore.pnl import add_partial, coins_of, pnl_percent, renew, renew_remaining, share_closed
 from bkcore.records import ENTRY, PARTIAL, POSITION, array_of
 from bkcore.settings import SETTINGS
 
@@ -39,9 +39,7 @@ def settle_history(trades: Any, entries: Any, partials: Any) -> None:
         if position.partial_count == 0:
             position.effective_open = position.price_open
             position.remaining = position.cost
-    position.closed_percent = (
-        (position.closed / position.invested) * 100.0 if position.invested > 0.0 else 0.0
-    )
+    position.closed_percent = share_closed(position)
 
 
 @kernel(float64(array_of(SETTINGS), array_of(POSITION), array_of(ENTRY), array_of(PARTIAL), float64))

@@ -40,6 +40,12 @@ def coins_of(entries: Any, first: Any, end: Any) -> Any:
 
 
 @rule
+def share_closed(position: Any) -> Any:
+    """Percent of what was invested that partial closes have sold."""
+    return (position.closed / position.invested) * 100.0 if position.invested > 0.0 else 0.0
+
+
+@rule
 def renew_remaining(position: Any, partial: Any, costs: Any, coins: Any) -> None:
     """Write what follows from the last partial close and from what was bought since (spec 9.2, 9.3)."""
     entry = partial.effective_open
@@ -47,9 +53,7 @@ def renew_remaining(position: Any, partial: Any, costs: Any, coins: Any) -> None
     total = (0.0 if entry == 0.0 else left / entry) + coins
     position.effective_open = entry if total == 0.0 else (left + costs) / total
     position.remaining = left + costs
-    position.closed_percent = (
-        (position.closed / position.invested) * 100.0 if position.invested > 0.0 else 0.0
-    )
+    position.closed_percent = share_closed(position)
 
 
 @rule

@@ -134,10 +134,9 @@ def leaves_band(
                     k += uint64(256)
                     continue
             block = k >> uint64(4)
-            whole = (
-                k & uint64(255) <= uint64(192) and k + uint64(64) <= last
-            )  # four blocks before the next of 256
-            if whole and _are_inside(lows, highs, block, low, high):
+            # Four blocks that lie in one of 256 and before the end.
+            are_four = k & uint64(255) <= uint64(192) and k + uint64(64) <= last
+            if are_four and _are_inside(lows, highs, block, low, high):
                 k += uint64(64)
                 continue
             if lows[block] > low and highs[block] < high:

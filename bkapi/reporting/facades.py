@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from bkapi.context import names_of
-from bkapi.registry import validate_name
+from bkapi.registry import validate_names
 from bkapi.statistics_records import (
     BacktestStatistics,
     BreakevenStatistics,
@@ -36,13 +36,9 @@ Context = Mapping[str, str]
 
 def _check(context: Context, source: str, *, frame: bool = True) -> tuple[str, str, str]:
     """The names of a context, registered ones; a strategy with its risks and actions."""
-    given = names_of(context, "strategy_name", "exchange_name")
-    names = given.strategy_name, given.exchange_name, given.frame_name
-    validate_name("strategy", names[0], source)
-    validate_name("exchange", names[1], source)
-    if frame and names[2]:
-        validate_name("frame", names[2], source)
-    return names
+    names = names_of(context, "strategy_name", "exchange_name")
+    validate_names(names.to_dict(), source, "strategy", "exchange", *(("frame",) if frame else ()))
+    return names.strategy_name, names.exchange_name, names.frame_name
 
 
 class _Facade(Generic[S]):

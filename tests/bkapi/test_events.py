@@ -627,6 +627,29 @@ def test_a_listener_that_causes_its_own_event_does_not_wait_for_itself() -> None
     assert heard == [1, 2, 3]
 
 
+@pytest.mark.parametrize("in_a_loop", [False, True])
+def test_nor_does_a_coroutine_listener_also_where_a_loop_runs(in_a_loop: bool) -> None:
+    heard: list[int] = []
+
+    async def listener(event: PingEvent) -> None:
+        heard.append(event.timestamp)
+        await asyncio.sleep(0)
+        if event.timestamp < 3:
+            emitters.active_ping_subject.emit(ping(timestamp=event.timestamp + 1))
+
+    async def notebook() -> None:
+        emit()
+
+    def emit() -> None:
+        emitters.active_ping_subject.emit(ping(timestamp=1))
+
+    events.listen_active_ping(listener)
+    work = threading.Thread(target=(lambda: asyncio.run(notebook())) if in_a_loop else emit, daemon=True)
+    work.start()
+    work.join(20)
+    assert heard == [1, 2, 3]
+
+
 def test_a_coroutine_listener_is_waited_for_and_sees_the_context() -> None:
     heard: list[str] = []
 

@@ -25,6 +25,7 @@ from bkapi import Space, SweepError
 from bkapi.errors import AlreadyExistsError, BkError, SchemaError, UnknownNameError
 from bkapi.sweep_plan import SignalSet
 from bkapi.sweep_ray import Costs, _spans
+from tests.bkapi.ray_cluster import ray, small_cluster
 from tests.bkapi.test_parameter_sweep import (
     MANY,
     ROWS,
@@ -38,24 +39,14 @@ from tests.bkapi.test_parameter_sweep import (
     turns,
 )
 
-ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "bk[distributed]"')
 ROOT = Path(__file__).resolve().parents[2]
 LOOKS = Space.grid(look=[5, 30, 60])
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    """Two workers and a small object store."""
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100 << 20,
-        logging_level="ERROR",
-        log_to_driver=False,
-    )
-    yield
-    ray.shutdown()
+    with small_cluster():
+        yield
 
 
 @pytest.fixture

@@ -16,27 +16,18 @@ import pytest
 
 import bkapi as bk
 from bkapi import Space, Sweep
+from tests.bkapi.ray_cluster import small_cluster
 from tests.bkapi.test_parameter_sweep import CONTEXT, registered as registered, turns
 from tests.faults.test_sweep_killed import ROOT, SWEEP, parts_in, sweep_into
 
-ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "bk[distributed]"')
 pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc and SIGKILL")
 KILLS = 3
 
 
 @pytest.fixture
 def cluster() -> Iterator[None]:
-    """Two workers and a small object store."""
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100 << 20,
-        logging_level="ERROR",
-        log_to_driver=False,
-    )
-    yield
-    ray.shutdown()
+    with small_cluster():
+        yield
 
 
 @pytest.mark.usefixtures("cluster")
