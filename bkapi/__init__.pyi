@@ -4,7 +4,6 @@ from bkapi.backtest import (
     BackgroundRun as BackgroundRun,
     Backtest as Backtest,
     BacktestUtils as BacktestUtils,
-    FinishedRun as FinishedRun,
 )
 from bkapi.buckets import (
     BucketIntervalError as BucketIntervalError,
@@ -233,6 +232,7 @@ from bkapi.exchange_services import (
     ExchangeConnectionService as ExchangeConnectionService,
     ExchangeCoreService as ExchangeCoreService,
 )
+from bkapi.finished import FinishedRun as FinishedRun
 from bkapi.frame import (
     ClientFrame as ClientFrame,
     FrameConnectionService as FrameConnectionService,

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi import config
+from bkapi import config, gates
 from bkapi.context import (
     ExecutionContext,
     MethodContext,
+    RunKey,
     begin_time,
     iterate_in_context,
     names_of,
+    run_key,
     run_within,
 )
 from bkapi.coordination import Lookup
@@ -26,80 +27,32 @@ from bkapi.errors import BkError, FatalError, SchemaError
 from bkapi.events import emitters, report_error
 from bkapi.exchange import client_of
 from bkapi.exchange_source import check_covers
+from bkapi.finished import FinishedRun, finished_run
 from bkapi.frame import FrameConnectionService, ticks
+from bkapi.ledger import begin_run, finished, results_of
 from bkapi.meta_services import forget, remember
 from bkapi.moments import from_ms, this_minute_ms
 from bkapi.payloads import DoneEvent, LifecycleEvent
 from bkapi.position_methods import PositionMethods
 from bkapi.registry import frames, risks, strategies
-from bkapi.reporting import feeds
 from bkapi.reporting.facades import BacktestReports
 from bkapi.risk import RunRisk, clear_risks
 from bkapi.schemas import ExchangeSchema, StrategySchema
 from bkapi.strategy import BacktestResult, StrategyRun
 from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
 from bkcore.market import Market
-from bkcore.run import Driver, Frame, Hooks, Run
+from bkcore.run import Driver, Frame, Hooks
 from bkcore.settings import EngineSettings
 from bkcore.signals import SignalTable, bind_signals
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
-    from bkapi.statistics_records import BacktestStatistics
-
+gates.install()
 logger = logging.getLogger("bkapi")
 
 Context = Mapping[str, str]
 Status = Literal["ready", "pending", "fulfilled", "rejected"]
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """What a run leaves behind; the frames are made when asked for."""
-
-    symbol: str
-    names: MethodContext
-    run: Run = field(repr=False)
-    settings: EngineSettings = field(repr=False)
-    strategy_run: StrategyRun = field(repr=False)
-
-    @property
-    def candles_digest(self) -> str:
-        """Sixteen hex digits over the candles: equal digests mean equal candles."""
-        return self.run.market.digest
-
-    @property
-    def trades(self) -> pl.DataFrame:
-        """A row per position and resting order, see :func:`bkcore.event_log.trades_frame`."""
-        from bkcore.event_log import trades_frame
-
-        return trades_frame(self.run)
-
-    @property
-    def events(self) -> pl.DataFrame:
-        """The event log, see :func:`bkcore.event_log.events_frame`."""
-        from bkcore.event_log import events_frame
-
-        return events_frame(self.run)
-
-    def statistics(self, *, row_limit: int | None = None) -> BacktestStatistics:
-        """Statistics of all its closed trades, or of the newest ``row_limit`` (spec reports.md 6)."""
-        from bkapi.reporting.run_frames import closed_trades
-        from bkapi.statistics import backtest_statistics
-
-        return backtest_statistics(closed_trades(self), row_limit=row_limit)
-
-
-def finished_run(strategy_run: StrategyRun) -> FinishedRun:
-    """What a run that has ended leaves behind."""
-    return FinishedRun(
-        strategy_run.symbol, strategy_run.names, strategy_run.run, strategy_run.settings, strategy_run
-    )
-
-
-#: The newest run of each context, for ``get_data`` and the reports.
-finished: dict[tuple[str, str, str, str], FinishedRun] = {}
 
 
 def prepare(
@@ -308,7 +261,7 @@ class BackgroundRun:
 
 def forget_earlier(symbol: str, names: MethodContext, risk_names: Sequence[str]) -> None:
     """Drop what an earlier run has left: its results, its time and price, the positions of its risk profiles."""
-    finished.pop((symbol, names.strategy_name, names.exchange_name, names.frame_name), None)
+    finished.pop(run_key(symbol, names), None)
     forget(symbol, names, backtest=True)
     clear_risks(risk_names, names, backtest=True)
 
@@ -323,15 +276,15 @@ def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[Backte
 
     def results() -> Generator[BacktestResult, None, None]:
         begin_time(_tell_frame, names.frame_name, symbol)
-        feeds.begin_run(strategy_run.key)
+        begin_run(strategy_run.key)
         strategy_run.watch.start()
         _tell_lifecycle(strategy_run, start=True)
         try:
-            yield from strategy_run.results()
+            yield from results_of(strategy_run)
         finally:
             remember(strategy_run)
             if keeps:
-                finished[strategy_run.key[:4]] = finished_run(strategy_run)
+                finished[strategy_run.key] = finished_run(strategy_run)
         strategy_run.watch.finish()
         _tell_lifecycle(strategy_run, start=False)
 
@@ -375,7 +328,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
     """Run strategies over history; the singleton is ``Backtest``."""
 
     def __init__(self) -> None:
-        self._background: dict[tuple[str, str, str, str], BackgroundRun] = {}
+        self._background: dict[RunKey, BackgroundRun] = {}
 
     def run(
         self, symbol: str, context: Context, *, driver: Driver = "skip"
@@ -403,7 +356,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
         Raises :class:`BkError` while a background run of the same context is pending.
         """
         names = names_of(context, *MethodContext.field_names)
-        key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
+        key = run_key(symbol, names)
         known = self._background.get(key)
         if known is not None and known.status == "pending":
             raise BkError(
@@ -418,7 +371,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
     def stop(self, symbol: str, context: Context) -> None:
         """Ask the background run of this context to stop: no new signals, the open position is carried to its end."""
         names = names_of(context, *MethodContext.field_names)
-        known = self._background.get((symbol, names.strategy_name, names.exchange_name, names.frame_name))
+        known = self._background.get(run_key(symbol, names))
         if known is not None:
             known()
 
@@ -449,7 +402,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
     def last_run(self, symbol: str, context: Context) -> FinishedRun:
         """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before."""
         names = names_of(context, *MethodContext.field_names)
-        key = (symbol, names.strategy_name, names.exchange_name, names.frame_name)
+        key = run_key(symbol, names)
         if key not in finished:
             raise FatalError(
                 f"no finished backtest of {names.strategy_name!r} on {symbol} in frame {names.frame_name!r}.",

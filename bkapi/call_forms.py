@@ -10,10 +10,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
-from bkapi.context import MethodContext, Mode, names_of, require_trade_context
+from bkapi.context import MethodContext, Mode, names_of, require_trade_context, run_key
 from bkapi.errors import NoRunError
+from bkapi.ledger import running
 from bkapi.registry import exchanges, frames, strategies
-from bkapi.strategy import StrategyRun, running
+from bkapi.strategy import StrategyRun
 from bkapi.validation import as_number
 
 P = ParamSpec("P")
@@ -84,7 +85,7 @@ def run_here(symbol: str, source: str) -> StrategyRun:
 
 
 def _in_progress(symbol: str, names: MethodContext, backtest: bool, source: str) -> StrategyRun:
-    run = running.get((symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest))
+    run = running.get(run_key(symbol, names, backtest=backtest))
     if run is None:
         raise NoRunError(f"{source}: no run in progress for {_described(symbol, names)}.")
     return run

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
-    from bkapi.backtest import FinishedRun
     from bkapi.file_run import FileRun
+    from bkapi.finished import FinishedRun
     from bkapi.overfitting import Overfitting
     from bkapi.sweep import MetricGroup, ParameterSweep, SweepResult
     from bkcore.candles import CandleFrame
@@ -334,8 +334,8 @@ def sweep(
         end=end,
         frame_interval=frame_interval,
     )
+    from bkapi.metric_columns import check_column
     from bkapi.sweep import group_of
-    from bkapi.sweep_result import check_column
     from bkcore.metrics import METRIC_NAMES
 
     check_column(by, (*METRIC_NAMES, "refused_signals", *axes))

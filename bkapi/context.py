@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextvars import Context, ContextVar, Token, copy_context
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from bkapi.coroutines import settle
 from bkapi.errors import ContextError, SchemaError
@@ -73,6 +73,16 @@ def names_of(context: Mapping[str, str] | MethodContext, *needed: str) -> Method
                 "context", f"{name}={value!r:.60} is no name.", field=name, hint="a name is a text."
             )
     return MethodContext(**names)
+
+
+#: What tells a run from others: symbol, strategy, exchange, frame ("" for none), and whether it is a backtest.
+RunKey: TypeAlias = tuple[str, str, str, str, bool]
+
+
+def run_key(symbol: str, context: Mapping[str, str] | MethodContext, *, backtest: bool = True) -> RunKey:
+    """The key of the run of a context; a mapping names a strategy and an exchange, a frame where there is one."""
+    names = names_of(context, "strategy_name", "exchange_name")
+    return (symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest)
 
 
 class Ambient(Generic[T]):

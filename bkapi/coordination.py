@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from bkapi import config
-from bkapi.context import MethodContext, names_of
+from bkapi.context import MethodContext, run_key
 from bkapi.errors import BkError
 from bkapi.record import Record, record
 
@@ -123,13 +123,13 @@ class LookupUtils:
 
     def add_activity(self, symbol: str, context: Context, backtest: bool) -> None:
         """Remember a run; one of the same symbol, names and mode is replaced."""
-        key = _key(symbol, context, backtest)
+        key = run_key(symbol, context, backtest=backtest)
         named = context.to_dict() if isinstance(context, MethodContext) else dict(context)
         self._activities[key] = Activity(symbol, named, backtest)
 
     def remove_activity(self, symbol: str, context: Context, backtest: bool) -> None:
         """Forget a run; an unknown one is no error."""
-        self._activities.pop(_key(symbol, context, backtest), None)
+        self._activities.pop(run_key(symbol, context, backtest=backtest), None)
 
     def list_activity(self) -> list[Activity]:
         """The runs as of now."""
@@ -143,11 +143,6 @@ class LookupUtils:
     def clear(self) -> None:
         """Forget all."""
         self._activities.clear()
-
-
-def _key(symbol: str, context: Context, backtest: bool) -> tuple[Any, ...]:
-    names = names_of(context, "strategy_name", "exchange_name")
-    return (symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest)
 
 
 Candle = CandleUtils()

@@ -21,6 +21,7 @@ from bkapi.context import ExecutionContext, iterate_in_context
 from bkapi.coroutines import settle
 from bkapi.errors import BkError, FatalError
 from bkapi.exchange import forget_exchanges
+from bkapi.ledger import results_of
 from bkapi.moments import from_ms
 from bkapi.record import Record, record
 from bkapi.registry import exchanges, frames, strategies
@@ -249,7 +250,7 @@ class _Case:
             clear_risks(strategy.risks, run.names, backtest=True)
             try:
                 moment = ExecutionContext(self.symbol, run.frame.start_ms, True)
-                for _ in iterate_in_context(run.results(), names=run.names, moment=moment):
+                for _ in iterate_in_context(results_of(run), names=run.names, moment=moment):
                     pass
             except FatalError:
                 if cut is None:

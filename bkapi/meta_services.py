@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
-from bkapi.context import MethodContext, execution, method, names_of
+from bkapi.context import MethodContext, RunKey, execution, method, run_key
 from bkapi.errors import BkError
 from bkapi.events import report_error
 from bkapi.exchange import get_average_price
+from bkapi.ledger import running
 from bkapi.record import Record, record
 from bkapi.registry import frames, strategies
-from bkapi.strategy import StrategyRun, running
+from bkapi.strategy import StrategyRun
 
 logger = logging.getLogger(__name__)
 
 V = TypeVar("V", int, float)
 R = TypeVar("R")
 Context = Mapping[str, str] | MethodContext
-Key = tuple[str, str, str, str, bool]
 
 #: Seconds that a question waits for the first answer of a run.
 PATIENCE_SECONDS = 120.0
@@ -31,25 +31,19 @@ class MetaTimeoutError(BkError, TimeoutError):
     """Raised by ``TimeMetaService().get_timestamp(...)`` of a run that has said nothing for two minutes."""
 
 
-def memo_key(symbol: str, context: Context, backtest: bool) -> Key:
-    """What a run is told apart by."""
-    names = names_of(context, "strategy_name", "exchange_name")
-    return (symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest)
-
-
 class _MetaService(Generic[V]):
     """The newest value of each run; runs in progress are asked, finished ones have left theirs."""
 
     what: ClassVar[str]
 
     def __init__(self) -> None:
-        self._values: dict[Key, V] = {}
+        self._values: dict[RunKey, V] = {}
         self._news = threading.Condition()
 
     def next(self, symbol: str, value: V, context: Context, backtest: bool) -> None:
         """Remember a value."""
         with self._news:
-            self._values[memo_key(symbol, context, backtest)] = value
+            self._values[run_key(symbol, context, backtest=backtest)] = value
             self._news.notify_all()
 
     def clear(self, payload: Mapping[str, Any] | None = None) -> None:
@@ -58,16 +52,16 @@ class _MetaService(Generic[V]):
             if payload is None:
                 self._values.clear()
             else:
-                self._values.pop(memo_key(payload["symbol"], payload, payload["backtest"]), None)
+                self._values.pop(run_key(payload["symbol"], payload, backtest=payload["backtest"]), None)
 
-    def _known(self, key: Key) -> V | None:
+    def _known(self, key: RunKey) -> V | None:
         run = running.get(key)
         return (None if run is None else self._of_run(run)) or self._values.get(key) or None
 
     def _of_run(self, run: StrategyRun) -> V:
         raise NotImplementedError
 
-    def _waited(self, key: Key) -> V:
+    def _waited(self, key: RunKey) -> V:
         value = self._known(key)
         if value is not None:
             return value
@@ -90,7 +84,7 @@ class TimeMetaService(_MetaService[int]):
 
     def has_timestamp(self, symbol: str, context: Context, backtest: bool) -> bool:
         """Whether a time is known."""
-        return self._known(memo_key(symbol, context, backtest)) is not None
+        return self._known(run_key(symbol, context, backtest=backtest)) is not None
 
     def get_timestamp(self, symbol: str, context: Context, backtest: bool) -> int:
         """The latest time; inside any run that of the run, whatever is asked for.
@@ -98,7 +92,7 @@ class TimeMetaService(_MetaService[int]):
         Waits for the first one; raises :class:`MetaTimeoutError` after two minutes.
         """
         moment = execution.get()
-        return self._waited(memo_key(symbol, context, backtest)) if moment is None else moment.when_ms
+        return self._waited(run_key(symbol, context, backtest=backtest)) if moment is None else moment.when_ms
 
     def _of_run(self, run: StrategyRun) -> int:
         return run.now_ms()
@@ -111,7 +105,7 @@ class PriceMetaService(_MetaService[float]):
 
     def has_price(self, symbol: str, context: Context, backtest: bool) -> bool:
         """Whether a price above zero is known."""
-        return self._known(memo_key(symbol, context, backtest)) is not None
+        return self._known(run_key(symbol, context, backtest=backtest)) is not None
 
     def get_current_price(self, symbol: str, context: Context, backtest: bool) -> float:
         """The latest price; inside a run the average price that its exchange tells.
@@ -120,7 +114,7 @@ class PriceMetaService(_MetaService[float]):
         """
         if execution.get() is not None and method.get() is not None:
             return get_average_price(symbol)
-        return self._waited(memo_key(symbol, context, backtest))
+        return self._waited(run_key(symbol, context, backtest=backtest))
 
     def _of_run(self, run: StrategyRun) -> float:
         price = run.known_price()

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.errors import BkError
+from bkapi.metric_columns import LESS_IS_BETTER, check_column
 from bkapi.record import Record, record
-from bkapi.sweep_result import LESS_IS_BETTER, check_column
 from bkcore.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 from bkcore.overfitting import (
@@ -27,7 +27,7 @@ from bkcore.overfitting import (
 )
 
 if TYPE_CHECKING:
-    from bkapi.backtest import FinishedRun
+    from bkapi.finished import FinishedRun
     from bkapi.random_entries import RandomEntries
     from bkcore.run import Run
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.backtest import FinishedRun
+from bkapi.finished import FinishedRun
 from bkapi.record import Record, record
 from bkapi.resources import cores
 from bkcore.codes import Status

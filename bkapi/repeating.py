@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bkapi import config
-from bkapi.backtest import Backtest, FinishedRun
+from bkapi.backtest import Backtest
 from bkapi.file_run import EXAMPLE, read_candles, set_up
+from bkapi.finished import FinishedRun
 from bkapi.reporting.saved_runs import SavedRun, SavedRunError, load_run
 from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from bkapi.context import MethodContext
-from bkapi.signal_view import SignalAt, pnl_of
+from bkapi.signal_view import Details, SignalAt, pnl_of
 from bkapi.signals import (
     CancelledResult,
     CancelReason,
@@ -39,14 +39,6 @@ _NAMESPACE = uuid.UUID("6f9a1c52-5a0e-5c55-9d0f-6d2f3b8f1a11")
 @lru_cache(maxsize=256)
 def _identity_of(text: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, text))
-
-
-class Details(NamedTuple):
-    """What a signal carries besides numbers; an empty ``id`` stands for the generated one."""
-
-    id: str
-    note: str = ""
-    extra: Mapping[str, Any] = {}
 
 
 _NO_DETAILS = Details("")

@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bkapi.backtest import FinishedRun
 from bkapi.errors import BkError
+from bkapi.finished import FinishedRun
 from bkapi.reporting.conditions import run_conditions
 from bkcore.candle_files import replace_file
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from bkapi.backtest import Context
 from bkapi.errors import BkError, MissingExtraError
+from bkapi.metric_columns import LESS_IS_BETTER, check_column
 from bkapi.progress import Progress, progress_of
 from bkapi.search_space import combination_key, suggestions_of
 from bkapi.space import Space
 from bkapi.sweep import MetricGroup, ParameterSweep, group_of
 from bkapi.sweep_parts import digest_of, source_of
-from bkapi.sweep_result import LESS_IS_BETTER, SweepResult, check_column
+from bkapi.sweep_result import SweepResult
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, Protocol
 
+from bkapi.context import MethodContext
 from bkapi.signals import NO_PEAK, NO_PNL, EntryRecord, PartialRecord, PeakRecord, PnlRecord, PublicSignal
 from bkcore.codes import Side, Status
 from bkcore.entry_points import pnl_at
 from bkcore.jit import direct
 from bkcore.record_views import address_of_record, read_entry, read_partial
+from bkcore.run import Run
 from bkcore.tables import Tables
-
-if TYPE_CHECKING:
-    from bkapi.rows import Details, Rows
 
 _pnl_at = direct(pnl_at)
 _SIDES = {int(Side.LONG): "long", int(Side.SHORT): "short"}
@@ -26,6 +25,25 @@ def pnl_of(row: Any, tables: Tables, price: float) -> PnlRecord:
     return PnlRecord(percent, row.effective_open, price, (percent / 100) * row.invested, row.invested)
 
 
+class Details(NamedTuple):
+    """What a signal carries besides numbers; an empty ``id`` stands for the generated one."""
+
+    id: str
+    note: str = ""
+    extra: Mapping[str, Any] = {}
+
+
+class RowSource(Protocol):
+    """Where a signal finds what the machine's record does not hold; :class:`bkapi.rows.Rows` is one."""
+
+    run: Run
+    symbol: str
+    names: MethodContext
+
+    def details_of(self, row: Any) -> Details:
+        """Id, note and further keys of a row."""
+
+
 class SignalAt(PublicSignal):
     """A :class:`PublicSignal` over a copy of the machine's record, as it is now.
 
@@ -35,7 +53,7 @@ class SignalAt(PublicSignal):
 
     __slots__ = ("_entries", "_pnl", "_price", "_row", "_rows", "_tables")
 
-    def __init__(self, rows: Rows, row: Any, price: float) -> None:
+    def __init__(self, rows: RowSource, row: Any, price: float) -> None:
         self._rows = rows
         self._row = row
         self._price = price

@@ -456,3 +456,21 @@ def _total_pnl(symbols: Sequence[HeatSymbolStatistics]) -> float | None:
 def _value_counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
     """How often each value occurs, in the order of first occurrence."""
     return dict(frame.group_by(column, maintain_order=True).len().iter_rows())
+
+
+def trades_of_statistics(trades: pl.DataFrame, symbol: str) -> pl.DataFrame:
+    """The closed trades of a trades frame, with the columns that statistics need."""
+    import polars as pl
+
+    return (
+        trades.filter(pl.col("status") == "closed")
+        .select(
+            pl.lit(symbol).alias("symbol"),
+            "pnl_percent",
+            "peak_percent",
+            "fall_percent",
+            pl.col("pending_at", "ended_at").dt.epoch("ms"),
+            "close_price",
+        )
+        .rename({"ended_at": "close_timestamp"})
+    )

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from bkapi import config
-from bkapi.context import MethodContext
+from bkapi.context import MethodContext, RunKey, run_key
 from bkapi.coroutines import settle
 from bkapi.errors import FatalError, SignalError
-from bkapi.events import ErrorRepeats, emitters, install_gates, report_error
+from bkapi.events import ErrorRepeats, emitters, report_error
 from bkapi.moments import from_ms
 from bkapi.payloads import PauseEvent
-from bkapi.reporting import feeds
-from bkapi.rows import Details, Rows
+from bkapi.rows import Rows
 from bkapi.schemas import StrategyCallbacks, StrategySchema
+from bkapi.signal_view import Details
 from bkapi.signals import PublicSignal, SignalInput
 from bkapi.stopwatch import Stopwatch
-from bkapi.telling import STOPS, BacktestResult, Results, Teller
+from bkapi.telling import STOPS, BacktestResult, Results, RiskPlaces, Teller
 from bkapi.validation import as_number, violation_message, violations_of
 from bkcore.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
 from bkcore.intervals import interval_step_ms
@@ -35,10 +35,7 @@ from bkcore.run import Driver, Frame, Hooks, Records, Run, no_signals
 from bkcore.settings import EngineSettings
 from bkcore.signals import SignalTable
 
-if TYPE_CHECKING:
-    from bkapi.risk import RunRisk
-
-__all__ = ["BacktestResult", "Results", "RunKey", "StrategyRun", "running"]
+__all__ = ["BacktestResult", "Results", "StrategyRun"]
 
 _NO_CALLBACKS = StrategyCallbacks()
 _KNOWN_FIELDS = frozenset(
@@ -66,9 +63,12 @@ _BUSY: tuple[tuple[str, int], ...] = (
     ("a stop-loss fill", Deferred.STOP_LOSS_FILL),
 )
 
-RunKey = tuple[str, str, str, str, bool]
-#: Runs in progress by context; the delivery gates of ``listen_*`` look here (spec engine.md 13.4).
-running: dict[RunKey, StrategyRun] = {}
+
+class RiskGate(RiskPlaces, Protocol):
+    """What a run asks of its risk profiles; :class:`bkapi.risk.RunRisk` answers."""
+
+    def admits(self, signal: SignalInput | PublicSignal, price: float, when_ms: int) -> bool:
+        """Whether the signal may open at ``price``; if so its place is reserved."""
 
 
 class StrategyRun:
@@ -92,7 +92,7 @@ class StrategyRun:
         table: SignalTable | None = None,
         policy: Records | None = None,
         hooks: Hooks = _NO_HOOKS,
-        risk: RunRisk | None = None,
+        risk: RiskGate | None = None,
         driver: Driver = "skip",
     ) -> None:
         self.symbol = symbol
@@ -151,25 +151,24 @@ class StrategyRun:
     @property
     def key(self) -> RunKey:
         """What tells this run from others."""
-        names = self.names
-        return (self.symbol, names.strategy_name, names.exchange_name, names.frame_name, self.backtest)
+        return run_key(self.symbol, self.names, backtest=self.backtest)
 
-    def results(self) -> Results:
-        """Run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2)."""
-        running[self.key] = self
+    def results(self, take_log: Callable[[StrategyRun], object]) -> Results:
+        """Run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2).
+
+        take_log   hears of the run when nobody else heard anything of it; :func:`bkapi.ledger.results_of` gives it
+        """
         try:
             if not self.is_played and (self.asks or self.risk or self.teller.has_to_tell()):
                 yield from self._listening_results()
             else:
                 self._finish_silently()
-                feeds.take_run(self)
+                take_log(self)
                 if self.yields:
                     yield from self._results_of_tables()
         finally:
             self.teller.released()  # what a run that has not come to its end has left open
             self.repeats.finish()
-            if running.get(self.key) is self:
-                del running[self.key]
 
     def _finish_silently(self) -> None:
         """One kernel call; what was refused or raised on the way is reported once, with its count."""
@@ -566,40 +565,3 @@ def _check_duration(seconds: float, limit: float) -> None:
             f"Timeout for get_signal: it took {seconds:.1f} s, the limit is {limit} s.",
             hint="CC_MAX_SIGNAL_GENERATION_SECONDS is the limit.",
         )
-
-
-def _run_of(event: Any) -> StrategyRun | None:
-    return running.get(
-        (event.symbol, event.strategy_name, event.exchange_name, event.frame_name, event.backtest)
-    )
-
-
-def _has_position(event: Any) -> bool:
-    run = _run_of(event)
-    return run is not None and run.has_position
-
-
-def _has_scheduled(event: Any) -> bool:
-    run = _run_of(event)
-    return run is not None and run.has_scheduled
-
-
-def _delivers_commit(event: Any) -> bool:
-    """Commits need an open position, or one that its user has closed (spec engine.md 13.4)."""
-    if event.action in ("cancel-scheduled", "close-pending"):
-        return True
-    run = _run_of(event)
-    if run is None:
-        return False
-    closes = run.run.now.deferred == Deferred.CLOSE
-    return run.has_position or (closes and run.rows.identity(run.trade) == event.signal_id)
-
-
-install_gates(
-    {
-        "position": _has_position,
-        "scheduled": _has_scheduled,
-        "no position": lambda event: not _has_position(event),
-        "commit": _delivers_commit,
-    }
-)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.backtest import Context, FinishedRun, prepare, run_to_end
+from bkapi.backtest import Context, prepare, run_to_end
 from bkapi.errors import UnknownNameError
+from bkapi.finished import FinishedRun
+from bkapi.metric_columns import check_column
 from bkapi.progress import Progress, progress_of
 from bkapi.record import Record, record
 from bkapi.registry import strategies
@@ -41,7 +43,7 @@ from bkapi.sweep_plan import (
     with_parameters,
 )
 from bkapi.sweep_policies import check_policy
-from bkapi.sweep_result import SweepResult, check_column
+from bkapi.sweep_result import SweepResult
 from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.price_profile import Trend
 from bkcore.sweep_walks import Depth
@@ -370,7 +372,6 @@ class ParameterSweep:
             self.space.names,
             self._markets[0].settings,
             complete,
-            _play=self._play,
             _sweep=self,
         )
 
@@ -495,17 +496,18 @@ class ParameterSweep:
         """The frames that it runs in."""
         return self._frames
 
-    def play(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
+    def play(self, combination: int, symbol: str = "", frame_name: str = "") -> FinishedRun:
+        """The whole backtest of a combination in a market of the sweep; names may be left out where there is one."""
+        market = self._market(symbol, frame_name)
+        return self.play_in(combination, market.symbol, market.frame_name)
+
+    def play_in(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
         """The whole backtest of a combination in any registered frame, of the sweep or not."""
         chosen = self.parameters(combination)
         bracket = {name: float(chosen[name]) for name in self._roles.bracket}
         return run_to_end(
             symbol, {**self._context, "frame_name": frame_name}, self.strategy(combination), bracket
         )
-
-    def _play(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
-        market = self._market(symbol, frame_name)
-        return self.play(combination, market.symbol, market.frame_name)
 
     def period_returns(
         self,

@@ -4,29 +4,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bkapi.metric_columns import check_column
 from bkapi.overfitting import Overfitting, TooFewTrialsError, judge, period_edges, period_hours
-from bkapi.sweep_result import check_column
 from bkcore.metrics import METRIC_NAMES
 from bkcore.overfitting import plateau_score
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.sweep import ParameterSweep
-    from bkapi.sweep_result import SweepResult
+    from bkapi.finished import FinishedRun
 
 _NEAREST: Final = 2  # neighbours per parameter where parameters lie on no grid
 
 
+class Replay(Protocol):
+    """What can play a combination of a sweep again; :class:`bkapi.sweep.ParameterSweep` can.
+
+    ``symbol`` and ``frame_name`` may be left out where the sweep has one market.
+    """
+
+    def span(self, symbol: str = "", frame_name: str = "") -> tuple[int, int]:
+        """First tick of a market of the sweep and the last moment of a trade in it, ms UTC."""
+
+    def period_returns(
+        self,
+        combinations: NDArray[np.int64],
+        trades: NDArray[np.int64],
+        edges: NDArray[np.int64],
+        *,
+        symbol: str = "",
+        frame_name: str = "",
+    ) -> NDArray[np.float64]:
+        """What combinations of one market earned in each period, f8[periods, n], in percent."""
+
+    def play(self, combination: int, symbol: str = "", frame_name: str = "") -> FinishedRun:
+        """The whole backtest of a combination in a market of the sweep."""
+
+
 def overfitting_of_sweep(
-    result: SweepResult,
-    sweep: ParameterSweep,
-    by: str = "sharpe_ratio",
+    sweep: Replay,
+    chosen: pl.LazyFrame,
+    tried: pl.LazyFrame,
+    parameters: Sequence[str],
     *,
+    by: str,
+    less_is_better: Sequence[str],
     most: int = 1000,
     draws: int = 99,
     seed: int = 0,
@@ -35,6 +62,10 @@ def overfitting_of_sweep(
 ) -> Overfitting:
     """Judge the best row of a sweep by ``by`` (the same row as ``result.top(1, by=by)``).
 
+    chosen   the rows that the best is taken from, as :class:`bkapi.sweep_result.SweepResult` has them
+    tried    all rows, before any choice among them
+    parameters   the columns that are parameters
+    less_is_better   the columns of which less is better
     most     combinations whose returns per period are worked out: all, or a sample by ``seed`` and the best
     draws    runs with random entries to hold the best against; 0 leaves that out
     trials   how many were tried, where the sweep was not the first look at these candles; default: its rows before
@@ -45,9 +76,9 @@ def overfitting_of_sweep(
     """
     import polars as pl
 
-    check_column(by, result.columns)
-    chosen, tried = result.lazy, result.tried
-    if "frame_name" in result.columns:
+    columns = chosen.collect_schema().names()
+    check_column(by, columns)
+    if "frame_name" in columns:
         if not frame_name:
             names = chosen.select(pl.col("frame_name").unique(maintain_order=True)).collect()["frame_name"]
             if len(names) != 1:
@@ -58,7 +89,7 @@ def overfitting_of_sweep(
             frame_name = names[0]
         chosen, tried = (rows.filter(pl.col("frame_name") == frame_name) for rows in (chosen, tried))
     ranked = chosen.filter(pl.col(by).is_not_null(), pl.col("total_trades") > 0)
-    top = ranked.sort(by, descending=by not in result.less_is_better, maintain_order=True).head(1).collect()
+    top = ranked.sort(by, descending=by not in less_is_better, maintain_order=True).head(1).collect()
     if not len(top):
         raise TooFewTrialsError(
             f"no combination has a {by}.", hint="it needs trades; a Sharpe ratio needs ten of them."
@@ -82,21 +113,21 @@ def overfitting_of_sweep(
         )
     place = sample["combination"].to_numpy() == best["combination"]
     place &= np.array([one == symbol for one in of])
-    score, neighbours = plateau_of(tried, result.parameters, best, by)
+    score, neighbours = plateau_of(tried, parameters, best, by)
     entries = None
     if draws:
         from bkapi.random_entries import random_entry_baseline
 
         metric = by if by in METRIC_NAMES else "sharpe_ratio"
-        run = sweep.play(best["combination"], symbol or sweep.symbols[0], frame_name or sweep.frame_names[0])
+        run = sweep.play(best["combination"], symbol, frame_name)
         entries = random_entry_baseline(
             run,
             metric,
             draws=draws,
             seed=seed,
-            less_is_better=metric in result.less_is_better,
+            less_is_better=metric in less_is_better,
         )
-    told = [f"{symbol} " if symbol else "", ", ".join(f"{name}={best[name]}" for name in result.parameters)]
+    told = [f"{symbol} " if symbol else "", ", ".join(f"{name}={best[name]}" for name in parameters)]
     return judge(
         returns,
         int(np.flatnonzero(place)[0]),

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bkapi.errors import BkError, UnknownNameError
-from bkcore.errors import did_you_mean
-from bkcore.metrics import METRIC_NAMES
+from bkapi.errors import BkError
+from bkapi.metric_columns import LESS_IS_BETTER, check_column
 from bkcore.settings import EngineSettings
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.backtest import FinishedRun
+    from bkapi.finished import FinishedRun
     from bkapi.overfitting import Overfitting
     from bkapi.statistics_records import BacktestStatistics
-    from bkapi.sweep import ParameterSweep
+    from bkapi.sweep_overfitting import Replay
 
-#: Metrics of which less is better.
-LESS_IS_BETTER: Final = ("max_drawdown", "std_dev", "loss_count", "max_loss_streak", "refused_signals")
 _SHOWN: Final = (
     "total_trades",
     "win_rate",
@@ -33,14 +30,6 @@ _SHOWN: Final = (
     "max_drawdown",
     "profit_factor",
 )
-
-
-def check_column(name: str, known: Sequence[str] = (*METRIC_NAMES, "refused_signals")) -> None:
-    """Raise :class:`UnknownNameError` for a name that no column of a sweep has."""
-    if name not in known:
-        raise UnknownNameError(
-            "metric", name, "sweep", known, hint=did_you_mean(name, known) + "choose a listed one."
-        )
 
 
 @dataclass(frozen=True)
@@ -65,8 +54,7 @@ class SweepResult:
     complete: bool = True
     by: str = "sharpe_ratio"
     less_is_better: tuple[str, ...] = LESS_IS_BETTER
-    _play: Callable[[int, str, str], FinishedRun] | None = field(default=None, repr=False)
-    _sweep: ParameterSweep | None = field(default=None, repr=False)
+    _sweep: Replay | None = field(default=None, repr=False)
     _tried: pl.LazyFrame | None = field(default=None, repr=False)
 
     @cached_property
@@ -159,12 +147,15 @@ class SweepResult:
         combination   its number, the column ``combination``
         symbol, frame_name   needed where the sweep has several
         """
-        if self._play is None:
+        return self._replay().play(int(combination), symbol, frame_name)
+
+    def _replay(self) -> Replay:
+        if self._sweep is None:
             raise SweepResultError(
                 "this result was read from a file and cannot run.",
                 hint="make the sweep again from its strategy: Sweep(...).run(folder=...) reads the same parts.",
             )
-        return self._play(int(combination), symbol, frame_name)
+        return self._sweep
 
     def trades(self, combination: int, *, symbol: str = "", frame_name: str = "") -> pl.DataFrame:
         """The trades of one combination in full, worked out on demand (arguments of :meth:`run`)."""
@@ -185,15 +176,12 @@ class SweepResult:
         frame_name: str = "",
     ) -> Overfitting:
         """How much of the best row is selection: see :func:`bkapi.sweep_overfitting.overfitting_of_sweep`."""
-        if self._sweep is None:
-            raise SweepResultError(
-                "this result was read from a file and cannot run.",
-                hint="make the sweep again from its strategy: Sweep(...).run(folder=...) reads the same parts.",
-            )
         from bkapi.sweep_overfitting import overfitting_of_sweep
 
         return overfitting_of_sweep(
-            *(self, self._sweep, by or self.by),
+            *(self._replay(), self.lazy, self.tried, self.parameters),
+            by=by or self.by,
+            less_is_better=self.less_is_better,
             most=most,
             draws=draws,
             seed=seed,

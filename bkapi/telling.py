@@ -7,13 +7,13 @@ payloads are made only for those who hear them (spec engine.md 13).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from bkapi.channels import Channel
-from bkapi.context import ExecutionContext, execution
+from bkapi.context import ExecutionContext, MethodContext, execution
 from bkapi.coroutines import settle
 from bkapi.errors import SignalError
-from bkapi.events import emitters, report_error
+from bkapi.events import ErrorRepeats, emitters, report_error
 from bkapi.payloads import (
     COMMIT_FIELDS,
     BacktestProgressEvent,
@@ -26,7 +26,7 @@ from bkapi.payloads import (
     SignalEvent,
     StrategyCommitEvent,
 )
-from bkapi.rows import CANCEL_REASONS, CLOSE_REASONS
+from bkapi.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
 from bkapi.schemas import StrategyCallbacks
 from bkapi.signals import (
     ActiveResult,
@@ -39,14 +39,13 @@ from bkapi.signals import (
     SignalInput,
     TickResult,
 )
+from bkapi.stopwatch import Stopwatch
 from bkapi.validation import violation_message
 from bkcore.codes import CancelReason, Commit, EventKind, Given, Listen, Wake
 from bkcore.record_views import read_event
 from bkcore.records import FROM_SLOT
-from bkcore.run import Run
-
-if TYPE_CHECKING:
-    from bkapi.strategy import StrategyRun
+from bkcore.run import Frame, Run
+from bkcore.settings import EngineSettings
 
 #: What a backtest yields.
 BacktestResult: TypeAlias = ScheduledResult | OpenedResult | ClosedResult | CancelledResult
@@ -110,10 +109,54 @@ def _wants_times() -> bool:
     return any(not subscription.collects for subscription in emitters.performance_emitter.listeners)
 
 
-class Teller:
-    """Tells what a run does. It changes nothing but its own place in the event log."""
+class RiskPlaces(Protocol):
+    """Where a run keeps its places in the risk profiles; :class:`bkapi.risk.RunRisk` does."""
 
-    def __init__(self, owner: StrategyRun, callbacks: StrategyCallbacks, own_bits: int) -> None:
+    def hold(self, signal: PublicSignal) -> None:
+        """The reserved place has become a position."""
+
+    def release(self) -> None:
+        """Nothing is open and nothing rests any more."""
+
+
+class Told(Protocol):
+    """What is read of the run that is told; :class:`bkapi.strategy.StrategyRun` is one."""
+
+    symbol: str
+    names: MethodContext
+    frame: Frame
+    settings: EngineSettings
+    run: Run
+    rows: Rows
+    watch: Stopwatch
+    source: dict[str, Any]
+    repeats: ErrorRepeats
+    asks: bool
+
+    @property
+    def backtest(self) -> bool:
+        """True for history, False live."""
+
+    @property
+    def risk(self) -> RiskPlaces | None:
+        """The places in its risk profiles; None without profiles."""
+
+    @property
+    def deferred_id(self) -> str | None:
+        """The ``id`` that the deferred command was given."""
+
+    def deferred_note(self, trade: int) -> str | None:
+        """The ``note`` that the deferred command was given."""
+
+
+class Teller:
+    """Tells what a run does, in documented order.
+
+    Besides its own place in the event log it changes two things: ``state.pending`` while a close is told, so that
+    getters see the position as it was, and the places that the run holds in its risk profiles.
+    """
+
+    def __init__(self, owner: Told, callbacks: StrategyCallbacks, own_bits: int) -> None:
         self._owner = owner
         self._run: Run = owner.run
         self._rows = owner.rows

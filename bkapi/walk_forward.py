@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from bkapi.backtest import Context, FinishedRun
+from bkapi.backtest import Context
 from bkapi.errors import BkError
+from bkapi.finished import FinishedRun, closed_trades
+from bkapi.metric_columns import check_column
 from bkapi.moments import from_ms
 from bkapi.registry import frames
-from bkapi.reporting.run_frames import closed_trades
 from bkapi.space import Space
 from bkapi.statistics import backtest_statistics
 from bkapi.sweep import MetricGroup, ParameterSweep
-from bkapi.sweep_result import SweepResult, check_column
+from bkapi.sweep_result import SweepResult
 from bkcore.codes import Status
 from bkcore.intervals import interval_step_ms
 from bkcore.metrics import METRIC_NAMES, measure
@@ -162,7 +163,7 @@ class WalkForward:
             best = part.top(1, by=self._by)
             if len(best):
                 winner = best.row(0, named=True)
-                run = trained.play(winner["combination"], self._symbol, test)
+                run = trained.play_in(winner["combination"], self._symbol, test)
                 tested = _metrics(run)
                 row |= {"combination": winner["combination"], **{n: winner[n] for n in result.parameters}}
                 row |= {

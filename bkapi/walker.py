@@ -13,14 +13,13 @@ from bkapi.context import MethodContext
 from bkapi.errors import BkError
 from bkapi.events import emitters
 from bkapi.frame import FrameConnectionService
+from bkapi.ledger import begin_run, running
 from bkapi.overfitting import Overfitting
 from bkapi.payloads import DoneEvent, WalkerStopEvent
 from bkapi.portfolio_schemas import WalkerSchema
 from bkapi.registry import strategies, validate_name, walkers
-from bkapi.reporting import feeds
 from bkapi.reporting.facades import WalkerReports
 from bkapi.reporting.walker_service import NoWalkerDataError
-from bkapi.strategy import running
 from bkapi.walker_logic import (
     DEFAULT_METRIC,
     Context,
@@ -67,7 +66,7 @@ def _forget_results(symbol: str, schema: WalkerSchema) -> None:
     for strategy_name in schema.strategies:
         names = MethodContext(strategy_name, schema.exchange_name, schema.frame_name)
         forget_earlier(symbol, names, strategies.lookup(strategy_name).risks)
-        feeds.begin_run((symbol, strategy_name, schema.exchange_name, schema.frame_name, True))
+        begin_run((symbol, strategy_name, schema.exchange_name, schema.frame_name, True))
 
 
 class WalkerCommandService:

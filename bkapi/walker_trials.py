@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.backtest import finished_run
+from bkapi.finished import finished_run
 from bkapi.overfitting import (
     Overfitting,
     TooFewTrialsError,

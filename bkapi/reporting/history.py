@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bkapi.reporting.kinds import Key
+from bkapi.context import RunKey
 
 #: ``reader()``: the rows of the storage of signals, by the flag ``backtest``; whoever keeps a storage puts it here.
 readers: dict[bool, Callable[[], Iterable[Mapping[str, Any]]]] = {}
@@ -24,7 +24,7 @@ class Stored:
         return self.signal.get(name)
 
 
-def stored_closes(kind: str, key: Key) -> list[Stored]:
+def stored_closes(kind: str, key: RunKey) -> list[Stored]:
     """The stored closes of a bucket, the oldest first; an id counts once."""
     symbol, strategy, exchange, frame, backtest = key
     wanted = {"exchange_name": exchange, "frame_name": frame}

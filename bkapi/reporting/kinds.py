@@ -17,10 +17,6 @@ from bkapi.statistics_records import (
     SyncStatistics,
 )
 
-#: Symbol, strategy, exchange, frame ("" for none), backtest: which bucket a row belongs to. Kinds with a wider bucket
-#: leave parts empty.
-Key = tuple[str, str, str, str, bool]
-
 
 @dataclass(frozen=True)
 class Kind:

@@ -11,19 +11,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bkapi.channels import Subscription
+from bkapi.context import RunKey
 from bkapi.errors import BkError
 from bkapi.events import emitters
-from bkapi.reporting import feeds
+from bkapi.ledger import add_collector, remove_collector
 from bkapi.reporting.columns import Columns, table_lines
 from bkapi.reporting.conditions import conditions_line
 from bkapi.reporting.file_names import report_file_name
 from bkapi.reporting.history import Stored, stored_closes
-from bkapi.reporting.kinds import KINDS, Key, Kind
+from bkapi.reporting.kinds import KINDS, Kind
 from bkapi.reporting.layouts import body, legend
 from bkapi.reporting.paths import read
 
 if TYPE_CHECKING:
-    from bkapi.strategy import RunKey, StrategyRun
+    from bkapi.context import RunKey
+    from bkapi.strategy import StrategyRun
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -103,7 +105,7 @@ class MarkdownService(Generic[S]):
             cls._handlers = {name: one for name, one in vars(cls).items() if isinstance(one, Handler)}
 
     def __init__(self) -> None:
-        self._buckets: dict[Key, Bucket] = {}
+        self._buckets: dict[RunKey, Bucket] = {}
         self._subscriptions: list[Subscription[Any]] = []
         self._detach: Callable[[], None] | None = None
         self._lock = threading.RLock()
@@ -124,7 +126,7 @@ class MarkdownService(Generic[S]):
                     for name, handler in self._handlers.items()
                     if handler.channel
                 ]
-                feeds.add(self)
+                add_collector(self)
                 self._detach = self._end
             return self._detach
 
@@ -132,7 +134,7 @@ class MarkdownService(Generic[S]):
         with self._lock:
             self._detach = None
             self._buckets.clear()
-            feeds.remove(self)
+            remove_collector(self)
             for subscription in self._subscriptions:
                 subscription()
             self._subscriptions = []
@@ -171,7 +173,7 @@ class MarkdownService(Generic[S]):
             if not handler.swallows:
                 raise
 
-    def _place_of(self, event: Any, handler: Handler[Any]) -> tuple[Key, str]:
+    def _place_of(self, event: Any, handler: Handler[Any]) -> tuple[RunKey, str]:
         """The bucket of an event, and the symbol within it."""
         forced = self.kind.backtest
         backtest = bool(read(event, "backtest")) if forced is None else forced
@@ -188,10 +190,10 @@ class MarkdownService(Generic[S]):
         exchange_name: str = "",
         frame_name: str | None = "",
         backtest: bool = False,
-    ) -> Key:
+    ) -> RunKey:
         return symbol, strategy_name, exchange_name, frame_name or "", backtest
 
-    def _bucket(self, key: Key) -> Bucket:
+    def _bucket(self, key: RunKey) -> Bucket:
         """The bucket of a context with everything in it that runs and storages hold."""
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -219,7 +221,7 @@ class MarkdownService(Generic[S]):
 
     # --------------------------------------------------------------------------------------------------- runs
 
-    def _run_key(self, key: RunKey) -> Key:
+    def _run_key(self, key: RunKey) -> RunKey:
         symbol, strategy, exchange, frame, backtest = key
         return symbol, strategy, exchange, frame, backtest
 
@@ -264,13 +266,13 @@ class MarkdownService(Generic[S]):
                 hint=f"Markdown.enable({{'{self.kind.name}': True}}) subscribes it; then run.",
             )
 
-    def _data(self, key: Key) -> S:
+    def _data(self, key: RunKey) -> S:
         with self._lock:
             rows = self._bucket(key).all()
         measured: S = self.kind.measures(rows, key[1])
         return measured
 
-    def _report(self, key: Key, strategy_name: str, columns: Columns | None) -> str:
+    def _report(self, key: RunKey, strategy_name: str, columns: Columns | None) -> str:
         record: Any = self._data(key)
         title = "# " + self.kind.title.format(symbol=key[0], strategy=strategy_name)
         if not getattr(record, self.kind.counted):
@@ -315,7 +317,7 @@ class MarkdownService(Generic[S]):
         key = self._key_of(symbol, strategy_name, exchange_name, frame_name, backtest)
         self._write(key, strategy_name, path, self._report(key, strategy_name, columns))
 
-    def _write(self, key: Key, strategy_name: str, path: str | None, content: str) -> None:
+    def _write(self, key: RunKey, strategy_name: str, path: str | None, content: str) -> None:
         from bkapi.reporting.markdown_writer import MarkdownWriter
 
         symbol, named, exchange_name, frame_name, _ = key

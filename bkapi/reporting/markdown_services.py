@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bkapi.context import RunKey
 from bkapi.payloads import (
     ExtremeEvent,
     LevelEvent,
@@ -16,7 +17,6 @@ from bkapi.payloads import (
 )
 from bkapi.reporting import rows
 from bkapi.reporting.columns import Columns
-from bkapi.reporting.kinds import Key
 from bkapi.reporting.markdown_service import Bucket, Handler, MarkdownService
 from bkapi.reporting.paths import read
 from bkapi.reporting.walker_service import WalkerDocuments
@@ -126,18 +126,18 @@ class HeatMarkdownService(MarkdownService[HeatStatistics], kind="heat"):
 
     tick = Handler[TickResult](rows.closed_row, "signal_emitter")
 
-    def _place_of(self, event: Any, handler: Handler[Any]) -> tuple[Key, str]:
+    def _place_of(self, event: Any, handler: Handler[Any]) -> tuple[RunKey, str]:
         (symbol, _, exchange, frame, backtest), _ = super()._place_of(event, handler)
         return ("", "", exchange, frame, backtest), symbol
 
     def _symbol_of(self, event: Any) -> str:
         return str(read(event, "symbol"))
 
-    def _run_key(self, key: Key) -> Key:
+    def _run_key(self, key: RunKey) -> RunKey:
         _, _, exchange, frame, backtest = key
         return "", "", exchange, frame, backtest
 
-    def begin_run(self, key: Key) -> None:
+    def begin_run(self, key: RunKey) -> None:
         """A run starts: the rows of an earlier one of the same symbol and strategy are dropped."""
         if self._is_isolated():
             return

@@ -11,16 +11,11 @@ from bkapi.errors import BkError
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.backtest import FinishedRun
+    from bkapi.finished import FinishedRun
 
 
 class ExportError(BkError):
     """Raised by ``export_trades(run, "trades.xls")``: a file that cannot be written, or a package that is missing."""
-
-
-def closed_trades(run: FinishedRun) -> pl.DataFrame:
-    """Closed positions of a run in order of closing: ``symbol`` and the columns that statistics need."""
-    return trades_of_statistics(run.trades, run.symbol)
 
 
 def signals_frame(run: FinishedRun) -> pl.DataFrame:
@@ -47,24 +42,6 @@ def signals_frame(run: FinishedRun) -> pl.DataFrame:
         pl.Series("active_take", records["active_take"]),
         pl.Series("active_stop", records["active_stop"]),
         pl.Series("closes", closes, dtype=kind),
-    )
-
-
-def trades_of_statistics(trades: pl.DataFrame, symbol: str) -> pl.DataFrame:
-    """The closed trades of a trades frame, with the columns that statistics need."""
-    import polars as pl
-
-    return (
-        trades.filter(pl.col("status") == "closed")
-        .select(
-            pl.lit(symbol).alias("symbol"),
-            "pnl_percent",
-            "peak_percent",
-            "fall_percent",
-            pl.col("pending_at", "ended_at").dt.epoch("ms"),
-            "close_price",
-        )
-        .rename({"ended_at": "close_timestamp"})
     )
 
 

@@ -20,12 +20,13 @@ import orjson
 from bkapi.errors import BkError
 from bkapi.reporting.conditions import ANNUALISATION, costs
 from bkapi.reporting.provenance import differences, provenance
-from bkapi.reporting.run_frames import signals_frame, trades_of_statistics
+from bkapi.reporting.run_frames import signals_frame
+from bkapi.statistics import trades_of_statistics
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.backtest import FinishedRun
+    from bkapi.finished import FinishedRun
     from bkapi.statistics_records import BacktestStatistics
 
 MANIFEST: Final = "manifest.json"

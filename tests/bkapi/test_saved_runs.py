@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 import bkapi
-from bkapi.backtest import Backtest, FinishedRun
+from bkapi.backtest import Backtest
 from bkapi.cli import app
 from bkapi.file_run import set_up
+from bkapi.finished import FinishedRun
 from bkapi.reporting.saved_runs import SavedRunError, load_run, save_run
 
 STRATEGY = """

@@ -78,7 +78,7 @@ def test_each_winner_is_the_best_of_its_training_and_is_run_in_its_test(kind: st
     for row in found.windows.iter_rows(named=True):
         trained = found.sweep.where(frame_name=f"days train {row['window']}").top(1, by="avg_pnl")
         assert trained["combination"][0] == row["combination"]
-        run = found.sweep._sweep.play(row["combination"], "BTCUSDT", f"days test {row['window']}")  # type: ignore[union-attr]
+        run = found.sweep._sweep.play_in(row["combination"], "BTCUSDT", f"days test {row['window']}")  # type: ignore[union-attr]
         mine = found.trades.filter(pl.col("window") == row["window"])
         assert mine["pnl_percent"].to_list() == run.trades["pnl_percent"].to_list()
         start, end = (round(row[name].timestamp() * 1000) for name in ("test_start", "test_end"))
