@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bkapi import config, gates
 from bkapi.context import (
+    Context,
     ExecutionContext,
     MethodContext,
     RunKey,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 gates.install()
 logger = logging.getLogger("bkapi")
 
-Context = Mapping[str, str]
 Status = Literal["ready", "pending", "fulfilled", "rejected"]
 
 

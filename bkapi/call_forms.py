@@ -7,10 +7,10 @@ Each is written once, as a method of a :class:`View`. :class:`Forms` makes from 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
-from bkapi.context import MethodContext, Mode, names_of, require_trade_context, run_key
+from bkapi.context import Context, MethodContext, Mode, names_of, require_trade_context, run_key
 from bkapi.errors import NoRunError
 from bkapi.ledger import running
 from bkapi.registry import exchanges, frames, strategies
@@ -22,7 +22,6 @@ R = TypeVar("R")
 X = TypeVar("X")
 
 #: ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``; live runs have no frame.
-Context = Mapping[str, str]
 
 
 class View:

@@ -11,8 +11,9 @@ be taken back, because the loop body of the consumer, other runs and other threa
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Generator, Mapping
-from contextvars import Context, ContextVar, Token, copy_context
+from contextvars import ContextVar, Token, copy_context
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
@@ -75,11 +76,14 @@ def names_of(context: Mapping[str, str] | MethodContext, *needed: str) -> Method
     return MethodContext(**names)
 
 
+#: What a run is about: ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``.
+Context: TypeAlias = Mapping[str, str]
+
 #: What tells a run from others: symbol, strategy, exchange, frame ("" for none), and whether it is a backtest.
 RunKey: TypeAlias = tuple[str, str, str, str, bool]
 
 
-def run_key(symbol: str, context: Mapping[str, str] | MethodContext, *, backtest: bool = True) -> RunKey:
+def run_key(symbol: str, context: Context | MethodContext, *, backtest: bool = True) -> RunKey:
     """The key of the run of a context; a mapping names a strategy and an exchange, a frame where there is one."""
     names = names_of(context, "strategy_name", "exchange_name")
     return (symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest)
@@ -139,7 +143,7 @@ class _InContext(Generator[Y, Any, R]):
 
     __slots__ = ("_context", "_generator")
 
-    def __init__(self, generator: Generator[Y, Any, R], context: Context) -> None:
+    def __init__(self, generator: Generator[Y, Any, R], context: contextvars.Context) -> None:
         self._generator = generator
         self._context = context
 

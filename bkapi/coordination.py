@@ -10,11 +10,9 @@ from contextvars import ContextVar
 from typing import Any
 
 from bkapi import config
-from bkapi.context import MethodContext, run_key
+from bkapi.context import Context, MethodContext, run_key
 from bkapi.errors import BkError
 from bkapi.record import Record, record
-
-Context = Mapping[str, str] | MethodContext
 
 _SPIN_SECONDS = 0.05
 
@@ -121,13 +119,13 @@ class LookupUtils:
     def __init__(self) -> None:
         self._activities: dict[tuple[Any, ...], Activity] = {}
 
-    def add_activity(self, symbol: str, context: Context, backtest: bool) -> None:
+    def add_activity(self, symbol: str, context: Context | MethodContext, backtest: bool) -> None:
         """Remember a run; one of the same symbol, names and mode is replaced."""
         key = run_key(symbol, context, backtest=backtest)
         named = context.to_dict() if isinstance(context, MethodContext) else dict(context)
         self._activities[key] = Activity(symbol, named, backtest)
 
-    def remove_activity(self, symbol: str, context: Context, backtest: bool) -> None:
+    def remove_activity(self, symbol: str, context: Context | MethodContext, backtest: bool) -> None:
         """Forget a run; an unknown one is no error."""
         self._activities.pop(run_key(symbol, context, backtest=backtest), None)
 

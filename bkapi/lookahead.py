@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.altered_globals import altered_globals
-from bkapi.backtest import Context, prepare, signal_table
-from bkapi.context import ExecutionContext, iterate_in_context
+from bkapi.backtest import prepare, signal_table
+from bkapi.context import Context, ExecutionContext, iterate_in_context
 from bkapi.coroutines import settle
 from bkapi.errors import BkError, FatalError
 from bkapi.exchange import forget_exchanges

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
-from bkapi.context import MethodContext, RunKey, execution, method, run_key
+from bkapi.context import Context, MethodContext, RunKey, execution, method, run_key
 from bkapi.errors import BkError
 from bkapi.events import report_error
 from bkapi.exchange import get_average_price
@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 V = TypeVar("V", int, float)
 R = TypeVar("R")
-Context = Mapping[str, str] | MethodContext
 
 #: Seconds that a question waits for the first answer of a run.
 PATIENCE_SECONDS = 120.0
@@ -40,7 +39,7 @@ class _MetaService(Generic[V]):
         self._values: dict[RunKey, V] = {}
         self._news = threading.Condition()
 
-    def next(self, symbol: str, value: V, context: Context, backtest: bool) -> None:
+    def next(self, symbol: str, value: V, context: Context | MethodContext, backtest: bool) -> None:
         """Remember a value."""
         with self._news:
             self._values[run_key(symbol, context, backtest=backtest)] = value
@@ -82,11 +81,11 @@ class TimeMetaService(_MetaService[int]):
 
     what = "timestamp"
 
-    def has_timestamp(self, symbol: str, context: Context, backtest: bool) -> bool:
+    def has_timestamp(self, symbol: str, context: Context | MethodContext, backtest: bool) -> bool:
         """Whether a time is known."""
         return self._known(run_key(symbol, context, backtest=backtest)) is not None
 
-    def get_timestamp(self, symbol: str, context: Context, backtest: bool) -> int:
+    def get_timestamp(self, symbol: str, context: Context | MethodContext, backtest: bool) -> int:
         """The latest time; inside any run that of the run, whatever is asked for.
 
         Waits for the first one; raises :class:`MetaTimeoutError` after two minutes.
@@ -103,11 +102,11 @@ class PriceMetaService(_MetaService[float]):
 
     what = "currentPrice"
 
-    def has_price(self, symbol: str, context: Context, backtest: bool) -> bool:
+    def has_price(self, symbol: str, context: Context | MethodContext, backtest: bool) -> bool:
         """Whether a price above zero is known."""
         return self._known(run_key(symbol, context, backtest=backtest)) is not None
 
-    def get_current_price(self, symbol: str, context: Context, backtest: bool) -> float:
+    def get_current_price(self, symbol: str, context: Context | MethodContext, backtest: bool) -> float:
         """The latest price; inside a run the average price that its exchange tells.
 
         Waits for the first one; raises :class:`MetaTimeoutError` after two minutes.

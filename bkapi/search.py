@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
-from bkapi.backtest import Context
+from bkapi.context import Context
 from bkapi.errors import BkError, MissingExtraError
 from bkapi.metric_columns import LESS_IS_BETTER, check_column
 from bkapi.progress import Progress, progress_of

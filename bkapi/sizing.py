@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bkapi.context import Context
 from bkapi.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.events import report_error
@@ -13,7 +14,6 @@ from bkapi.registry import sizings
 from bkapi.sizing_method import SizingMethodError, check_method
 
 Params = Mapping[str, Any]
-Context = Mapping[str, str]
 
 
 class SizingError(BkError, ValueError):

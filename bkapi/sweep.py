@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.backtest import Context, prepare, run_to_end
+from bkapi.backtest import prepare, run_to_end
+from bkapi.context import Context
 from bkapi.errors import UnknownNameError
 from bkapi.finished import FinishedRun
 from bkapi.metric_columns import check_column

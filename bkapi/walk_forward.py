@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from bkapi.backtest import Context
+from bkapi.context import Context
 from bkapi.errors import BkError
 from bkapi.finished import FinishedRun, closed_trades
 from bkapi.metric_columns import check_column

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from bkapi.backtest import Status, forget_earlier
-from bkapi.context import MethodContext
+from bkapi.context import Context, MethodContext
 from bkapi.errors import BkError
 from bkapi.events import emitters
 from bkapi.frame import FrameConnectionService
@@ -20,15 +20,7 @@ from bkapi.portfolio_schemas import WalkerSchema
 from bkapi.registry import strategies, validate_name, walkers
 from bkapi.reporting.facades import WalkerReports
 from bkapi.reporting.walker_service import NoWalkerDataError
-from bkapi.walker_logic import (
-    DEFAULT_METRIC,
-    Context,
-    Events,
-    Walk,
-    WalkerLogicPublicService,
-    kept,
-    outside,
-)
+from bkapi.walker_logic import DEFAULT_METRIC, Events, Walk, WalkerLogicPublicService, kept, outside
 
 
 def validate_walker(walker_name: str, source: str, *, runs: bool = False) -> WalkerSchema:

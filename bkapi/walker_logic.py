@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from bkapi.backtest import stream
-from bkapi.context import iterate_in_context
+from bkapi.context import Context, iterate_in_context
 from bkapi.coordination import Lookup
 from bkapi.coroutines import settle
 from bkapi.errors import BkError
@@ -26,7 +26,6 @@ from bkapi.walker_ahead import Ahead
 from bkapi.walker_candidates import Candidate, Candidates
 from bkapi.walker_trials import Trials
 
-Context = Mapping[str, str]
 Events = Generator[WalkerEvent, None, None]
 DEFAULT_METRIC = "sharpe_ratio"
 

@@ -5,10 +5,9 @@ One class makes all facades; a kind that was not enabled still answers for a fin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
-from bkapi.context import names_of
+from bkapi.context import Context, names_of
 from bkapi.registry import validate_names
 from bkapi.statistics_records import (
     BacktestStatistics,
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from bkapi.reporting.markdown_service import MarkdownService
 
 S = TypeVar("S")
-Context = Mapping[str, str]
 
 
 def _check(context: Context, source: str, *, frame: bool = True) -> tuple[str, str, str]:
