@@ -140,7 +140,7 @@ def measure(path: Path, runs: int) -> dict[str, Any]:
     """Everything inside one warm process."""
     import polars as pl
 
-    from bkapi.context import MethodContext
+    from bkapi.base.context import MethodContext
     from bkapi.rows import Rows
     from bkcore.candles import CandleFrame
     from bkcore.event_log import events_frame, trades_frame

@@ -5,6 +5,40 @@ from bkapi.backtest import (
     Backtest as Backtest,
     BacktestUtils as BacktestUtils,
 )
+from bkapi.base.activities import Activity as Activity, Lookup as Lookup, LookupUtils as LookupUtils
+from bkapi.base.config import (
+    ConfigValidationService as ConfigValidationService,
+    get_config as get_config,
+    get_default_config as get_default_config,
+    set_config as set_config,
+)
+from bkapi.base.context import (
+    begin_context as begin_context,
+    begin_time as begin_time,
+    get_context as get_context,
+    get_date as get_date,
+    get_mode as get_mode,
+    get_symbol as get_symbol,
+    get_timestamp as get_timestamp,
+    has_trade_context as has_trade_context,
+    run_in_mock_context as run_in_mock_context,
+)
+from bkapi.base.dotted_paths import get as get, set as set
+from bkapi.base.json_files import FileNameError as FileNameError
+from bkapi.base.locks import (
+    Candle as Candle,
+    CandleUtils as CandleUtils,
+    Lock as Lock,
+    LockError as LockError,
+)
+from bkapi.base.price_text import (
+    PriceTextError as PriceTextError,
+    TickSizeError as TickSizeError,
+    get_price_scale as get_price_scale,
+    price_scale as price_scale,
+    round_ticks as round_ticks,
+)
+from bkapi.base.timestamps import align_to_interval as align_to_interval, to_datetime as to_datetime
 from bkapi.buckets import (
     BucketIntervalError as BucketIntervalError,
     BucketOptionError as BucketOptionError,
@@ -70,23 +104,6 @@ from bkapi.commands import (
     set_strategy_paused as set_strategy_paused,
     stop_strategy as stop_strategy,
 )
-from bkapi.config import (
-    ConfigValidationService as ConfigValidationService,
-    get_config as get_config,
-    get_default_config as get_default_config,
-    set_config as set_config,
-)
-from bkapi.context import (
-    begin_context as begin_context,
-    begin_time as begin_time,
-    get_context as get_context,
-    get_date as get_date,
-    get_mode as get_mode,
-    get_symbol as get_symbol,
-    get_timestamp as get_timestamp,
-    has_trade_context as has_trade_context,
-    run_in_mock_context as run_in_mock_context,
-)
 from bkapi.conversions import (
     Constant as Constant,
     ConstantUtils as ConstantUtils,
@@ -100,24 +117,11 @@ from bkapi.conversions import (
     tp_percent_shift_to_price as tp_percent_shift_to_price,
     tp_price_to_percent_shift as tp_price_to_percent_shift,
 )
-from bkapi.coordination import (
-    Activity as Activity,
-    Candle as Candle,
-    CandleUtils as CandleUtils,
-    Lock as Lock,
-    LockError as LockError,
-    Lookup as Lookup,
-    LookupUtils as LookupUtils,
-)
 from bkapi.cron import (
     Cron as Cron,
     CronError as CronError,
     CronTimeoutError as CronTimeoutError,
     CronUtils as CronUtils,
-)
-from bkapi.dotted import (
-    get as get,
-    set as set,
 )
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
@@ -340,10 +344,6 @@ from bkapi.meta_services import (
     price_meta as price_meta,
     time_meta as time_meta,
 )
-from bkapi.moments import (
-    align_to_interval as align_to_interval,
-    to_datetime as to_datetime,
-)
 from bkapi.overfitting import (
     Overfitting as Overfitting,
     TooFewTrialsError as TooFewTrialsError,
@@ -393,13 +393,6 @@ from bkapi.portfolio_schemas import (
 from bkapi.position import (
     Position as Position,
 )
-from bkapi.price_text import (
-    PriceTextError as PriceTextError,
-    TickSizeError as TickSizeError,
-    get_price_scale as get_price_scale,
-    price_scale as price_scale,
-    round_ticks as round_ticks,
-)
 from bkapi.profit import (
     ProfitError as ProfitError,
     get_effective_price_open as get_effective_price_open,
@@ -415,9 +408,6 @@ from bkapi.readiness import (
     parse_args as parse_args,
     wait_for_candle as wait_for_candle,
     wait_for_ready as wait_for_ready,
-)
-from bkapi.record_files import (
-    FileNameError as FileNameError,
 )
 from bkapi.registry import (
     add_action as add_action,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi import config, gates
-from bkapi.context import (
+from bkapi import gates
+from bkapi.base import config
+from bkapi.base.activities import Lookup
+from bkapi.base.context import (
     Context,
     ExecutionContext,
     MethodContext,
@@ -22,8 +24,8 @@ from bkapi.context import (
     run_key,
     run_within,
 )
-from bkapi.coordination import Lookup
-from bkapi.coroutines import settle
+from bkapi.base.coroutines import settle
+from bkapi.base.timestamps import from_ms, this_minute_ms
 from bkapi.errors import BkError, FatalError, SchemaError
 from bkapi.events import emitters, report_error
 from bkapi.exchange import client_of
@@ -32,7 +34,6 @@ from bkapi.finished import FinishedRun, finished_run
 from bkapi.frame import FrameConnectionService, ticks
 from bkapi.ledger import begin_run, finished, results_of
 from bkapi.meta_services import forget, remember
-from bkapi.moments import from_ms, this_minute_ms
 from bkapi.payloads import DoneEvent, LifecycleEvent
 from bkapi.position_methods import PositionMethods
 from bkapi.registry import frames, risks, strategies

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from bkapi.context import execution, method
-from bkapi.moments import from_ms
-from bkapi.record_files import RecordFolder, file_name
+from bkapi.base.context import execution, method
+from bkapi.base.json_files import RecordFolder, file_name
+from bkapi.base.timestamps import from_ms
 from bkcore.errors import BkError, did_you_mean
 from bkcore.intervals import CANDLE_INTERVALS, interval_start
 

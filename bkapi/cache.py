@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from bkapi.base.context import execution
 from bkapi.buckets import FileWrapped, Store, Wrapped, Wrapping
-from bkapi.context import execution
 
 Key = tuple[str, str]
 

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
-from bkapi.context import Context, MethodContext, Mode, names_of, require_trade_context, run_key
+from bkapi.base.context import Context, MethodContext, Mode, names_of, require_trade_context, run_key
 from bkapi.errors import NoRunError
 from bkapi.ledger import running
 from bkapi.registry import exchanges, frames, strategies

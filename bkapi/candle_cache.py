@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from bkapi.base.coroutines import settle
 from bkapi.candle_store import AS_TOLD, DEFAULT_ROOT, CandleStore
-from bkapi.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.events import report_error
 from bkcore.candles import CandleFrame

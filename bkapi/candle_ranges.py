@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bkapi.base.config import is_number
+from bkapi.base.timestamps import Moment, to_ms
 from bkapi.candle_rules import CandleRequestError
-from bkapi.config import is_number
-from bkapi.moments import Moment, to_ms
 from bkcore.intervals import UnknownIntervalError, candle_step_ms, interval_start
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bkapi import config
+from bkapi.base import config
+from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
-from bkapi.moments import from_ms
 from bkcore import candle_checks
 from bkcore.candle_door import DoorOptions
 

@@ -24,10 +24,10 @@ from urllib.parse import quote, unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.record import Record, record
+from bkapi.base.timestamps import Moment, now_ms, to_ms
 from bkapi.errors import BkError
 from bkapi.events import report_error
-from bkapi.moments import Moment, now_ms, to_ms
-from bkapi.record import Record, record
 from bkcore.candle_checks import COLUMNS, columns_digest
 from bkcore.candle_door import DoorOptions
 from bkcore.candle_errors import EmptyCandlesError

@@ -9,9 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from bkapi.base.timestamps import now_ms, to_ms
 from bkapi.errors import BkError, MissingExtraError
 from bkapi.exchange_trades import Trade
-from bkapi.moments import now_ms, to_ms
 from bkapi.schemas import ExchangeSchema
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
-from bkapi.coroutines import settle
+from bkapi.base.coroutines import settle
 
 logger = logging.getLogger(__name__)
 

@@ -87,7 +87,7 @@ def _numbers(text: str, option: str) -> list[float]:
 
 
 def _configure(constants: list[str] | None) -> None:
-    from bkapi.config import get_default_config, set_config
+    from bkapi.base.config import get_default_config, set_config
 
     known = get_default_config()
     chosen: dict[str, Any] = {}
@@ -415,7 +415,7 @@ def walk(
         end=end,
         frame_interval=frame_interval,
     )
-    from bkapi.progress import progress_bar
+    from bkapi.base.progress import progress_bar
 
     with setup.watched(), progress_bar("walk") as tell:
         for event in Walker.run(setup.symbol, setup.context, threads=threads):

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bkapi.context import execution, method
-from bkapi.coroutines import settle
+from bkapi.base.context import execution, method
+from bkapi.base.coroutines import settle
+from bkapi.base.turns import Companion, Turn
 from bkapi.errors import BkError
 from bkapi.events import emitters, report_error
 from bkapi.meta_services import RuntimeInfo, get_runtime_info
 from bkapi.payloads import MomentEvent
-from bkapi.turns import Companion, Turn
 from bkcore.errors import did_you_mean
 from bkcore.intervals import CANDLE_INTERVALS, interval_start
 

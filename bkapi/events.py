@@ -13,11 +13,11 @@ from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from bkapi import payloads
+from bkapi.base.coroutines import settle
+from bkapi.base.turns import Turn
 from bkapi.channels import BehaviourChannel, Channel, OnError, Subscription, isolate, log_error
-from bkapi.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.signals import OpenedResult, Result, TickResult
-from bkapi.turns import Turn
 
 logger = logging.getLogger(__name__)
 

@@ -10,16 +10,16 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bkapi import config
+from bkapi.base import config
+from bkapi.base.context import ExecutionContext, MethodContext, execution, method, names_of
+from bkapi.base.coroutines import settle
+from bkapi.base.price_text import to_fixed
+from bkapi.base.timestamps import Moment, from_ms, now_ms, this_minute_ms
 from bkapi.candle_ranges import CandleRange, closed_range, next_range, raw_range
 from bkapi.candle_rules import CandleRequestError, no_candles
-from bkapi.context import ExecutionContext, MethodContext, execution, method, names_of
-from bkapi.coroutines import settle
 from bkapi.events import report_error
 from bkapi.exchange_source import ExchangeSource, average_of
 from bkapi.exchange_trades import Trade, recent_trades
-from bkapi.moments import Moment, from_ms, now_ms, this_minute_ms
-from bkapi.price_text import to_fixed
 from bkapi.registry import exchanges
 from bkapi.schemas import ExchangeSchema
 from bkcore.intervals import MINUTE_MS

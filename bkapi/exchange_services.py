@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bkapi.base.context import ExecutionContext, execution, method
+from bkapi.base.timestamps import Moment, to_ms
 from bkapi.candle_ranges import looks_ahead
-from bkapi.context import ExecutionContext, execution, method
 from bkapi.exchange import ClientExchange, client_of
 from bkapi.exchange_trades import Trade
-from bkapi.moments import Moment, to_ms
 from bkapi.registry import exchanges
 
 if TYPE_CHECKING:

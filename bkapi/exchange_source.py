@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bkapi import config
+from bkapi.base import config
+from bkapi.base.coroutines import settle
+from bkapi.base.locks import Candle
+from bkapi.base.timestamps import from_ms
 from bkapi.candle_cache import PersistCandleAdapter
 from bkapi.candle_ranges import CandleRange, closed_range
 from bkapi.candle_rules import (
@@ -24,10 +27,7 @@ from bkapi.candle_rules import (
     no_candles,
     shortcoming,
 )
-from bkapi.coordination import Candle
-from bkapi.coroutines import settle
 from bkapi.errors import FatalError
-from bkapi.moments import from_ms
 from bkapi.schemas import ExchangeSchema
 from bkcore.candle_columns import settle as columns_of
 from bkcore.candle_door import checked_symbol

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bkapi import config
+from bkapi.base import config
+from bkapi.base.coroutines import settle
+from bkapi.base.timestamps import from_ms
 from bkapi.candle_ranges import whole_limit
 from bkapi.candle_rules import CandleRequestError
-from bkapi.coroutines import settle
-from bkapi.moments import from_ms
 from bkapi.schemas import ExchangeSchema
 from bkcore.intervals import MINUTE_MS
 

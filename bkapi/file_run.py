@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bkapi import config
+from bkapi.base import config
+from bkapi.base.timestamps import Moment, from_ms, to_ms
 from bkapi.errors import BkError, UnknownNameError
-from bkapi.moments import Moment, from_ms, to_ms
 from bkapi.registry import add_exchange_schema, add_frame_schema, add_walker_schema, strategies
 from bkapi.schemas import FrameInterval
 from bkcore.candles import CandleFrame

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bkapi.context import MethodContext
+from bkapi.base.context import MethodContext
 from bkapi.strategy import StrategyRun
 from bkcore.run import Run
 from bkcore.settings import EngineSettings

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 
-from bkapi.context import execution, method
-from bkapi.coroutines import settle
+from bkapi.base.context import execution, method
+from bkapi.base.coroutines import settle
+from bkapi.base.timestamps import from_ms, now_ms
 from bkapi.errors import BkError, FatalError
 from bkapi.events import report_error
-from bkapi.moments import from_ms, now_ms
 from bkapi.registry import frames
 from bkapi.schemas import FrameSchema
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi import config
+from bkapi.base import config
+from bkapi.base.timestamps import to_ms
 from bkapi.errors import BkError, MomentError
 from bkapi.exchange import Exchange
 from bkapi.idea_records import Idea
-from bkapi.moments import to_ms
 
 if TYPE_CHECKING:
     import polars as pl

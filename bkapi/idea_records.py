@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from bkapi.record import Record, record
+from bkapi.base.record import Record, record
 from bkcore.idea_sweep import ExitReason, Figure
 
 if TYPE_CHECKING:

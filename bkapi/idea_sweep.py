@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi import config
-from bkapi.coroutines import settle
+from bkapi.base import config
+from bkapi.base.coroutines import settle
+from bkapi.base.lazy_rows import LazyRows
 from bkapi.exchange import client_of
 from bkapi.idea_feed import CandleTrail, IdeaSweepError, ideas_of, read_ideas, without_flood
 from bkapi.idea_records import (
@@ -33,7 +34,6 @@ from bkapi.idea_records import (
     IdeaSweepResult,
     IdeaTrade,
 )
-from bkapi.lazy_rows import LazyRows
 from bkapi.registry import sweeps
 from bkapi.schema_services import SchemaService, ValidationService
 from bkapi.schemas import SweepCallbacks, SweepSchema

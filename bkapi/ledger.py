@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bkapi.context import RunKey
+from bkapi.base.context import RunKey
 from bkapi.finished import FinishedRun
 from bkapi.strategy import Results, StrategyRun
 

@@ -8,11 +8,11 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from bkapi import config
-from bkapi.context import method
+from bkapi.base import config
+from bkapi.base.context import method
+from bkapi.base.timestamps import Moment, to_ms
 from bkapi.errors import BkError
 from bkapi.events import EventChannel, emitters, report_error
-from bkapi.moments import Moment, to_ms
 from bkapi.payloads import LevelEvent, PingEvent
 from bkapi.registry import validate_names
 from bkcore.records import POSITION

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from bkapi.altered_globals import altered_globals
 from bkapi.backtest import prepare, signal_table
-from bkapi.context import Context, ExecutionContext, iterate_in_context
-from bkapi.coroutines import settle
+from bkapi.base.context import Context, ExecutionContext, iterate_in_context
+from bkapi.base.coroutines import settle
+from bkapi.base.record import Record, record
+from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError, FatalError
 from bkapi.exchange import forget_exchanges
 from bkapi.ledger import results_of
-from bkapi.moments import from_ms
-from bkapi.record import Record, record
 from bkapi.registry import exchanges, frames, strategies
 from bkapi.risk import clear_risks
 from bkapi.schemas import StrategySchema

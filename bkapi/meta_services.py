@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
-from bkapi.context import Context, MethodContext, RunKey, execution, method, run_key
+from bkapi.base.context import Context, MethodContext, RunKey, execution, method, run_key
+from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.events import report_error
 from bkapi.exchange import get_average_price
 from bkapi.ledger import running
-from bkapi.record import Record, record
 from bkapi.registry import frames, strategies
 from bkapi.strategy import StrategyRun
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.metric_columns import LESS_IS_BETTER, check_column
-from bkapi.record import Record, record
 from bkcore.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 from bkcore.overfitting import (

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from bkapi.record import Record, record
+from bkapi.base.record import Record, record
 from bkapi.signals import (
     CancelReason,
     CloseReason,

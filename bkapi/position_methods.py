@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bkapi.base.context import Context
 from bkapi.call_forms import Forms, RunsByContext
 from bkapi.commands import PositionCommands
-from bkapi.context import Context
 from bkapi.getters import PositionView
 
 _read = Forms(PositionView)

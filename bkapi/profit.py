@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi import config
+from bkapi.base import config
 from bkapi.errors import BkError, SignalError
 from bkapi.signals import PnlRecord
 from bkcore.records import ENTRY, PARTIAL, POSITION

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.record import Record, record
+from bkapi.base.resources import cores
 from bkapi.finished import FinishedRun
-from bkapi.record import Record, record
-from bkapi.resources import cores
 from bkcore.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 from bkcore.run import Hooks, Records, Run

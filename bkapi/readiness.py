@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bkapi.base.timestamps import now_ms
 from bkapi.errors import BkError
 from bkapi.events import emitters
-from bkapi.moments import now_ms
 from bkapi.registry import Registry, exchanges, frames, strategies
 from bkcore.intervals import candle_step_ms
 

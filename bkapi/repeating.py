@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bkapi import config
 from bkapi.backtest import Backtest
+from bkapi.base import config
 from bkapi.file_run import EXAMPLE, read_candles, set_up
 from bkapi.finished import FinishedRun
 from bkapi.reporting.saved_runs import SavedRun, SavedRunError, load_run

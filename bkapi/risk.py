@@ -14,15 +14,16 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bkapi import dotted
-from bkapi.context import MethodContext
-from bkapi.coroutines import settle
+from bkapi.base import dotted_paths as dotted
+from bkapi.base.context import MethodContext
+from bkapi.base.coroutines import settle
+from bkapi.base.record import Record
+from bkapi.base.timestamps import from_ms
+from bkapi.base.turns import Turn
 from bkapi.events import emitters, report_error
 from bkapi.meta_services import time_meta
-from bkapi.moments import from_ms
 from bkapi.payloads import RiskEvent
 from bkapi.portfolio_schemas import RiskSchema
-from bkapi.record import Record
 from bkapi.registry import risks, validate_names
 from bkapi.risk_records import (
     ActivePosition,
@@ -34,7 +35,6 @@ from bkapi.risk_records import (
     told_signal,
 )
 from bkapi.signals import PublicSignal, SignalInput
-from bkapi.turns import Turn
 from bkcore.intervals import MINUTE_MS
 
 logger = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from bkapi import config, dotted
+from bkapi.base import config, dotted_paths as dotted
+from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.profit import to_profit_loss_dto
-from bkapi.record import Record, record
 from bkapi.signals import NO_PNL, PnlRecord, Position, PublicSignal, SignalInput
 from bkapi.validation import as_number
 

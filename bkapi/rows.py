@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
-from bkapi.context import MethodContext
+from bkapi.base.context import MethodContext
 from bkapi.signal_view import Details, SignalAt, pnl_of
 from bkapi.signals import (
     CancelledResult,

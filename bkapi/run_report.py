@@ -89,7 +89,7 @@ def _cell(value: Any) -> str:
 
 
 def _clock(timestamp: int) -> str:
-    from bkapi.moments import from_ms
+    from bkapi.base.timestamps import from_ms
 
     return f"{from_ms(timestamp):%Y-%m-%d %H:%M}"
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from bkapi.base.timestamps import to_datetime, to_ms
 from bkapi.errors import MomentError, SchemaError
-from bkapi.moments import to_datetime, to_ms
 from bkapi.policy import Policy
 from bkapi.schema_base import Schema, not_usable, or_default, owner
 from bkapi.signals import SignalInput

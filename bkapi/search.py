@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
-from bkapi.context import Context
+from bkapi.base.context import Context
+from bkapi.base.progress import Progress, progress_of
 from bkapi.errors import BkError, MissingExtraError
 from bkapi.metric_columns import LESS_IS_BETTER, check_column
-from bkapi.progress import Progress, progress_of
 from bkapi.search_space import combination_key, suggestions_of
 from bkapi.space import Space
 from bkapi.sweep import MetricGroup, ParameterSweep, group_of

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
-from bkapi.context import MethodContext
+from bkapi.base.context import MethodContext
 from bkapi.signals import NO_PEAK, NO_PNL, EntryRecord, PartialRecord, PeakRecord, PnlRecord, PublicSignal
 from bkcore.codes import Side, Status
 from bkcore.entry_points import pnl_at

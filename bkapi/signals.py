@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, ClassVar, Literal, Required, TypeAlias, TypedDict
 
-from bkapi.moments import from_ms
-from bkapi.record import Record, record
+from bkapi.base.record import Record, record
+from bkapi.base.timestamps import from_ms
 
 Position = Literal["long", "short"]
 CloseReason = Literal["time_expired", "take_profit", "stop_loss", "closed"]

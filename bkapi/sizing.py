@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bkapi.context import Context
-from bkapi.coroutines import settle
+from bkapi.base.context import Context
+from bkapi.base.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.events import report_error
 from bkapi.portfolio_schemas import SizingSchema

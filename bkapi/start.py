@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bkapi.backtest import Backtest
+from bkapi.base.activities import Lookup
+from bkapi.base.config import reset_config
 from bkapi.cache import Cache
 from bkapi.candle_cache import PersistCandleAdapter
-from bkapi.config import reset_config
-from bkapi.coordination import Lookup
 from bkapi.cron import Cron
 from bkapi.events import emitters
 from bkapi.exchange import forget_exchanges

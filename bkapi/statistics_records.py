@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, dataclass_transform
 
-from bkapi.record import Record
+from bkapi.base.record import Record
 
 if TYPE_CHECKING:
     import polars as pl

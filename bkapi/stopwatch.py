@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bkapi.context import begin_time
+from bkapi.base.context import begin_time
+from bkapi.base.timestamps import now_ms
 from bkapi.events import emitters
-from bkapi.moments import now_ms
 from bkapi.payloads import MetricType, PerformanceEvent
 
 

@@ -12,12 +12,12 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from bkapi import config
-from bkapi.context import MethodContext, RunKey, run_key
-from bkapi.coroutines import settle
+from bkapi.base import config
+from bkapi.base.context import MethodContext, RunKey, run_key
+from bkapi.base.coroutines import settle
+from bkapi.base.timestamps import from_ms
 from bkapi.errors import FatalError, SignalError
 from bkapi.events import ErrorRepeats, emitters, report_error
-from bkapi.moments import from_ms
 from bkapi.payloads import PauseEvent
 from bkapi.rows import Rows
 from bkapi.schemas import StrategyCallbacks, StrategySchema

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.backtest import prepare, run_to_end
-from bkapi.context import Context
+from bkapi.base.context import Context
+from bkapi.base.progress import Progress, progress_of
+from bkapi.base.record import Record, record
+from bkapi.base.resources import cores, resident_bytes
 from bkapi.errors import UnknownNameError
 from bkapi.finished import FinishedRun
 from bkapi.metric_columns import check_column
-from bkapi.progress import Progress, progress_of
-from bkapi.record import Record, record
 from bkapi.registry import strategies
-from bkapi.resources import cores, resident_bytes
 from bkapi.schemas import StrategySchema
 from bkapi.space import Column, Space
 from bkapi.sweep_measurer import Engine, Measurer, Part, measured_here, version

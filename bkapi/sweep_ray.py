@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from bkapi import config
+from bkapi.base import config
 from bkapi.errors import MissingExtraError, NotRegisteredError, UnknownNameError
 from bkapi.sweep_measurer import Measured, Measurer, Numbers, Part, in_order, version
 from bkapi.sweep_plan import Float, SweepError, SweepMarket, Told

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeAlias, cast
 
+from bkapi.base.context import ExecutionContext, MethodContext, execution
+from bkapi.base.coroutines import settle
 from bkapi.channels import Channel
-from bkapi.context import ExecutionContext, MethodContext, execution
-from bkapi.coroutines import settle
 from bkapi.errors import SignalError
 from bkapi.events import ErrorRepeats, emitters, report_error
 from bkapi.payloads import (

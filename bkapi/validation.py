@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bkapi import config
+from bkapi.base import config
 from bkapi.signals import SignalInput
 from bkcore.codes import Given, Side, Violation
 from bkcore.commands import signal_violations

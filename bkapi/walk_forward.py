@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from bkapi.context import Context
+from bkapi.base.context import Context
+from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
 from bkapi.finished import FinishedRun, closed_trades
 from bkapi.metric_columns import check_column
-from bkapi.moments import from_ms
 from bkapi.registry import frames
 from bkapi.space import Space
 from bkapi.statistics import backtest_statistics

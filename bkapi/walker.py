@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from bkapi.backtest import Status, forget_earlier
-from bkapi.context import Context, MethodContext
+from bkapi.base.context import Context, MethodContext
 from bkapi.errors import BkError
 from bkapi.events import emitters
 from bkapi.frame import FrameConnectionService

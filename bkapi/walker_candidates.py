@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi import config
 from bkapi.backtest import prepare, signal_table
+from bkapi.base import config
 from bkapi.exchange import client_of
 from bkapi.registry import exchanges, frames, strategies
 from bkapi.schemas import StrategySchema

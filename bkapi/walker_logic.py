@@ -8,9 +8,10 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from bkapi.backtest import stream
-from bkapi.context import Context, iterate_in_context
-from bkapi.coordination import Lookup
-from bkapi.coroutines import settle
+from bkapi.base.activities import Lookup
+from bkapi.base.context import Context, iterate_in_context
+from bkapi.base.coroutines import settle
+from bkapi.base.resources import cores
 from bkapi.errors import BkError
 from bkapi.events import emitters, report_error
 from bkapi.payloads import WalkerCompleteEvent, WalkerEvent, WalkerProgressEvent, WalkerStopEvent
@@ -18,7 +19,6 @@ from bkapi.portfolio_schemas import WalkerCallbacks
 from bkapi.registry import walkers
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.reporting.markdown_services import WalkerMarkdownService
-from bkapi.resources import cores
 from bkapi.space import Space
 from bkapi.statistics_records import BacktestStatistics
 from bkapi.strategy import StrategyRun

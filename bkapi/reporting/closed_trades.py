@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
-from bkapi.lazy_rows import LazyRows
+from bkapi.base.lazy_rows import LazyRows
 from bkapi.signals import ClosedResult
 from bkcore.codes import Status
 

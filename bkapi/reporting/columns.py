@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from bkapi import config
-from bkapi.coroutines import settle
+from bkapi.base import config
+from bkapi.base.coroutines import settle
+from bkapi.base.price_text import to_fixed
 from bkapi.errors import ConfigError
-from bkapi.price_text import to_fixed
 from bkapi.reporting.cells import NOT_AVAILABLE, round_half_up, written
 from bkapi.reporting.column_sets import COLUMN_LINES
 from bkapi.reporting.paths import read, reader

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bkapi import config
+from bkapi.base import config
 from bkapi.ledger import runs_of
 from bkapi.reporting.provenance import code_version, digest_of, provenance
 
 if TYPE_CHECKING:
-    from bkapi.context import RunKey
+    from bkapi.base.context import RunKey
     from bkapi.strategy import StrategyRun
 
 #: How each fill model finds out that a level is reached.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
-from bkapi.context import Context, names_of
+from bkapi.base.context import Context, names_of
 from bkapi.registry import validate_names
 from bkapi.statistics_records import (
     BacktestStatistics,

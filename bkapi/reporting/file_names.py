@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from bkapi.context import get_context_timestamp
+from bkapi.base.context import get_context_timestamp
 
 _LONGEST: Final = 200  # bytes; file systems allow 255
 _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')

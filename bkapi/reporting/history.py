@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bkapi.context import RunKey
+from bkapi.base.context import RunKey
 
 #: ``reader()``: the rows of the storage of signals, by the flag ``backtest``; whoever keeps a storage puts it here.
 readers: dict[bool, Callable[[], Iterable[Mapping[str, Any]]]] = {}

@@ -54,7 +54,7 @@ class Kind:
 
     def row_limit(self) -> int:
         """How many rows a bucket keeps, as configured now."""
-        from bkapi import config
+        from bkapi.base import config
 
         return int(config.value(self.limit))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from bkapi import config
-from bkapi.price_text import to_fixed
+from bkapi.base import config
+from bkapi.base.price_text import to_fixed
 from bkapi.reporting.cells import NOT_AVAILABLE, written
 from bkapi.reporting.columns import Columns, table_lines
 from bkapi.reporting.paths import read, reader

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from bkapi.base.context import RunKey
 from bkapi.channels import Subscription
-from bkapi.context import RunKey
 from bkapi.errors import BkError
 from bkapi.events import emitters
 from bkapi.ledger import add_collector, remove_collector
@@ -24,7 +24,7 @@ from bkapi.reporting.layouts import body, legend
 from bkapi.reporting.paths import read
 
 if TYPE_CHECKING:
-    from bkapi.context import RunKey
+    from bkapi.base.context import RunKey
     from bkapi.strategy import StrategyRun
 
 S = TypeVar("S")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bkapi.context import RunKey
+from bkapi.base.context import RunKey
 from bkapi.payloads import (
     ExtremeEvent,
     LevelEvent,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from bkapi.context import get_context_timestamp
+from bkapi.base.context import get_context_timestamp
 from bkapi.errors import BkError
 from bkapi.reporting.file_names import safe_file_name
 from bkapi.reporting.line_file import WRITE_SECONDS, LineFile

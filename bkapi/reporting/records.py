@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bkapi.context import get_context_timestamp
-from bkapi.record import Record
+from bkapi.base.context import get_context_timestamp
+from bkapi.base.record import Record
 from bkapi.reporting.cells import iso
 from bkapi.reporting.closed_trades import ClosedTrades
 from bkapi.reporting.paths import read, reader, step

@@ -54,7 +54,7 @@ def daily_returns(run: FinishedRun, every: str = "1d") -> pl.DataFrame:
     """
     import polars as pl
 
-    from bkapi.moments import from_ms
+    from bkapi.base.timestamps import from_ms
 
     frame = run.strategy_run.frame
     closed = (

@@ -150,7 +150,7 @@ class WalkerDocuments:
         pnl_columns: Columns | None = None,
     ) -> None:
         """Hand the document to the Markdown writer."""
-        from bkapi.context import get_context_timestamp
+        from bkapi.base.context import get_context_timestamp
         from bkapi.reporting.markdown_writer import MarkdownWriter
 
         self._require("dumping reports")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from bkapi.coroutines import settle
+from bkapi.base.coroutines import settle
 from bkapi.events import emitters
 
 D = TypeVar("D")

@@ -99,7 +99,7 @@ def test_candles_are_added_on_either_side_and_holes_are_told(tmp_path: Path) -> 
 
 
 def test_a_candle_that_has_not_closed_is_not_stored(tmp_path: Path) -> None:
-    from bkapi.moments import this_minute_ms
+    from bkapi.base.timestamps import this_minute_ms
 
     store = bk.CandleStore(tmp_path)
     assert store.write("x", frame(this_minute_ms() - 2 * MINUTE, 3)) == 2

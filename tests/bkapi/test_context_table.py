@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-from bkapi.context import execution, method
+from bkapi.base.context import execution, method
 from bkapi.schemas import StrategyCallbacks
 from tests.bkapi.short_runs import CONTEXT, MIDNIGHT_MS, SYMBOL, candles_of, minute_of
 

@@ -19,14 +19,15 @@ from typing import Any, get_args
 
 import pytest
 
-from bkapi import context, events, payloads, signals
+from bkapi import events, payloads, signals
+from bkapi.base import context
+from bkapi.base.coroutines import settle
+from bkapi.base.record import Record, record
+from bkapi.base.turns import Turn
 from bkapi.channels import BehaviourChannel, Channel, log_error
-from bkapi.coroutines import settle
 from bkapi.events import emitters
 from bkapi.payloads import COMMIT_FIELDS, CommitAction, IdlePingEvent, PingEvent, StrategyCommitEvent
-from bkapi.record import Record, record
 from bkapi.signals import NO_PEAK, NO_PNL, ClosedResult, IdleResult, PublicSignal, TickResult
-from bkapi.turns import Turn
 
 SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
 GOLDEN = SHARED / "golden" / "services" / "channels.jsonl"

@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import bkapi
+from bkapi.base.price_text import to_fixed
 from bkapi.payloads import PerformanceEvent, WalkerEvent
-from bkapi.price_text import to_fixed
 from bkapi.reporting import cells
 from bkapi.reporting.markdown_services import MARKDOWN_SERVICES
 from bkapi.reporting.report_services import REPORT_SERVICES

@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 import bkapi as bk
+from bkapi.base.timestamps import from_ms
 from bkapi.exchange import CandleRequestError
-from bkapi.moments import from_ms
 from bkapi.policy import Policy
 from bkcore.intervals import INTERVAL_MINUTES
 from bkcore.run import Run

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import bkapi as bk
-from bkapi.moments import to_ms
+from bkapi.base.timestamps import to_ms
 from bkapi.schemas import StrategyCallbacks
 
 MINUTE = 60_000

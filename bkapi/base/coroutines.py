@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from bkapi.turns import working_for
+from bkapi.base.turns import working_for
 
 if TYPE_CHECKING:
     import asyncio

@@ -18,10 +18,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
-from bkapi.coroutines import settle
+from bkapi.base.coroutines import settle
+from bkapi.base.record import Record, record
+from bkapi.base.timestamps import Moment, from_ms, this_minute_ms, to_ms
 from bkapi.errors import ContextError, SchemaError
-from bkapi.moments import Moment, from_ms, this_minute_ms, to_ms
-from bkapi.record import Record, record
 from bkcore.errors import did_you_mean
 
 P = ParamSpec("P")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from decimal import ROUND_HALF_UP, Context, Decimal
 
-from bkapi.config import is_number
+from bkapi.base.config import is_number
 from bkapi.errors import BkError
 
 _MOST_DECIMALS = 100
