@@ -77,10 +77,6 @@ from bkapi.ccxt_venue import (
     VenueError as VenueError,
     ccxt_exchange as ccxt_exchange,
 )
-from bkapi.channels import (
-    BehaviourChannel as BehaviourChannel,
-    Channel as Channel,
-)
 from bkapi.commands import (
     CommandPayload as CommandPayload,
     NotifyPayload as NotifyPayload,
@@ -138,7 +134,8 @@ from bkapi.errors import (
     SignalError as SignalError,
     UnknownNameError as UnknownNameError,
 )
-from bkapi.events import (
+from bkapi.events.channels import BehaviourChannel as BehaviourChannel, Channel as Channel
+from bkapi.events.emitters import (
     emitters as emitters,
     listen_active_ping as listen_active_ping,
     listen_active_ping_once as listen_active_ping_once,
@@ -216,6 +213,49 @@ from bkapi.events import (
     listen_walker_once as listen_walker_once,
     listen_walker_progress as listen_walker_progress,
 )
+from bkapi.events.payloads import (
+    BacktestProgressEvent as BacktestProgressEvent,
+    DoneEvent as DoneEvent,
+    ExtremeEvent as ExtremeEvent,
+    IdlePingEvent as IdlePingEvent,
+    LevelEvent as LevelEvent,
+    LifecycleEvent as LifecycleEvent,
+    OrderCheckEvent as OrderCheckEvent,
+    OrderContinueEvent as OrderContinueEvent,
+    OrderEvent as OrderEvent,
+    OrderFillEvent as OrderFillEvent,
+    OrderRejectEvent as OrderRejectEvent,
+    OrderStopEvent as OrderStopEvent,
+    OrderSyncEvent as OrderSyncEvent,
+    PauseEvent as PauseEvent,
+    PerformanceEvent as PerformanceEvent,
+    PingEvent as PingEvent,
+    RiskEvent as RiskEvent,
+    ScheduleEvent as ScheduleEvent,
+    SignalEvent as SignalEvent,
+    SignalInfoEvent as SignalInfoEvent,
+    StrategyCommitEvent as StrategyCommitEvent,
+    WalkerCompleteEvent as WalkerCompleteEvent,
+    WalkerEvent as WalkerEvent,
+    WalkerProgressEvent as WalkerProgressEvent,
+    WalkerStopEvent as WalkerStopEvent,
+)
+from bkapi.events.results import (
+    ActiveResult as ActiveResult,
+    CancelledResult as CancelledResult,
+    ClosedResult as ClosedResult,
+    EntryRecord as EntryRecord,
+    IdleResult as IdleResult,
+    OpenedResult as OpenedResult,
+    PartialRecord as PartialRecord,
+    PeakRecord as PeakRecord,
+    PnlRecord as PnlRecord,
+    PublicSignal as PublicSignal,
+    ScheduledResult as ScheduledResult,
+    TickResult as TickResult,
+    WaitingResult as WaitingResult,
+)
+from bkapi.events.snapshot import System as System, SystemUtils as SystemUtils
 from bkapi.exchange import (
     ClientExchange as ClientExchange,
     Exchange as Exchange,
@@ -348,33 +388,6 @@ from bkapi.overfitting import (
     Overfitting as Overfitting,
     TooFewTrialsError as TooFewTrialsError,
     overfitting_of_runs as overfitting_of_runs,
-)
-from bkapi.payloads import (
-    BacktestProgressEvent as BacktestProgressEvent,
-    DoneEvent as DoneEvent,
-    ExtremeEvent as ExtremeEvent,
-    IdlePingEvent as IdlePingEvent,
-    LevelEvent as LevelEvent,
-    LifecycleEvent as LifecycleEvent,
-    OrderCheckEvent as OrderCheckEvent,
-    OrderContinueEvent as OrderContinueEvent,
-    OrderEvent as OrderEvent,
-    OrderFillEvent as OrderFillEvent,
-    OrderRejectEvent as OrderRejectEvent,
-    OrderStopEvent as OrderStopEvent,
-    OrderSyncEvent as OrderSyncEvent,
-    PauseEvent as PauseEvent,
-    PerformanceEvent as PerformanceEvent,
-    PingEvent as PingEvent,
-    RiskEvent as RiskEvent,
-    ScheduleEvent as ScheduleEvent,
-    SignalEvent as SignalEvent,
-    SignalInfoEvent as SignalInfoEvent,
-    StrategyCommitEvent as StrategyCommitEvent,
-    WalkerCompleteEvent as WalkerCompleteEvent,
-    WalkerEvent as WalkerEvent,
-    WalkerProgressEvent as WalkerProgressEvent,
-    WalkerStopEvent as WalkerStopEvent,
 )
 from bkapi.policy import (
     Policy as Policy,
@@ -617,21 +630,6 @@ from bkapi.search import (
     SearchError as SearchError,
     SearchResult as SearchResult,
 )
-from bkapi.signals import (
-    ActiveResult as ActiveResult,
-    CancelledResult as CancelledResult,
-    ClosedResult as ClosedResult,
-    EntryRecord as EntryRecord,
-    IdleResult as IdleResult,
-    OpenedResult as OpenedResult,
-    PartialRecord as PartialRecord,
-    PeakRecord as PeakRecord,
-    PnlRecord as PnlRecord,
-    PublicSignal as PublicSignal,
-    ScheduledResult as ScheduledResult,
-    TickResult as TickResult,
-    WaitingResult as WaitingResult,
-)
 from bkapi.sizing import (
     ClientSizing as ClientSizing,
     PositionSize as PositionSize,
@@ -681,10 +679,6 @@ from bkapi.sweep_plan import (
 from bkapi.sweep_result import (
     SweepResult as SweepResult,
     SweepResultError as SweepResultError,
-)
-from bkapi.system import (
-    System as System,
-    SystemUtils as SystemUtils,
 )
 from bkapi.validation import (
     validate_signal as validate_signal,

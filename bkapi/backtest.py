@@ -27,14 +27,14 @@ from bkapi.base.context import (
 from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import from_ms, this_minute_ms
 from bkapi.errors import BkError, FatalError, SchemaError
-from bkapi.events import emitters, report_error
+from bkapi.events.emitters import emitters, report_error
+from bkapi.events.payloads import DoneEvent, LifecycleEvent
 from bkapi.exchange import client_of
 from bkapi.exchange_source import check_covers
 from bkapi.finished import FinishedRun, finished_run
 from bkapi.frame import FrameConnectionService, ticks
 from bkapi.ledger import begin_run, finished, results_of
 from bkapi.meta_services import forget, remember
-from bkapi.payloads import DoneEvent, LifecycleEvent
 from bkapi.position_methods import PositionMethods
 from bkapi.registry import frames, risks, strategies
 from bkapi.reporting.facades import BacktestReports

@@ -12,7 +12,7 @@ import numpy as np
 from bkapi.base.coroutines import settle
 from bkapi.candle_store import AS_TOLD, DEFAULT_ROOT, CandleStore
 from bkapi.errors import BkError
-from bkapi.events import report_error
+from bkapi.events.emitters import report_error
 from bkcore.candles import CandleFrame
 
 if TYPE_CHECKING:

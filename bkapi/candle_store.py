@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from bkapi.base.record import Record, record
 from bkapi.base.timestamps import Moment, now_ms, to_ms
 from bkapi.errors import BkError
-from bkapi.events import report_error
+from bkapi.events.emitters import report_error
 from bkcore.candle_checks import COLUMNS, columns_digest
 from bkcore.candle_door import DoorOptions
 from bkcore.candle_errors import EmptyCandlesError

@@ -11,9 +11,9 @@ from typing import TypedDict
 
 from bkapi.call_forms import Forms, View
 from bkapi.errors import NoPositionError
-from bkapi.events import emitters
-from bkapi.payloads import SignalInfoEvent
-from bkapi.signals import SignalInput
+from bkapi.events.emitters import emitters
+from bkapi.events.payloads import SignalInfoEvent
+from bkapi.events.results import SignalInput
 from bkapi.validation import as_number
 from bkcore.codes import Command, Deferred
 

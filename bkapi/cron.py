@@ -12,9 +12,9 @@ from bkapi.base.context import execution, method
 from bkapi.base.coroutines import settle
 from bkapi.base.turns import Companion, Turn
 from bkapi.errors import BkError
-from bkapi.events import emitters, report_error
+from bkapi.events.emitters import emitters, report_error
+from bkapi.events.payloads import MomentEvent
 from bkapi.meta_services import RuntimeInfo, get_runtime_info
-from bkapi.payloads import MomentEvent
 from bkcore.errors import did_you_mean
 from bkcore.intervals import CANDLE_INTERVALS, interval_start
 

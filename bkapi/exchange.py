@@ -17,7 +17,7 @@ from bkapi.base.price_text import to_fixed
 from bkapi.base.timestamps import Moment, from_ms, now_ms, this_minute_ms
 from bkapi.candle_ranges import CandleRange, closed_range, next_range, raw_range
 from bkapi.candle_rules import CandleRequestError, no_candles
-from bkapi.events import report_error
+from bkapi.events.emitters import report_error
 from bkapi.exchange_source import ExchangeSource, average_of
 from bkapi.exchange_trades import Trade, recent_trades
 from bkapi.registry import exchanges

@@ -10,7 +10,7 @@ from bkapi.base.context import execution, method
 from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import from_ms, now_ms
 from bkapi.errors import BkError, FatalError
-from bkapi.events import report_error
+from bkapi.events.emitters import report_error
 from bkapi.registry import frames
 from bkapi.schemas import FrameSchema
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms

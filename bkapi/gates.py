@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bkapi.events import Requirement, install_gates
+from bkapi.events.emitters import Requirement, install_gates
 from bkapi.ledger import running
 from bkapi.strategy import StrategyRun
 from bkcore.codes import Deferred

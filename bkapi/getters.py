@@ -11,7 +11,7 @@ from typing import Any, Final, TypedDict
 
 from bkapi.call_forms import Forms, View
 from bkapi.errors import NoPositionError
-from bkapi.signals import EntryRecord, PartialRecord, PnlRecord, PublicSignal
+from bkapi.events.results import EntryRecord, PartialRecord, PnlRecord, PublicSignal
 from bkcore.commands import breakeven_allowed
 from bkcore.intervals import MINUTE_MS
 

@@ -12,8 +12,8 @@ from bkapi.base import config
 from bkapi.base.context import method
 from bkapi.base.timestamps import Moment, to_ms
 from bkapi.errors import BkError
-from bkapi.events import EventChannel, emitters, report_error
-from bkapi.payloads import LevelEvent, PingEvent
+from bkapi.events.emitters import EventChannel, emitters, report_error
+from bkapi.events.payloads import LevelEvent, PingEvent
 from bkapi.registry import validate_names
 from bkcore.records import POSITION
 from bkcore.settings import EngineSettings

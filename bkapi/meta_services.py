@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from bkapi.base.context import Context, MethodContext, RunKey, execution, method, run_key
 from bkapi.base.record import Record, record
 from bkapi.errors import BkError
-from bkapi.events import report_error
+from bkapi.events.emitters import report_error
 from bkapi.exchange import get_average_price
 from bkapi.ledger import running
 from bkapi.registry import frames, strategies

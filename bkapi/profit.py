@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bkapi.base import config
 from bkapi.errors import BkError, SignalError
-from bkapi.signals import PnlRecord
+from bkapi.events.results import PnlRecord
 from bkcore.records import ENTRY, PARTIAL, POSITION
 from bkcore.settings import EngineSettings
 

@@ -20,9 +20,10 @@ from bkapi.base.coroutines import settle
 from bkapi.base.record import Record
 from bkapi.base.timestamps import from_ms
 from bkapi.base.turns import Turn
-from bkapi.events import emitters, report_error
+from bkapi.events.emitters import emitters, report_error
+from bkapi.events.payloads import RiskEvent
+from bkapi.events.results import PublicSignal, SignalInput
 from bkapi.meta_services import time_meta
-from bkapi.payloads import RiskEvent
 from bkapi.portfolio_schemas import RiskSchema
 from bkapi.registry import risks, validate_names
 from bkapi.risk_records import (
@@ -34,7 +35,6 @@ from bkapi.risk_records import (
     place_of,
     told_signal,
 )
-from bkapi.signals import PublicSignal, SignalInput
 from bkcore.intervals import MINUTE_MS
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from bkapi.base.context import MethodContext
-from bkapi.signal_view import Details, SignalAt, pnl_of
-from bkapi.signals import (
+from bkapi.events.results import (
     CancelledResult,
     CancelReason,
     ClosedResult,
@@ -19,6 +18,7 @@ from bkapi.signals import (
     PublicSignal,
     ScheduledResult,
 )
+from bkapi.signal_view import Details, SignalAt, pnl_of
 from bkcore import codes
 from bkcore.entry_points import take_back_to_opening
 from bkcore.jit import direct

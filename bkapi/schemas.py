@@ -14,9 +14,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bkapi.base.timestamps import to_datetime, to_ms
 from bkapi.errors import MomentError, SchemaError
+from bkapi.events.results import SignalInput
 from bkapi.policy import Policy
 from bkapi.schema_base import Schema, not_usable, or_default, owner
-from bkapi.signals import SignalInput
 from bkcore.settings import FillModel
 
 #: ``get_signal(symbol, when, current_price)``: a signal or None; may be a coroutine function.

@@ -7,7 +7,15 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 from bkapi.base.context import MethodContext
-from bkapi.signals import NO_PEAK, NO_PNL, EntryRecord, PartialRecord, PeakRecord, PnlRecord, PublicSignal
+from bkapi.events.results import (
+    NO_PEAK,
+    NO_PNL,
+    EntryRecord,
+    PartialRecord,
+    PeakRecord,
+    PnlRecord,
+    PublicSignal,
+)
 from bkcore.codes import Side, Status
 from bkcore.entry_points import pnl_at
 from bkcore.jit import direct

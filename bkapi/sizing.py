@@ -8,7 +8,7 @@ from typing import Any
 from bkapi.base.context import Context
 from bkapi.base.coroutines import settle
 from bkapi.errors import BkError
-from bkapi.events import report_error
+from bkapi.events.emitters import report_error
 from bkapi.portfolio_schemas import SizingSchema
 from bkapi.registry import sizings
 from bkapi.sizing_method import SizingMethodError, check_method

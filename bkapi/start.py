@@ -8,7 +8,7 @@ from bkapi.base.config import reset_config
 from bkapi.cache import Cache
 from bkapi.candle_cache import PersistCandleAdapter
 from bkapi.cron import Cron
-from bkapi.events import emitters
+from bkapi.events.emitters import emitters
 from bkapi.exchange import forget_exchanges
 from bkapi.frame import FrameConnectionService
 from bkapi.idea_sweep import SweepConnectionService

@@ -8,8 +8,8 @@ from typing import Any
 
 from bkapi.base.context import begin_time
 from bkapi.base.timestamps import now_ms
-from bkapi.events import emitters
-from bkapi.payloads import MetricType, PerformanceEvent
+from bkapi.events.emitters import emitters
+from bkapi.events.payloads import MetricType, PerformanceEvent
 
 
 class Stopwatch:

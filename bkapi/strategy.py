@@ -17,12 +17,12 @@ from bkapi.base.context import MethodContext, RunKey, run_key
 from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import FatalError, SignalError
-from bkapi.events import ErrorRepeats, emitters, report_error
-from bkapi.payloads import PauseEvent
+from bkapi.events.emitters import ErrorRepeats, emitters, report_error
+from bkapi.events.payloads import PauseEvent
+from bkapi.events.results import PublicSignal, SignalInput
 from bkapi.rows import Rows
 from bkapi.schemas import StrategyCallbacks, StrategySchema
 from bkapi.signal_view import Details
-from bkapi.signals import PublicSignal, SignalInput
 from bkapi.stopwatch import Stopwatch
 from bkapi.telling import STOPS, BacktestResult, Results, RiskPlaces, Teller
 from bkapi.validation import as_number, violation_message, violations_of

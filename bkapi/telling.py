@@ -11,10 +11,10 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from bkapi.base.context import ExecutionContext, MethodContext, execution
 from bkapi.base.coroutines import settle
-from bkapi.channels import Channel
 from bkapi.errors import SignalError
-from bkapi.events import ErrorRepeats, emitters, report_error
-from bkapi.payloads import (
+from bkapi.events.channels import Channel
+from bkapi.events.emitters import ErrorRepeats, emitters, report_error
+from bkapi.events.payloads import (
     COMMIT_FIELDS,
     BacktestProgressEvent,
     CommitAction,
@@ -26,9 +26,7 @@ from bkapi.payloads import (
     SignalEvent,
     StrategyCommitEvent,
 )
-from bkapi.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
-from bkapi.schemas import StrategyCallbacks
-from bkapi.signals import (
+from bkapi.events.results import (
     ActiveResult,
     CancelledResult,
     ClosedResult,
@@ -39,6 +37,8 @@ from bkapi.signals import (
     SignalInput,
     TickResult,
 )
+from bkapi.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
+from bkapi.schemas import StrategyCallbacks
 from bkapi.stopwatch import Stopwatch
 from bkapi.validation import violation_message
 from bkcore.codes import CancelReason, Commit, EventKind, Given, Listen, Wake

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bkapi.base import config
-from bkapi.signals import SignalInput
+from bkapi.events.results import SignalInput
 from bkcore.codes import Given, Side, Violation
 from bkcore.commands import signal_violations
 from bkcore.intervals import MINUTE_MS

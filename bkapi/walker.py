@@ -11,11 +11,11 @@ from typing import Any, Final
 from bkapi.backtest import Status, forget_earlier
 from bkapi.base.context import Context, MethodContext
 from bkapi.errors import BkError
-from bkapi.events import emitters
+from bkapi.events.emitters import emitters
+from bkapi.events.payloads import DoneEvent, WalkerStopEvent
 from bkapi.frame import FrameConnectionService
 from bkapi.ledger import begin_run, running
 from bkapi.overfitting import Overfitting
-from bkapi.payloads import DoneEvent, WalkerStopEvent
 from bkapi.portfolio_schemas import WalkerSchema
 from bkapi.registry import strategies, validate_name, walkers
 from bkapi.reporting.facades import WalkerReports

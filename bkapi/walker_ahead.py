@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 
-from bkapi.events import emitters
+from bkapi.events.emitters import emitters
 from bkapi.exchange import client_of
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.statistics_records import BacktestStatistics

@@ -13,8 +13,8 @@ from bkapi.base.context import Context, iterate_in_context
 from bkapi.base.coroutines import settle
 from bkapi.base.resources import cores
 from bkapi.errors import BkError
-from bkapi.events import emitters, report_error
-from bkapi.payloads import WalkerCompleteEvent, WalkerEvent, WalkerProgressEvent, WalkerStopEvent
+from bkapi.events.emitters import emitters, report_error
+from bkapi.events.payloads import WalkerCompleteEvent, WalkerEvent, WalkerProgressEvent, WalkerStopEvent
 from bkapi.portfolio_schemas import WalkerCallbacks
 from bkapi.registry import walkers
 from bkapi.reporting.closed_trades import all_statistics

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 
 from bkapi.base.lazy_rows import LazyRows
-from bkapi.signals import ClosedResult
+from bkapi.events.results import ClosedResult
 from bkcore.codes import Status
 
 if TYPE_CHECKING:

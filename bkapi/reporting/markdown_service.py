@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bkapi.base.context import RunKey
-from bkapi.channels import Subscription
 from bkapi.errors import BkError
-from bkapi.events import emitters
+from bkapi.events.channels import Subscription
+from bkapi.events.emitters import emitters
 from bkapi.ledger import add_collector, remove_collector
 from bkapi.reporting.columns import Columns, table_lines
 from bkapi.reporting.conditions import conditions_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bkapi.base.context import RunKey
-from bkapi.payloads import (
+from bkapi.events.payloads import (
     ExtremeEvent,
     LevelEvent,
     OrderSyncEvent,
@@ -15,12 +15,12 @@ from bkapi.payloads import (
     StrategyCommitEvent,
     WalkerEvent,
 )
+from bkapi.events.results import TickResult
 from bkapi.reporting import rows
 from bkapi.reporting.columns import Columns
 from bkapi.reporting.markdown_service import Bucket, Handler, MarkdownService
 from bkapi.reporting.paths import read
 from bkapi.reporting.walker_service import WalkerDocuments
-from bkapi.signals import TickResult
 from bkapi.statistics_records import (
     BacktestStatistics,
     BreakevenStatistics,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from bkapi.channels import Subscription
-from bkapi.events import emitters
-from bkapi.payloads import (
+from bkapi.events.channels import Subscription
+from bkapi.events.emitters import emitters
+from bkapi.events.payloads import (
     ExtremeEvent,
     LevelEvent,
     OrderSyncEvent,
@@ -17,9 +17,9 @@ from bkapi.payloads import (
     StrategyCommitEvent,
     WalkerEvent,
 )
+from bkapi.events.results import TickResult
 from bkapi.reporting.records import record_data, search_fields
 from bkapi.reporting.report_writer import ReportWriter
-from bkapi.signals import TickResult
 
 E = TypeVar("E")
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from bkapi.base.context import get_context_timestamp
-from bkapi.channels import Subscription
-from bkapi.events import emitters
+from bkapi.events.channels import Subscription
+from bkapi.events.emitters import emitters
 from bkapi.reporting.file_names import safe_file_name
 from bkapi.reporting.line_file import WRITE_SECONDS, Batched, LineFile
 from bkapi.reporting.markdown_writer import SinkError

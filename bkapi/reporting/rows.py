@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 
 from bkapi.base.context import get_context_timestamp
 from bkapi.base.record import Record, record
+from bkapi.events.results import ClosedResult, PeakRecord, PnlRecord
 from bkapi.reporting.cells import iso
 from bkapi.reporting.paths import read, reader
-from bkapi.signals import ClosedResult, PeakRecord, PnlRecord
 
 R = TypeVar("R", bound=Record)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bkapi.payloads import ExtremeEvent, LevelEvent, PingEvent
+from bkapi.events.payloads import ExtremeEvent, LevelEvent, PingEvent
+from bkapi.events.results import PublicSignal
 from bkapi.signal_view import SignalAt, pnl_of
-from bkapi.signals import PublicSignal
 from bkapi.telling import commit_event
 from bkcore.codes import Commit, EventKind, Status
 from bkcore.entry_points import take_back_to_opening

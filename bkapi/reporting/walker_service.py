@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bkapi.channels import Subscription
 from bkapi.errors import BkError
-from bkapi.events import emitters
+from bkapi.events.channels import Subscription
+from bkapi.events.emitters import emitters
 from bkapi.reporting.columns import Columns
 from bkapi.reporting.conditions import conditions_line
 from bkapi.reporting.layouts import legend, walker_body

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from bkapi.base.coroutines import settle
-from bkapi.events import emitters
+from bkapi.events.emitters import emitters
 
 D = TypeVar("D")
 

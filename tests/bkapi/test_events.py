@@ -19,15 +19,15 @@ from typing import Any, get_args
 
 import pytest
 
-from bkapi import events, payloads, signals
 from bkapi.base import context
 from bkapi.base.coroutines import settle
 from bkapi.base.record import Record, record
 from bkapi.base.turns import Turn
-from bkapi.channels import BehaviourChannel, Channel, log_error
-from bkapi.events import emitters
-from bkapi.payloads import COMMIT_FIELDS, CommitAction, IdlePingEvent, PingEvent, StrategyCommitEvent
-from bkapi.signals import NO_PEAK, NO_PNL, ClosedResult, IdleResult, PublicSignal, TickResult
+from bkapi.events import emitters as events, payloads, results as signals
+from bkapi.events.channels import BehaviourChannel, Channel, log_error
+from bkapi.events.emitters import emitters
+from bkapi.events.payloads import COMMIT_FIELDS, CommitAction, IdlePingEvent, PingEvent, StrategyCommitEvent
+from bkapi.events.results import NO_PEAK, NO_PNL, ClosedResult, IdleResult, PublicSignal, TickResult
 
 SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
 GOLDEN = SHARED / "golden" / "services" / "channels.jsonl"
@@ -367,7 +367,7 @@ def test_the_listen_functions_are_the_documented_ones() -> None:
 def test_each_listen_function_is_named_documented_and_attaches_one_listener(name: str) -> None:
     function = getattr(events, name)
     assert function.__name__ == name
-    assert function.__module__ == "bkapi.events"
+    assert function.__module__ == "bkapi.events.emitters"
     assert "the returned callable" in function.__doc__.lower()
     takes_filter = name.endswith(("_once", "_per_signal"))
     assert list(inspect.signature(function).parameters) == (["filter_fn", "fn"] if takes_filter else ["fn"])

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import bkapi
 from bkapi.base.price_text import to_fixed
-from bkapi.payloads import PerformanceEvent, WalkerEvent
+from bkapi.events.payloads import PerformanceEvent, WalkerEvent
 from bkapi.reporting import cells
 from bkapi.reporting.markdown_services import MARKDOWN_SERVICES
 from bkapi.reporting.report_services import REPORT_SERVICES

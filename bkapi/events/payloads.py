@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from bkapi.base.record import Record, record
-from bkapi.signals import (
+from bkapi.events.results import (
     CancelReason,
     CloseReason,
     PeakRecord,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bkapi.events import emitters
+from bkapi.events.emitters import emitters
 
 
 class SystemUtils:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
-from bkapi import payloads
 from bkapi.base.coroutines import settle
 from bkapi.base.turns import Turn
-from bkapi.channels import BehaviourChannel, Channel, OnError, Subscription, isolate, log_error
 from bkapi.errors import BkError
-from bkapi.signals import OpenedResult, Result, TickResult
+from bkapi.events import payloads
+from bkapi.events.channels import BehaviourChannel, Channel, OnError, Subscription, isolate, log_error
+from bkapi.events.results import OpenedResult, Result, TickResult
 
 logger = logging.getLogger(__name__)
 
