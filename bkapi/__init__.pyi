@@ -532,7 +532,6 @@ from bkapi.reporting.markdown_writer import (
     MarkdownFolderBase as MarkdownFolderBase,
     MarkdownWriter as MarkdownWriter,
     MarkdownWriterAdapter as MarkdownWriterAdapter,
-    SinkError as SinkError,
 )
 from bkapi.reporting.report_services import (
     BacktestReportService as BacktestReportService,
@@ -630,6 +629,7 @@ from bkapi.search import (
     SearchError as SearchError,
     SearchResult as SearchResult,
 )
+from bkapi.sinks.writer import SinkError as SinkError
 from bkapi.sizing import (
     ClientSizing as ClientSizing,
     PositionSize as PositionSize,

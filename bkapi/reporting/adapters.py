@@ -11,7 +11,7 @@ from bkapi.reporting.markdown_services import MARKDOWN_SERVICES
 from bkapi.reporting.markdown_writer import MarkdownWriter
 from bkapi.reporting.report_services import REPORT_SERVICES
 from bkapi.reporting.report_writer import ReportWriter
-from bkapi.reporting.writer import Factory
+from bkapi.sinks.writer import Factory
 from bkcore.errors import did_you_mean
 
 #: Which kinds: ``{"backtest": True, "heat": True}``; None stands for all.

@@ -17,11 +17,11 @@ from bkapi.events.emitters import emitters
 from bkapi.ledger import add_collector, remove_collector
 from bkapi.reporting.columns import Columns, table_lines
 from bkapi.reporting.conditions import conditions_line
-from bkapi.reporting.file_names import report_file_name
 from bkapi.reporting.history import Stored, stored_closes
 from bkapi.reporting.kinds import KINDS, Kind
 from bkapi.reporting.layouts import body, legend
 from bkapi.reporting.paths import read
+from bkapi.sinks.file_names import report_file_name
 
 if TYPE_CHECKING:
     from bkapi.base.context import RunKey

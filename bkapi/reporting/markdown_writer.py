@@ -8,16 +8,11 @@ from typing import Any, Final
 import orjson
 
 from bkapi.base.context import get_context_timestamp
-from bkapi.errors import BkError
-from bkapi.reporting.file_names import safe_file_name
-from bkapi.reporting.line_file import WRITE_SECONDS, LineFile
-from bkapi.reporting.writer import Factory, Options, WriterAdapter, tell_exit
+from bkapi.sinks.file_names import safe_file_name
+from bkapi.sinks.line_file import WRITE_SECONDS, LineFile
+from bkapi.sinks.writer import Factory, Options, SinkError, WriterAdapter, tell_exit
 
 _SEARCH: Final = ("symbol", "strategy_name", "exchange_name", "frame_name", "signal_id")
-
-
-class SinkError(BkError, RuntimeError):
-    """Raised by ``MarkdownFileBase("risk").dump(...)`` before ``wait_for_init()``, and when a write takes too long."""
 
 
 class MarkdownBase:

@@ -13,11 +13,10 @@ import orjson
 from bkapi.base.context import get_context_timestamp
 from bkapi.events.channels import Subscription
 from bkapi.events.emitters import emitters
-from bkapi.reporting.file_names import safe_file_name
-from bkapi.reporting.line_file import WRITE_SECONDS, Batched, LineFile
-from bkapi.reporting.markdown_writer import SinkError
 from bkapi.reporting.records import SEARCH_FIELDS
-from bkapi.reporting.writer import Factory, Options, WriterAdapter, tell_exit
+from bkapi.sinks.file_names import safe_file_name
+from bkapi.sinks.line_file import WRITE_SECONDS, Batched, LineFile
+from bkapi.sinks.writer import Factory, Options, SinkError, WriterAdapter, tell_exit
 
 #: Where records lie unless told otherwise.
 BASE_DIR: Final = "./dump/report"
@@ -300,7 +299,7 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
         finally:
             connection.close()
     else:
-        from bkapi.reporting.line_file import read_lines
+        from bkapi.sinks.line_file import read_lines
 
         return [*read_lines(path)]
     records = []

@@ -358,7 +358,7 @@ def test_a_document_is_dumped_under_its_name_and_cannot_leave_its_folder(tmp_pat
 
 
 def test_two_texts_never_share_a_file() -> None:
-    from bkapi.reporting.file_names import safe_file_name
+    from bkapi.sinks.file_names import safe_file_name
 
     names = ["BTC/USDT.md", "BTC_USDT.md", "BTC\\USDT.md", "BTC:USDT.md", " BTC_USDT.md"]
     assert len({safe_file_name(name) for name in names}) == len(names)

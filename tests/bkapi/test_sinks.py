@@ -18,7 +18,7 @@ import pytest
 
 import bkapi
 from bkapi.base.coroutines import settle
-from bkapi.reporting.line_file import Batched, LineFile, read_lines
+from bkapi.sinks.line_file import Batched, LineFile, read_lines
 
 SINKS = {"jsonl": bkapi.ReportBase, "sqlite": bkapi.ReportSqlite, "parquet": bkapi.ReportParquet}
 OPTIONS = {"symbol": "BTCUSDT", "strategy_name": "s", "exchange_name": "", "signal_id": "a|b\n"}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from bkapi.base.coroutines import settle
+from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 
 D = TypeVar("D")
@@ -79,3 +80,7 @@ def _is_ours(storage: Any, method: str) -> bool:
 def tell_exit(error: Exception) -> None:
     """A storage could not be written: told on ``exit_emitter``, with its name and message (spec 10, 11)."""
     emitters.exit_emitter.emit(error)
+
+
+class SinkError(BkError, RuntimeError):
+    """Raised by ``MarkdownFileBase("risk").dump(...)`` before ``wait_for_init()``, and when a write takes too long."""
