@@ -648,7 +648,7 @@ from bkapi.space import (
 from bkapi.start import (
     reset as reset,
 )
-from bkapi.statistics_records import (
+from bkapi.statistics.records import (
     BacktestStatistics as BacktestStatistics,
     BreakevenStatistics as BreakevenStatistics,
     HeatStatistics as HeatStatistics,

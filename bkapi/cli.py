@@ -334,7 +334,7 @@ def sweep(
         end=end,
         frame_interval=frame_interval,
     )
-    from bkapi.metric_columns import check_column
+    from bkapi.statistics.columns import check_column
     from bkapi.sweep import group_of
     from bkcore.metrics import METRIC_NAMES
 
@@ -394,7 +394,7 @@ def walk(
     _configure(config)
     from bkapi.file_run import set_up_walker
     from bkapi.space import Space
-    from bkapi.statistics_records import TradeStatistics
+    from bkapi.statistics.records import TradeStatistics
     from bkapi.walker import Walker
     from bkapi.walker_table import print_comparison
 

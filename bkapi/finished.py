@@ -14,7 +14,7 @@ from bkcore.settings import EngineSettings
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.statistics_records import BacktestStatistics
+    from bkapi.statistics.records import BacktestStatistics
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class FinishedRun:
 
     def statistics(self, *, row_limit: int | None = None) -> BacktestStatistics:
         """Statistics of all its closed trades, or of the newest ``row_limit`` (spec reports.md 6)."""
-        from bkapi.statistics import backtest_statistics
+        from bkapi.statistics.measured import backtest_statistics
 
         if row_limit not in self._statistics:
             self._statistics[row_limit] = backtest_statistics(closed_trades(self), row_limit=row_limit)
@@ -65,6 +65,6 @@ def finished_run(strategy_run: StrategyRun) -> FinishedRun:
 
 def closed_trades(run: FinishedRun) -> pl.DataFrame:
     """Closed positions of a run in order of closing: ``symbol`` and the columns that statistics need."""
-    from bkapi.statistics import trades_of_statistics
+    from bkapi.statistics.measured import trades_of_statistics
 
     return trades_of_statistics(run.trades, run.symbol)

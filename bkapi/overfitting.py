@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bkapi.base.record import Record, record
 from bkapi.errors import BkError
-from bkapi.metric_columns import LESS_IS_BETTER, check_column
+from bkapi.statistics.columns import LESS_IS_BETTER, check_column
 from bkcore.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 from bkcore.overfitting import (

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.metric_columns import check_column
 from bkapi.overfitting import Overfitting, TooFewTrialsError, judge, period_edges, period_hours
+from bkapi.statistics.columns import check_column
 from bkcore.metrics import METRIC_NAMES
 from bkcore.overfitting import plateau_score
 

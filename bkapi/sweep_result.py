@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bkapi.errors import BkError
-from bkapi.metric_columns import LESS_IS_BETTER, check_column
+from bkapi.statistics.columns import LESS_IS_BETTER, check_column
 from bkcore.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bkapi.finished import FinishedRun
     from bkapi.overfitting import Overfitting
-    from bkapi.statistics_records import BacktestStatistics
+    from bkapi.statistics.records import BacktestStatistics
     from bkapi.sweep_overfitting import Replay
 
 _SHOWN: Final = (

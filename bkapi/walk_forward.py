@@ -14,10 +14,10 @@ from bkapi.base.context import Context
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
 from bkapi.finished import FinishedRun, closed_trades
-from bkapi.metric_columns import check_column
 from bkapi.registry import frames
 from bkapi.space import Space
-from bkapi.statistics import backtest_statistics
+from bkapi.statistics.columns import check_column
+from bkapi.statistics.measured import backtest_statistics
 from bkapi.sweep import MetricGroup, ParameterSweep
 from bkapi.sweep_result import SweepResult
 from bkcore.codes import Status
@@ -27,7 +27,7 @@ from bkcore.metrics import METRIC_NAMES, measure
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.statistics_records import BacktestStatistics
+    from bkapi.statistics.records import BacktestStatistics
 
 Span = str | timedelta
 Kind = Literal["rolling", "anchored"]

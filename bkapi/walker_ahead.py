@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bkapi.events.emitters import emitters
 from bkapi.exchange import client_of
 from bkapi.reporting.closed_trades import all_statistics
-from bkapi.statistics_records import BacktestStatistics
+from bkapi.statistics.records import BacktestStatistics
 from bkapi.strategy import StrategyRun
 from bkapi.walker_candidates import Candidate, Candidates, Conditions
 

@@ -20,7 +20,7 @@ from bkapi.registry import walkers
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.reporting.markdown_services import WalkerMarkdownService
 from bkapi.space import Space
-from bkapi.statistics_records import BacktestStatistics
+from bkapi.statistics.records import BacktestStatistics
 from bkapi.strategy import StrategyRun
 from bkapi.walker_ahead import Ahead
 from bkapi.walker_candidates import Candidate, Candidates

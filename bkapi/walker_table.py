@@ -10,7 +10,7 @@ from bkapi.reporting.layouts import ranked
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bkapi.statistics_records import WalkerStatistics
+    from bkapi.statistics.records import WalkerStatistics
 
 _SHOWN: Final = ("win_rate", "avg_pnl", "total_pnl", "sharpe_ratio", "sortino_ratio", "recovery_factor")
 

@@ -12,8 +12,8 @@ from bkapi.events.results import ClosedResult
 from bkcore.codes import Status
 
 if TYPE_CHECKING:
-    from bkapi.statistics import TradeColumns
-    from bkapi.statistics_records import BacktestStatistics
+    from bkapi.statistics.measured import TradeColumns
+    from bkapi.statistics.records import BacktestStatistics
     from bkapi.strategy import StrategyRun
     from bkcore.run import Run
 
@@ -55,6 +55,6 @@ def all_statistics(run: StrategyRun, played: Callable[[], StrategyRun] | None = 
 
     played   makes the run again, where it is not to be kept for the sake of its list of trades
     """
-    from bkapi.statistics import statistics_of_columns
+    from bkapi.statistics.measured import statistics_of_columns
 
     return statistics_of_columns(closed_columns(run.run), ClosedTrades(run, played or (lambda: run)))

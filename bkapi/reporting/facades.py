@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from bkapi.base.context import Context, names_of
 from bkapi.registry import validate_names
-from bkapi.statistics_records import (
+from bkapi.statistics.records import (
     BacktestStatistics,
     BreakevenStatistics,
     HeatStatistics,

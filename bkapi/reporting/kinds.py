@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bkapi.reporting import measures
 from bkapi.reporting.rows import TickEvent
-from bkapi.statistics_records import (
+from bkapi.statistics.records import (
     BreakevenStatistics,
     HighestProfitStatistics,
     MaxDrawdownStatistics,

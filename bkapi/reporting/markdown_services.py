@@ -21,7 +21,7 @@ from bkapi.reporting.columns import Columns
 from bkapi.reporting.markdown_service import Bucket, Handler, MarkdownService
 from bkapi.reporting.paths import read
 from bkapi.reporting.walker_service import WalkerDocuments
-from bkapi.statistics_records import (
+from bkapi.statistics.records import (
     BacktestStatistics,
     BreakevenStatistics,
     HeatStatistics,

@@ -21,13 +21,13 @@ from bkapi.errors import BkError
 from bkapi.reporting.conditions import ANNUALISATION, costs
 from bkapi.reporting.provenance import differences, provenance
 from bkapi.reporting.run_frames import signals_frame
-from bkapi.statistics import trades_of_statistics
+from bkapi.statistics.measured import trades_of_statistics
 
 if TYPE_CHECKING:
     import polars as pl
 
     from bkapi.finished import FinishedRun
-    from bkapi.statistics_records import BacktestStatistics
+    from bkapi.statistics.records import BacktestStatistics
 
 MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 1
@@ -157,7 +157,7 @@ class SavedRun:
     @cached_property
     def statistics(self) -> BacktestStatistics:
         """Statistics of all closed trades."""
-        from bkapi.statistics import backtest_statistics
+        from bkapi.statistics.measured import backtest_statistics
 
         return backtest_statistics(trades_of_statistics(self.trades, self.symbol), row_limit=None)
 

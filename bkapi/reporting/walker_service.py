@@ -17,7 +17,7 @@ from bkapi.reporting.markdown_service import Handler, NotSubscribedError
 from bkapi.reporting.paths import read
 from bkapi.reporting.records import event_times
 from bkapi.reporting.rows import WalkerStrategyResult
-from bkapi.statistics_records import WalkerStatistics
+from bkapi.statistics.records import WalkerStatistics
 
 
 class NoWalkerDataError(BkError, LookupError):

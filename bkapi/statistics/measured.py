@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from bkapi.statistics_records import (
+from bkapi.statistics.records import (
     COUNTED_ACTIONS,
     BacktestStatistics,
     BreakevenStatistics,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from bkapi.statistics_records import Rows
+    from bkapi.statistics.records import Rows
     from bkcore.metrics import Scope
 
     #: pnl, peak, fall, pending, close, price: the columns of ``bkcore.metrics.trade_metrics``.
