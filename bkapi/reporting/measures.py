@@ -1,4 +1,4 @@
-"""How the rows of a bucket become the statistics of their kind: frames for :mod:`bkapi.statistics.measured` (spec 6, 8).
+"""How the rows of a bucket become statistics: frames for :mod:`bkapi.statistics.measured` (spec reports.md 6, 8).
 
 Rows come newest first, as a bucket holds them.
 """
