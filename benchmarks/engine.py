@@ -211,7 +211,7 @@ class Engine:
 
     def measure(self) -> dict[str, float]:
         """Everything below the API."""
-        from bkapi.policy import Policy
+        from bkapi.schemas.policy import Policy
         from bkcore.hooks import KERNEL, MANAGE, compile_hook
         from bkcore.run import Hooks, no_signals
 

@@ -389,20 +389,6 @@ from bkapi.overfitting import (
     TooFewTrialsError as TooFewTrialsError,
     overfitting_of_runs as overfitting_of_runs,
 )
-from bkapi.policy import (
-    Policy as Policy,
-)
-from bkapi.portfolio_schemas import (
-    ActionSchema as ActionSchema,
-    DiscouragedHandlerMethodError as DiscouragedHandlerMethodError,
-    InvalidHandlerMethodError as InvalidHandlerMethodError,
-    RiskCallbacks as RiskCallbacks,
-    RiskSchema as RiskSchema,
-    SizingCallbacks as SizingCallbacks,
-    SizingSchema as SizingSchema,
-    WalkerCallbacks as WalkerCallbacks,
-    WalkerSchema as WalkerSchema,
-)
 from bkapi.position import (
     Position as Position,
 )
@@ -415,55 +401,6 @@ from bkapi.profit import (
 from bkapi.random_entries import (
     RandomEntries as RandomEntries,
     random_entry_baseline as random_entry_baseline,
-)
-from bkapi.readiness import (
-    CommandLineError as CommandLineError,
-    parse_args as parse_args,
-    wait_for_candle as wait_for_candle,
-    wait_for_ready as wait_for_ready,
-)
-from bkapi.registry import (
-    add_action as add_action,
-    add_action_schema as add_action_schema,
-    add_exchange as add_exchange,
-    add_exchange_schema as add_exchange_schema,
-    add_frame as add_frame,
-    add_frame_schema as add_frame_schema,
-    add_risk as add_risk,
-    add_risk_schema as add_risk_schema,
-    add_sizing as add_sizing,
-    add_sizing_schema as add_sizing_schema,
-    add_strategy as add_strategy,
-    add_strategy_schema as add_strategy_schema,
-    add_sweep as add_sweep,
-    add_sweep_schema as add_sweep_schema,
-    add_walker as add_walker,
-    add_walker_schema as add_walker_schema,
-    get_action_schema as get_action_schema,
-    get_exchange_schema as get_exchange_schema,
-    get_frame_schema as get_frame_schema,
-    get_risk_schema as get_risk_schema,
-    get_sizing_schema as get_sizing_schema,
-    get_strategy_schema as get_strategy_schema,
-    get_sweep_schema as get_sweep_schema,
-    get_walker_schema as get_walker_schema,
-    list_action_schema as list_action_schema,
-    list_exchange_schema as list_exchange_schema,
-    list_frame_schema as list_frame_schema,
-    list_risk_schema as list_risk_schema,
-    list_sizing_schema as list_sizing_schema,
-    list_strategy_schema as list_strategy_schema,
-    list_sweep_schema as list_sweep_schema,
-    list_walker_schema as list_walker_schema,
-    override_action_schema as override_action_schema,
-    override_exchange_schema as override_exchange_schema,
-    override_frame_schema as override_frame_schema,
-    override_risk_schema as override_risk_schema,
-    override_sizing_schema as override_sizing_schema,
-    override_strategy_schema as override_strategy_schema,
-    override_sweep_schema as override_sweep_schema,
-    override_walker_schema as override_walker_schema,
-    validate as validate,
 )
 from bkapi.repeating import (
     Repetition as Repetition,
@@ -598,7 +535,55 @@ from bkapi.risk_records import (
     RiskPayload as RiskPayload,
     RiskSignal as RiskSignal,
 )
-from bkapi.schema_families import (
+from bkapi.schemas.action import (
+    ActionSchema as ActionSchema,
+    DiscouragedHandlerMethodError as DiscouragedHandlerMethodError,
+    InvalidHandlerMethodError as InvalidHandlerMethodError,
+)
+from bkapi.schemas.doors import (
+    add_action as add_action,
+    add_action_schema as add_action_schema,
+    add_exchange as add_exchange,
+    add_exchange_schema as add_exchange_schema,
+    add_frame as add_frame,
+    add_frame_schema as add_frame_schema,
+    add_risk as add_risk,
+    add_risk_schema as add_risk_schema,
+    add_sizing as add_sizing,
+    add_sizing_schema as add_sizing_schema,
+    add_strategy as add_strategy,
+    add_strategy_schema as add_strategy_schema,
+    add_sweep as add_sweep,
+    add_sweep_schema as add_sweep_schema,
+    add_walker as add_walker,
+    add_walker_schema as add_walker_schema,
+    get_action_schema as get_action_schema,
+    get_exchange_schema as get_exchange_schema,
+    get_frame_schema as get_frame_schema,
+    get_risk_schema as get_risk_schema,
+    get_sizing_schema as get_sizing_schema,
+    get_strategy_schema as get_strategy_schema,
+    get_sweep_schema as get_sweep_schema,
+    get_walker_schema as get_walker_schema,
+    list_action_schema as list_action_schema,
+    list_exchange_schema as list_exchange_schema,
+    list_frame_schema as list_frame_schema,
+    list_risk_schema as list_risk_schema,
+    list_sizing_schema as list_sizing_schema,
+    list_strategy_schema as list_strategy_schema,
+    list_sweep_schema as list_sweep_schema,
+    list_walker_schema as list_walker_schema,
+    override_action_schema as override_action_schema,
+    override_exchange_schema as override_exchange_schema,
+    override_frame_schema as override_frame_schema,
+    override_risk_schema as override_risk_schema,
+    override_sizing_schema as override_sizing_schema,
+    override_strategy_schema as override_strategy_schema,
+    override_sweep_schema as override_sweep_schema,
+    override_walker_schema as override_walker_schema,
+)
+from bkapi.schemas.exchange import ExchangeCallbacks as ExchangeCallbacks, ExchangeSchema as ExchangeSchema
+from bkapi.schemas.families import (
     ActionSchemaService as ActionSchemaService,
     ActionValidationService as ActionValidationService,
     ExchangeSchemaService as ExchangeSchemaService,
@@ -607,6 +592,7 @@ from bkapi.schema_families import (
     FrameValidationService as FrameValidationService,
     RiskSchemaService as RiskSchemaService,
     RiskValidationService as RiskValidationService,
+    SizingMethodError as SizingMethodError,
     SizingSchemaService as SizingSchemaService,
     SizingValidationService as SizingValidationService,
     StrategySchemaService as StrategySchemaService,
@@ -614,16 +600,21 @@ from bkapi.schema_families import (
     WalkerSchemaService as WalkerSchemaService,
     WalkerValidationService as WalkerValidationService,
 )
-from bkapi.schemas import (
-    ExchangeCallbacks as ExchangeCallbacks,
-    ExchangeSchema as ExchangeSchema,
-    FrameCallbacks as FrameCallbacks,
-    FrameSchema as FrameSchema,
-    StrategyCallbacks as StrategyCallbacks,
-    StrategySchema as StrategySchema,
-    SweepCallbacks as SweepCallbacks,
-    SweepSchema as SweepSchema,
+from bkapi.schemas.frame import FrameCallbacks as FrameCallbacks, FrameSchema as FrameSchema
+from bkapi.schemas.policy import Policy as Policy
+from bkapi.schemas.readiness import (
+    CommandLineError as CommandLineError,
+    parse_args as parse_args,
+    wait_for_candle as wait_for_candle,
+    wait_for_ready as wait_for_ready,
 )
+from bkapi.schemas.registry import validate as validate
+from bkapi.schemas.risk import RiskCallbacks as RiskCallbacks, RiskSchema as RiskSchema
+from bkapi.schemas.sizing import SizingCallbacks as SizingCallbacks, SizingSchema as SizingSchema
+from bkapi.schemas.space import Space as Space, SpaceError as SpaceError
+from bkapi.schemas.strategy import StrategyCallbacks as StrategyCallbacks, StrategySchema as StrategySchema
+from bkapi.schemas.sweep import SweepCallbacks as SweepCallbacks, SweepSchema as SweepSchema
+from bkapi.schemas.walker import WalkerCallbacks as WalkerCallbacks, WalkerSchema as WalkerSchema
 from bkapi.search import (
     Search as Search,
     SearchError as SearchError,
@@ -637,13 +628,6 @@ from bkapi.sizing import (
     SizingConnectionService as SizingConnectionService,
     SizingError as SizingError,
     SizingGlobalService as SizingGlobalService,
-)
-from bkapi.sizing_method import (
-    SizingMethodError as SizingMethodError,
-)
-from bkapi.space import (
-    Space as Space,
-    SpaceError as SpaceError,
 )
 from bkapi.start import (
     reset as reset,

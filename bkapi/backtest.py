@@ -36,10 +36,11 @@ from bkapi.frame import FrameConnectionService, ticks
 from bkapi.ledger import begin_run, finished, results_of
 from bkapi.meta_services import forget, remember
 from bkapi.position_methods import PositionMethods
-from bkapi.registry import frames, risks, strategies
 from bkapi.reporting.facades import BacktestReports
 from bkapi.risk import RunRisk, clear_risks
-from bkapi.schemas import ExchangeSchema, StrategySchema
+from bkapi.schemas.exchange import ExchangeSchema
+from bkapi.schemas.registry import frames, risks, strategies
+from bkapi.schemas.strategy import StrategySchema
 from bkapi.strategy import BacktestResult, StrategyRun
 from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
 from bkcore.market import Market

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 from bkapi.base.context import Context, MethodContext, Mode, names_of, require_trade_context, run_key
 from bkapi.errors import NoRunError
 from bkapi.ledger import running
-from bkapi.registry import exchanges, frames, strategies
+from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.strategy import StrategyRun
 from bkapi.validation import as_number
 

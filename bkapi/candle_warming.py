@@ -13,7 +13,7 @@ from bkapi.candle_cache import PersistCandleAdapter
 from bkapi.candle_ranges import raw_range
 from bkapi.errors import BkError, SchemaError
 from bkapi.exchange import ExchangeInstance
-from bkapi.registry import exchanges
+from bkapi.schemas.registry import exchanges
 from bkcore.candle_door import checked_symbol
 from bkcore.intervals import CANDLE_INTERVALS, interval_start, interval_step_ms
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from bkapi.base.timestamps import now_ms, to_ms
 from bkapi.errors import BkError, MissingExtraError
 from bkapi.exchange_trades import Trade
-from bkapi.schemas import ExchangeSchema
+from bkapi.schemas.exchange import ExchangeSchema
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
 

@@ -393,7 +393,7 @@ def walk(
     _check_table(out)
     _configure(config)
     from bkapi.file_run import set_up_walker
-    from bkapi.space import Space
+    from bkapi.schemas.space import Space
     from bkapi.statistics.records import TradeStatistics
     from bkapi.walker import Walker
     from bkapi.walker_table import print_comparison
@@ -452,7 +452,7 @@ def lookahead(
         frame_interval=frame_interval,
     )
     from bkapi.lookahead import find_lookahead, indicators_of
-    from bkapi.registry import strategies
+    from bkapi.schemas.registry import strategies
 
     schema = strategies.get(setup.context["strategy_name"])
     indicators = indicators_of(schema.signals or schema.get_signal)
@@ -466,7 +466,7 @@ def lookahead(
 def _planned(
     setup: FileRun, axes: dict[str, list[Any]], threads: int | None, metrics: MetricGroup
 ) -> ParameterSweep:
-    from bkapi.space import Space
+    from bkapi.schemas.space import Space
     from bkapi.sweep import ParameterSweep
 
     space = Space.grid(**axes)

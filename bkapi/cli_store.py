@@ -71,7 +71,7 @@ def fetch(
     """Fetch candles from an exchange into the store of the working directory; what is stored is not asked for."""
     from bkapi.candle_warming import warm_candles
     from bkapi.ccxt_venue import ccxt_exchange
-    from bkapi.registry import add_exchange_schema
+    from bkapi.schemas.doors import add_exchange_schema
 
     add_exchange_schema(ccxt_exchange(exchange))
     count = warm_candles(symbol=symbol, exchange_name=exchange, interval=interval, from_=start, to=end)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from bkapi.registry import add_strategy_schema
+from bkapi.schemas.doors import add_strategy_schema
 
 
 def signals(

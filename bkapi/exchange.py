@@ -20,8 +20,8 @@ from bkapi.candle_rules import CandleRequestError, no_candles
 from bkapi.events.emitters import report_error
 from bkapi.exchange_source import ExchangeSource, average_of
 from bkapi.exchange_trades import Trade, recent_trades
-from bkapi.registry import exchanges
-from bkapi.schemas import ExchangeSchema
+from bkapi.schemas.exchange import ExchangeSchema
+from bkapi.schemas.registry import exchanges
 from bkcore.intervals import MINUTE_MS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from bkapi.base.timestamps import Moment, to_ms
 from bkapi.candle_ranges import looks_ahead
 from bkapi.exchange import ClientExchange, client_of
 from bkapi.exchange_trades import Trade
-from bkapi.registry import exchanges
+from bkapi.schemas.registry import exchanges
 
 if TYPE_CHECKING:
     import polars as pl

@@ -28,7 +28,7 @@ from bkapi.candle_rules import (
     shortcoming,
 )
 from bkapi.errors import FatalError
-from bkapi.schemas import ExchangeSchema
+from bkapi.schemas.exchange import ExchangeSchema
 from bkcore.candle_columns import settle as columns_of
 from bkcore.candle_door import checked_symbol
 from bkcore.candle_errors import CandleGapError, CandleResampleError, EmptyCandlesError

@@ -11,7 +11,7 @@ from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import from_ms
 from bkapi.candle_ranges import whole_limit
 from bkapi.candle_rules import CandleRequestError
-from bkapi.schemas import ExchangeSchema
+from bkapi.schemas.exchange import ExchangeSchema
 from bkcore.intervals import MINUTE_MS
 
 logger = logging.getLogger(__name__)

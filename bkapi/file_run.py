@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, cast
 from bkapi.base import config
 from bkapi.base.timestamps import Moment, from_ms, to_ms
 from bkapi.errors import BkError, UnknownNameError
-from bkapi.registry import add_exchange_schema, add_frame_schema, add_walker_schema, strategies
-from bkapi.schemas import FrameInterval
+from bkapi.schemas.base import FrameInterval
+from bkapi.schemas.doors import add_exchange_schema, add_frame_schema, add_walker_schema
+from bkapi.schemas.registry import strategies
 from bkcore.candles import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.synthetic import sample
 
 if TYPE_CHECKING:
-    from bkapi.space import Space
+    from bkapi.schemas.space import Space
 
 #: The name of the built-in strategy.
 EXAMPLE = "example"

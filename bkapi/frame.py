@@ -11,8 +11,8 @@ from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import from_ms, now_ms
 from bkapi.errors import BkError, FatalError
 from bkapi.events.emitters import report_error
-from bkapi.registry import frames
-from bkapi.schemas import FrameSchema
+from bkapi.schemas.frame import FrameSchema
+from bkapi.schemas.registry import frames
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
 from bkcore.run import Frame
 

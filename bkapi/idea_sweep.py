@@ -34,9 +34,9 @@ from bkapi.idea_records import (
     IdeaSweepResult,
     IdeaTrade,
 )
-from bkapi.registry import sweeps
-from bkapi.schema_services import SchemaService, ValidationService
-from bkapi.schemas import SweepCallbacks, SweepSchema
+from bkapi.schemas.registry import sweeps
+from bkapi.schemas.services import SchemaService, ValidationService
+from bkapi.schemas.sweep import SweepCallbacks, SweepSchema
 from bkcore.errors import did_you_mean
 from bkcore.idea_paths import Axes, Diagnostic
 from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
@@ -44,7 +44,7 @@ from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.space import Space
+    from bkapi.schemas.space import Space
     from bkapi.sweep import ParameterSweep, SweepOptions
 
 MINUTE: Final = 60_000

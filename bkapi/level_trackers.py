@@ -14,7 +14,7 @@ from bkapi.base.timestamps import Moment, to_ms
 from bkapi.errors import BkError
 from bkapi.events.emitters import EventChannel, emitters, report_error
 from bkapi.events.payloads import LevelEvent, PingEvent
-from bkapi.registry import validate_names
+from bkapi.schemas.registry import validate_names
 from bkcore.records import POSITION
 from bkcore.settings import EngineSettings
 

@@ -24,9 +24,9 @@ from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError, FatalError
 from bkapi.exchange import forget_exchanges
 from bkapi.ledger import results_of
-from bkapi.registry import exchanges, frames, strategies
 from bkapi.risk import clear_risks
-from bkapi.schemas import StrategySchema
+from bkapi.schemas.registry import exchanges, frames, strategies
+from bkapi.schemas.strategy import StrategySchema
 from bkcore.candles import CandleFrame
 from bkcore.codes import Status
 from bkcore.intervals import MINUTE_MS

@@ -14,7 +14,7 @@ from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
 from bkapi.exchange import get_average_price
 from bkapi.ledger import running
-from bkapi.registry import frames, strategies
+from bkapi.schemas.registry import frames, strategies
 from bkapi.strategy import StrategyRun
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,6 @@ from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import RiskEvent
 from bkapi.events.results import PublicSignal, SignalInput
 from bkapi.meta_services import time_meta
-from bkapi.portfolio_schemas import RiskSchema
-from bkapi.registry import risks, validate_names
 from bkapi.risk_records import (
     ActivePosition,
     RiskCheck,
@@ -35,6 +33,8 @@ from bkapi.risk_records import (
     place_of,
     told_signal,
 )
+from bkapi.schemas.registry import risks, validate_names
+from bkapi.schemas.risk import RiskSchema
 from bkcore.intervals import MINUTE_MS
 
 logger = logging.getLogger(__name__)

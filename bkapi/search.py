@@ -15,8 +15,8 @@ import numpy as np
 from bkapi.base.context import Context
 from bkapi.base.progress import Progress, progress_of
 from bkapi.errors import BkError, MissingExtraError
+from bkapi.schemas.space import Space
 from bkapi.search_space import combination_key, suggestions_of
-from bkapi.space import Space
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
 from bkapi.sweep import MetricGroup, ParameterSweep, group_of
 from bkapi.sweep_parts import digest_of, source_of

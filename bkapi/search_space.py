@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bkapi.space import Drawn, Space
+from bkapi.schemas.space import Drawn, Space
 
 _DIGITS = 12  # of a number as it is suggested: 0.6 + 0.1 + 0.1 is 0.8
 

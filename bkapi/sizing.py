@@ -9,9 +9,9 @@ from bkapi.base.context import Context
 from bkapi.base.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
-from bkapi.portfolio_schemas import SizingSchema
-from bkapi.registry import sizings
-from bkapi.sizing_method import SizingMethodError, check_method
+from bkapi.schemas.families import SizingMethodError, check_method
+from bkapi.schemas.registry import sizings
+from bkapi.schemas.sizing import SizingSchema
 
 Params = Mapping[str, Any]
 

@@ -15,9 +15,9 @@ from bkapi.idea_sweep import SweepConnectionService
 from bkapi.interval import Interval
 from bkapi.level_trackers import clear_trackers
 from bkapi.meta_services import clear_meta
-from bkapi.registry import clear_registries
 from bkapi.reporting.adapters import reset_reports
 from bkapi.risk import forget_risks
+from bkapi.schemas.registry import clear_registries
 from bkapi.sizing import SizingConnectionService
 from bkapi.walker import Walker
 

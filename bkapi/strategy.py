@@ -21,7 +21,7 @@ from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import PauseEvent
 from bkapi.events.results import PublicSignal, SignalInput
 from bkapi.rows import Rows
-from bkapi.schemas import StrategyCallbacks, StrategySchema
+from bkapi.schemas.strategy import StrategyCallbacks, StrategySchema
 from bkapi.signal_view import Details
 from bkapi.stopwatch import Stopwatch
 from bkapi.telling import STOPS, BacktestResult, Results, RiskPlaces, Teller

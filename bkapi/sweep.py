@@ -23,9 +23,9 @@ from bkapi.base.record import Record, record
 from bkapi.base.resources import cores, resident_bytes
 from bkapi.errors import UnknownNameError
 from bkapi.finished import FinishedRun
-from bkapi.registry import strategies
-from bkapi.schemas import StrategySchema
-from bkapi.space import Column, Space
+from bkapi.schemas.registry import strategies
+from bkapi.schemas.space import Column, Space
+from bkapi.schemas.strategy import StrategySchema
 from bkapi.statistics.columns import check_column
 from bkapi.sweep_measurer import Engine, Measurer, Part, measured_here, version
 from bkapi.sweep_parts import PartFolder, digest_of, source_of

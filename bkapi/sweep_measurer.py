@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.schemas import StrategySchema
-from bkapi.space import Column, Space
+from bkapi.schemas.space import Column, Space
+from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweep_plan import Float, Roles, SignalSet, SweepMarket, Told, rows_of, silent
 from bkcore.metrics import Metric
 from bkcore.sweep_walks import Depth

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from bkapi.backtest import hooks_of, signal_table
 from bkapi.errors import BkError, SchemaError, UnknownNameError
-from bkapi.policy import Policy
-from bkapi.schemas import StrategySchema
-from bkapi.space import Column, Space
+from bkapi.schemas.policy import Policy
+from bkapi.schemas.space import Column, Space
+from bkapi.schemas.strategy import StrategySchema
 from bkapi.strategy import StrategyRun
 from bkapi.sweep_policies import policy_records
 from bkcore.codes import Given

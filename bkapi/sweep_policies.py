@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.policy import Policy
-from bkapi.space import Column, Space
+from bkapi.schemas.policy import Policy
+from bkapi.schemas.space import Column, Space
 from bkcore.run import Records
 
 _DCA: Final = ("dca_most_entries", "dca_cost", "dca_cost_factor")

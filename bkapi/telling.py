@@ -38,7 +38,7 @@ from bkapi.events.results import (
     TickResult,
 )
 from bkapi.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
-from bkapi.schemas import StrategyCallbacks
+from bkapi.schemas.strategy import StrategyCallbacks
 from bkapi.stopwatch import Stopwatch
 from bkapi.validation import violation_message
 from bkcore.codes import CancelReason, Commit, EventKind, Given, Listen, Wake

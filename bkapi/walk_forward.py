@@ -14,8 +14,8 @@ from bkapi.base.context import Context
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
 from bkapi.finished import FinishedRun, closed_trades
-from bkapi.registry import frames
-from bkapi.space import Space
+from bkapi.schemas.registry import frames
+from bkapi.schemas.space import Space
 from bkapi.statistics.columns import check_column
 from bkapi.statistics.measured import backtest_statistics
 from bkapi.sweep import MetricGroup, ParameterSweep

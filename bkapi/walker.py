@@ -16,10 +16,10 @@ from bkapi.events.payloads import DoneEvent, WalkerStopEvent
 from bkapi.frame import FrameConnectionService
 from bkapi.ledger import begin_run, running
 from bkapi.overfitting import Overfitting
-from bkapi.portfolio_schemas import WalkerSchema
-from bkapi.registry import strategies, validate_name, walkers
 from bkapi.reporting.facades import WalkerReports
 from bkapi.reporting.walker_service import NoWalkerDataError
+from bkapi.schemas.registry import strategies, validate_name, walkers
+from bkapi.schemas.walker import WalkerSchema
 from bkapi.walker_logic import DEFAULT_METRIC, Events, Walk, WalkerLogicPublicService, kept, outside
 
 

@@ -15,11 +15,11 @@ from bkapi.base.resources import cores
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import WalkerCompleteEvent, WalkerEvent, WalkerProgressEvent, WalkerStopEvent
-from bkapi.portfolio_schemas import WalkerCallbacks
-from bkapi.registry import walkers
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.reporting.markdown_services import WalkerMarkdownService
-from bkapi.space import Space
+from bkapi.schemas.registry import walkers
+from bkapi.schemas.space import Space
+from bkapi.schemas.walker import WalkerCallbacks
 from bkapi.statistics.records import BacktestStatistics
 from bkapi.strategy import StrategyRun
 from bkapi.walker_ahead import Ahead

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from bkapi.base.context import Context, names_of
-from bkapi.registry import validate_names
+from bkapi.schemas.registry import validate_names
 from bkapi.statistics.records import (
     BacktestStatistics,
     BreakevenStatistics,

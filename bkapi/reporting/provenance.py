@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import orjson
 
 if TYPE_CHECKING:
-    from bkapi.schemas import StrategySchema
+    from bkapi.schemas.strategy import StrategySchema
     from bkapi.strategy import StrategyRun
 
 _CODE_FIELDS = ("get_signal", "signals", "kernel", "manage")

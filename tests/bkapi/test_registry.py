@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-from bkapi import registry
 from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
-from bkapi.registry import REGISTRIES, Registry, strategies
-from bkapi.schemas import FrameSchema, StrategySchema
+from bkapi.schemas import registry
+from bkapi.schemas.frame import FrameSchema
+from bkapi.schemas.registry import REGISTRIES, Registry, strategies
+from bkapi.schemas.strategy import StrategySchema
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2024, 2, 1, tzinfo=UTC)

@@ -11,9 +11,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bkapi import schemas
 from bkapi.errors import BkError, SchemaError
-from bkapi.schemas import ExchangeSchema, FrameSchema, Schema, StrategyCallbacks, StrategySchema
+from bkapi.schemas import strategy as schemas
+from bkapi.schemas.exchange import ExchangeSchema
+from bkapi.schemas.frame import FrameSchema
+from bkapi.schemas.strategy import Schema, StrategyCallbacks, StrategySchema
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2024, 2, 1, tzinfo=UTC)

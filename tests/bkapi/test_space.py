@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 import bkapi as bk
 from bkapi import Space, SpaceError
-from bkapi.space import Column
+from bkapi.schemas.space import Column
 
 VALUES = st.lists(st.sampled_from([1, 2, 2.5, -3, 0, None, "a", "b", True]), min_size=1, max_size=5)
 HUGE = Space.grid(**{f"p{k}": range(1000) for k in range(5)})  # 10**15

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 import bkapi as bk
 from bkapi.base.timestamps import from_ms
 from bkapi.exchange import CandleRequestError
-from bkapi.policy import Policy
+from bkapi.schemas.policy import Policy
 from bkcore.intervals import INTERVAL_MINUTES
 from bkcore.run import Run
 from tests.golden.hosts import LISTEN_FUNCTIONS

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 import bkapi as bk
 from bkapi.base.timestamps import to_ms
-from bkapi.schemas import StrategyCallbacks
+from bkapi.schemas.strategy import StrategyCallbacks
 
 MINUTE = 60_000
 START = 1_704_067_200_000

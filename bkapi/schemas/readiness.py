@@ -12,7 +12,7 @@ from typing import Any
 from bkapi.base.timestamps import now_ms
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
-from bkapi.registry import Registry, exchanges, frames, strategies
+from bkapi.schemas.registry import Registry, exchanges, frames, strategies
 from bkcore.intervals import candle_step_ms
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from bkapi.errors import SchemaError
-from bkapi.schema_base import Schema
+from bkapi.schemas.base import Schema
 from bkcore.policy import MOST_LEVELS, POLICY
 from bkcore.run import Records
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     ModelWrapValidatorHandler,
+    StrictStr,
     ValidationError,
     model_validator,
 )
@@ -96,3 +97,52 @@ def not_usable(schema: type[Schema], field: str, values: Mapping[str, Any]) -> S
     what = f"{field}={values[field]!r} is not usable" if field in values else f"missing {field}"
     about = schema.model_fields[field].description
     return SchemaError(schema.kind, f"{what}{owner(schema, values)}.", field=field, hint=f"{field}: {about}.")
+
+
+#: A name: a text, also an empty one.
+Name: TypeAlias = StrictStr
+
+
+def plain_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError("is not a list")  # noqa: TRY004 - pydantic wants a ValueError
+    return tuple(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("is not a number")  # noqa: TRY004
+    return value
+
+
+Number: TypeAlias = Annotated[float, BeforeValidator(_number)]
+
+
+FrameInterval: TypeAlias = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]
+
+
+Names: TypeAlias = Annotated[tuple[str, ...], or_default(())]
+
+
+OptionalText: TypeAlias = Annotated[str | None, or_default(None)]
+
+
+def refuse_repeats(schema: Schema, field: str, names: tuple[str, ...]) -> None:
+    if len(set(names)) != len(names):
+        raise SchemaError(
+            schema.kind,
+            f"found duplicate {field}{owner(type(schema), schema)} {field}={list(names)!r}.",
+            field=field,
+            hint="name each one once.",
+        )
+
+
+def refuse_several(schema: Schema, alternatives: tuple[str, ...]) -> None:
+    given = [name for name in alternatives if getattr(schema, name) is not None]
+    if len(given) > 1:
+        raise SchemaError(
+            schema.kind,
+            f"{' and '.join(given)} exclude each other{owner(type(schema), schema)}.",
+            field=given[-1],
+            hint=f"give one of {', '.join(alternatives)}.",
+        )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
-from bkapi.registry import Registry
-from bkapi.schema_base import Schema
+from bkapi.schemas.base import Schema
+from bkapi.schemas.registry import Registry
 
 S = TypeVar("S", bound=Schema)
 

@@ -5,11 +5,16 @@ They are made from one generic pair and one table; sweeps have theirs beside the
 
 from __future__ import annotations
 
-from bkapi.portfolio_schemas import ActionSchema, RiskSchema, SizingSchema, WalkerSchema
-from bkapi.registry import actions, exchanges, frames, risks, sizings, strategies, walkers
-from bkapi.schema_services import SchemaService, ValidationService
-from bkapi.schemas import ExchangeSchema, FrameSchema, StrategySchema
-from bkapi.sizing_method import check_method
+from bkapi.errors import BkError
+from bkapi.schemas.action import ActionSchema
+from bkapi.schemas.exchange import ExchangeSchema
+from bkapi.schemas.frame import FrameSchema
+from bkapi.schemas.registry import actions, exchanges, frames, risks, sizings, strategies, walkers
+from bkapi.schemas.risk import RiskSchema
+from bkapi.schemas.services import SchemaService, ValidationService
+from bkapi.schemas.sizing import SizingSchema
+from bkapi.schemas.strategy import StrategySchema
+from bkapi.schemas.walker import WalkerSchema
 
 
 class StrategySchemaService(SchemaService[StrategySchema]):
@@ -118,3 +123,18 @@ class ActionValidationService(ValidationService[ActionSchema]):
 
     registry = actions
     add_action = ValidationService.know
+
+
+class SizingMethodError(BkError, ValueError):
+    """Raised by ``PositionSize.atr_based(...)`` with a sizing of another method."""
+
+
+def check_method(name: str, method: str, source: str) -> None:
+    """Raise :class:`SizingMethodError` unless the sizing was registered with ``method``; overrides do not count."""
+    registered = getattr(sizings.known(name), "method", None)
+    if registered != method:
+        raise SizingMethodError(
+            f'Sizing method mismatch: sizing "{name}" is configured as "{registered}" but "{method}" was requested '
+            f"at source={source}",
+            hint=f"register a sizing with method={method!r}.",
+        )
