@@ -48,35 +48,6 @@ from bkapi.cache import (
     Cache as Cache,
     CacheUtils as CacheUtils,
 )
-from bkapi.candle_cache import (
-    PersistCandleAdapter as PersistCandleAdapter,
-    PersistCandleDummy as PersistCandleDummy,
-    PersistCandleError as PersistCandleError,
-    PersistCandleInstance as PersistCandleInstance,
-    PersistCandleUtils as PersistCandleUtils,
-)
-from bkapi.candle_rules import (
-    CandleRequestError as CandleRequestError,
-    validate_candles as validate_candles,
-)
-from bkapi.candle_store import (
-    CandleStore as CandleStore,
-    CandleStoreError as CandleStoreError,
-    DamagedMonthError as DamagedMonthError,
-    StoreBusyError as StoreBusyError,
-    StoredSeries as StoredSeries,
-    StoreReport as StoreReport,
-)
-from bkapi.candle_warming import (
-    CandleCacheError as CandleCacheError,
-    cache_candles as cache_candles,
-    check_candles as check_candles,
-    warm_candles as warm_candles,
-)
-from bkapi.ccxt_venue import (
-    VenueError as VenueError,
-    ccxt_exchange as ccxt_exchange,
-)
 from bkapi.commands import (
     CommandPayload as CommandPayload,
     NotifyPayload as NotifyPayload,
@@ -256,34 +227,7 @@ from bkapi.events.results import (
     WaitingResult as WaitingResult,
 )
 from bkapi.events.snapshot import System as System, SystemUtils as SystemUtils
-from bkapi.exchange import (
-    ClientExchange as ClientExchange,
-    Exchange as Exchange,
-    ExchangeInstance as ExchangeInstance,
-    ExchangeUtils as ExchangeUtils,
-    forget_exchanges as forget_exchanges,
-    format_price as format_price,
-    format_quantity as format_quantity,
-    get_aggregated_trades as get_aggregated_trades,
-    get_average_price as get_average_price,
-    get_candles as get_candles,
-    get_close_price as get_close_price,
-    get_next_candles as get_next_candles,
-    get_order_book as get_order_book,
-    get_raw_candles as get_raw_candles,
-)
-from bkapi.exchange_services import (
-    ExchangeConnectionService as ExchangeConnectionService,
-    ExchangeCoreService as ExchangeCoreService,
-)
 from bkapi.finished import FinishedRun as FinishedRun
-from bkapi.frame import (
-    ClientFrame as ClientFrame,
-    FrameConnectionService as FrameConnectionService,
-    FrameCoreService as FrameCoreService,
-    FrameModeError as FrameModeError,
-    get_backtest_timeframe as get_backtest_timeframe,
-)
 from bkapi.getters import (
     DEFAULT_LADDER as DEFAULT_LADDER,
     Ladder as Ladder,
@@ -373,6 +317,59 @@ from bkapi.lookahead import (
     Lookahead as Lookahead,
     LookaheadError as LookaheadError,
     find_lookahead as find_lookahead,
+)
+from bkapi.market.answers import (
+    CandleRequestError as CandleRequestError,
+    validate_candles as validate_candles,
+)
+from bkapi.market.cache import (
+    PersistCandleAdapter as PersistCandleAdapter,
+    PersistCandleDummy as PersistCandleDummy,
+    PersistCandleError as PersistCandleError,
+    PersistCandleInstance as PersistCandleInstance,
+    PersistCandleUtils as PersistCandleUtils,
+)
+from bkapi.market.ccxt_venue import VenueError as VenueError, ccxt_exchange as ccxt_exchange
+from bkapi.market.exchange import (
+    ClientExchange as ClientExchange,
+    Exchange as Exchange,
+    ExchangeInstance as ExchangeInstance,
+    ExchangeUtils as ExchangeUtils,
+    forget_exchanges as forget_exchanges,
+    format_price as format_price,
+    format_quantity as format_quantity,
+    get_aggregated_trades as get_aggregated_trades,
+    get_average_price as get_average_price,
+    get_candles as get_candles,
+    get_close_price as get_close_price,
+    get_next_candles as get_next_candles,
+    get_order_book as get_order_book,
+    get_raw_candles as get_raw_candles,
+)
+from bkapi.market.frames import (
+    ClientFrame as ClientFrame,
+    FrameConnectionService as FrameConnectionService,
+    FrameCoreService as FrameCoreService,
+    FrameModeError as FrameModeError,
+    get_backtest_timeframe as get_backtest_timeframe,
+)
+from bkapi.market.services import (
+    ExchangeConnectionService as ExchangeConnectionService,
+    ExchangeCoreService as ExchangeCoreService,
+)
+from bkapi.market.store import (
+    CandleStore as CandleStore,
+    CandleStoreError as CandleStoreError,
+    DamagedMonthError as DamagedMonthError,
+    StoreBusyError as StoreBusyError,
+    StoredSeries as StoredSeries,
+    StoreReport as StoreReport,
+)
+from bkapi.market.warming import (
+    CandleCacheError as CandleCacheError,
+    cache_candles as cache_candles,
+    check_candles as check_candles,
+    warm_candles as warm_candles,
 )
 from bkapi.meta_services import (
     MetaTimeoutError as MetaTimeoutError,

@@ -29,11 +29,11 @@ from bkapi.base.timestamps import from_ms, this_minute_ms
 from bkapi.errors import BkError, FatalError, SchemaError
 from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import DoneEvent, LifecycleEvent
-from bkapi.exchange import client_of
-from bkapi.exchange_source import check_covers
 from bkapi.finished import FinishedRun, finished_run
-from bkapi.frame import FrameConnectionService, ticks
 from bkapi.ledger import begin_run, finished, results_of
+from bkapi.market.exchange import client_of
+from bkapi.market.frames import FrameConnectionService, ticks
+from bkapi.market.source import check_covers
 from bkapi.meta_services import forget, remember
 from bkapi.position_methods import PositionMethods
 from bkapi.reporting.facades import BacktestReports
@@ -303,7 +303,7 @@ def _tell_lifecycle(strategy_run: StrategyRun, *, start: bool) -> None:
         )
     if not channel.listeners:
         return
-    from bkapi.exchange import get_average_price
+    from bkapi.market.exchange import get_average_price
 
     names = strategy_run.names
     state = strategy_run.run.now

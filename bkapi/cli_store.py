@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bkapi.candle_store import CandleStore
+    from bkapi.market.store import CandleStore
 
 store = typer.Typer(
     help="Candles in monthly Parquet files: list, import, fetch, check, export.", no_args_is_help=True
@@ -28,7 +28,7 @@ def _print(text: str) -> None:
 
 
 def _open(root: str) -> CandleStore:
-    from bkapi.candle_store import CandleStore
+    from bkapi.market.store import CandleStore
 
     return CandleStore(root)
 
@@ -69,8 +69,8 @@ def fetch(
     end: Annotated[str, typer.Option(help="The end, which is not included.")],
 ) -> None:
     """Fetch candles from an exchange into the store of the working directory; what is stored is not asked for."""
-    from bkapi.candle_warming import warm_candles
-    from bkapi.ccxt_venue import ccxt_exchange
+    from bkapi.market.ccxt_venue import ccxt_exchange
+    from bkapi.market.warming import warm_candles
     from bkapi.schemas.doors import add_exchange_schema
 
     add_exchange_schema(ccxt_exchange(exchange))

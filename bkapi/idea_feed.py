@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bkapi.base import config
 from bkapi.base.timestamps import to_ms
 from bkapi.errors import BkError, MomentError
-from bkapi.exchange import Exchange
 from bkapi.idea_records import Idea
+from bkapi.market.exchange import Exchange
 
 if TYPE_CHECKING:
     import polars as pl

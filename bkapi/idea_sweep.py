@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from bkapi.base import config
 from bkapi.base.coroutines import settle
 from bkapi.base.lazy_rows import LazyRows
-from bkapi.exchange import client_of
 from bkapi.idea_feed import CandleTrail, IdeaSweepError, ideas_of, read_ideas, without_flood
 from bkapi.idea_records import (
     CRITERIA,
@@ -34,6 +33,7 @@ from bkapi.idea_records import (
     IdeaSweepResult,
     IdeaTrade,
 )
+from bkapi.market.exchange import client_of
 from bkapi.schemas.registry import sweeps
 from bkapi.schemas.services import SchemaService, ValidationService
 from bkapi.schemas.sweep import SweepCallbacks, SweepSchema

@@ -12,8 +12,8 @@ from bkapi.base.context import Context, MethodContext, RunKey, execution, method
 from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
-from bkapi.exchange import get_average_price
 from bkapi.ledger import running
+from bkapi.market.exchange import get_average_price
 from bkapi.schemas.registry import frames, strategies
 from bkapi.strategy import StrategyRun
 

@@ -6,14 +6,14 @@ from bkapi.backtest import Backtest
 from bkapi.base.activities import Lookup
 from bkapi.base.config import reset_config
 from bkapi.cache import Cache
-from bkapi.candle_cache import PersistCandleAdapter
 from bkapi.cron import Cron
 from bkapi.events.emitters import emitters
-from bkapi.exchange import forget_exchanges
-from bkapi.frame import FrameConnectionService
 from bkapi.idea_sweep import SweepConnectionService
 from bkapi.interval import Interval
 from bkapi.level_trackers import clear_trackers
+from bkapi.market.cache import PersistCandleAdapter
+from bkapi.market.exchange import forget_exchanges
+from bkapi.market.frames import FrameConnectionService
 from bkapi.meta_services import clear_meta
 from bkapi.reporting.adapters import reset_reports
 from bkapi.risk import forget_risks

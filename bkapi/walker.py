@@ -13,8 +13,8 @@ from bkapi.base.context import Context, MethodContext
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import DoneEvent, WalkerStopEvent
-from bkapi.frame import FrameConnectionService
 from bkapi.ledger import begin_run, running
+from bkapi.market.frames import FrameConnectionService
 from bkapi.overfitting import Overfitting
 from bkapi.reporting.facades import WalkerReports
 from bkapi.reporting.walker_service import NoWalkerDataError

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 
 from bkapi.events.emitters import emitters
-from bkapi.exchange import client_of
+from bkapi.market.exchange import client_of
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.statistics.records import BacktestStatistics
 from bkapi.strategy import StrategyRun

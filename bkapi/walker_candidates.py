@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bkapi.backtest import prepare, signal_table
 from bkapi.base import config
-from bkapi.exchange import client_of
+from bkapi.market.exchange import client_of
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.space import Space
 from bkapi.schemas.strategy import StrategySchema

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import bkapi as bk
-from bkapi.candle_store import folder_name, month_edges, months_between
+from bkapi.market.store import folder_name, month_edges, months_between
 from bkcore.candle_errors import CandleError, CandleFileError, CandleGapError
 
 MINUTE = 60_000

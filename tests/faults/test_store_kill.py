@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bkapi.candle_store import CandleStore
+from bkapi.market.store import CandleStore
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE = 60_000

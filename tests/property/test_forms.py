@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 import bkapi as bk
 from bkapi.base.timestamps import from_ms
-from bkapi.candle_rules import CandleRequestError
+from bkapi.market.answers import CandleRequestError
 from bkcore.intervals import INTERVAL_MINUTES
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 import bkapi as bk
 from bkapi.base.timestamps import from_ms
-from bkapi.exchange import CandleRequestError
+from bkapi.market.exchange import CandleRequestError
 from bkapi.schemas.policy import Policy
 from bkcore.intervals import INTERVAL_MINUTES
 from bkcore.run import Run

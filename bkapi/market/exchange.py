@@ -15,11 +15,11 @@ from bkapi.base.context import ExecutionContext, MethodContext, execution, metho
 from bkapi.base.coroutines import settle
 from bkapi.base.price_text import to_fixed
 from bkapi.base.timestamps import Moment, from_ms, now_ms, this_minute_ms
-from bkapi.candle_ranges import CandleRange, closed_range, next_range, raw_range
-from bkapi.candle_rules import CandleRequestError, no_candles
 from bkapi.events.emitters import report_error
-from bkapi.exchange_source import ExchangeSource, average_of
-from bkapi.exchange_trades import Trade, recent_trades
+from bkapi.market.answers import CandleRequestError, no_candles
+from bkapi.market.ranges import CandleRange, closed_range, next_range, raw_range
+from bkapi.market.source import ExchangeSource, average_of
+from bkapi.market.trades import Trade, recent_trades
 from bkapi.schemas.exchange import ExchangeSchema
 from bkapi.schemas.registry import exchanges
 from bkcore.intervals import MINUTE_MS

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bkapi.base.context import ExecutionContext, execution, method
 from bkapi.base.timestamps import Moment, to_ms
-from bkapi.candle_ranges import looks_ahead
-from bkapi.exchange import ClientExchange, client_of
-from bkapi.exchange_trades import Trade
+from bkapi.market.exchange import ClientExchange, client_of
+from bkapi.market.ranges import looks_ahead
+from bkapi.market.trades import Trade
 from bkapi.schemas.registry import exchanges
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from bkapi.base.timestamps import now_ms, to_ms
 from bkapi.errors import BkError, MissingExtraError
-from bkapi.exchange_trades import Trade
+from bkapi.market.trades import Trade
 from bkapi.schemas.exchange import ExchangeSchema
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms

@@ -7,7 +7,7 @@ from typing import Any
 
 from bkapi.base.config import is_number
 from bkapi.base.timestamps import Moment, to_ms
-from bkapi.candle_rules import CandleRequestError
+from bkapi.market.answers import CandleRequestError
 from bkcore.intervals import UnknownIntervalError, candle_step_ms, interval_start
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from bkapi.base import config
 from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import from_ms
-from bkapi.candle_ranges import whole_limit
-from bkapi.candle_rules import CandleRequestError
+from bkapi.market.answers import CandleRequestError
+from bkapi.market.ranges import whole_limit
 from bkapi.schemas.exchange import ExchangeSchema
 from bkcore.intervals import MINUTE_MS
 

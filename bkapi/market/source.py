@@ -1,6 +1,6 @@
 """Where the candles of one exchange come from: markets in memory, or a function that is asked in chunks.
 
-Everything here is told its "now"; who asks on behalf of a strategy is in :mod:`bkapi.exchange`.
+Everything here is told its "now"; who asks on behalf of a strategy is in :mod:`bkapi.market.exchange`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from bkapi.base import config
 from bkapi.base.coroutines import settle
 from bkapi.base.locks import Candle
 from bkapi.base.timestamps import from_ms
-from bkapi.candle_cache import PersistCandleAdapter
-from bkapi.candle_ranges import CandleRange, closed_range
-from bkapi.candle_rules import (
+from bkapi.errors import FatalError
+from bkapi.market.answers import (
     CandleRequestError,
     complete,
     door_options,
@@ -27,7 +26,8 @@ from bkapi.candle_rules import (
     no_candles,
     shortcoming,
 )
-from bkapi.errors import FatalError
+from bkapi.market.cache import PersistCandleAdapter
+from bkapi.market.ranges import CandleRange, closed_range
 from bkapi.schemas.exchange import ExchangeSchema
 from bkcore.candle_columns import settle as columns_of
 from bkcore.candle_door import checked_symbol

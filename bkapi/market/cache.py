@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from bkapi.base.coroutines import settle
-from bkapi.candle_store import AS_TOLD, DEFAULT_ROOT, CandleStore
 from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
+from bkapi.market.store import AS_TOLD, DEFAULT_ROOT, CandleStore
 from bkcore.candles import CandleFrame
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from bkapi.base import config
 from bkapi.base.timestamps import from_ms, this_minute_ms, to_ms
-from bkapi.candle_cache import PersistCandleAdapter
-from bkapi.candle_ranges import raw_range
 from bkapi.errors import BkError, SchemaError
-from bkapi.exchange import ExchangeInstance
+from bkapi.market.cache import PersistCandleAdapter
+from bkapi.market.exchange import ExchangeInstance
+from bkapi.market.ranges import raw_range
 from bkapi.schemas.registry import exchanges
 from bkcore.candle_door import checked_symbol
 from bkcore.intervals import CANDLE_INTERVALS, interval_start, interval_step_ms
