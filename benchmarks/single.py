@@ -141,7 +141,7 @@ def measure(path: Path, runs: int) -> dict[str, Any]:
     import polars as pl
 
     from bkapi.base.context import MethodContext
-    from bkapi.rows import Rows
+    from bkapi.runs.rows import Rows
     from bkcore.candles import CandleFrame
     from bkcore.event_log import events_frame, trades_frame
     from bkcore.market import Market

@@ -227,7 +227,6 @@ from bkapi.events.results import (
     WaitingResult as WaitingResult,
 )
 from bkapi.events.snapshot import System as System, SystemUtils as SystemUtils
-from bkapi.finished import FinishedRun as FinishedRun
 from bkapi.getters import (
     DEFAULT_LADDER as DEFAULT_LADDER,
     Ladder as Ladder,
@@ -370,16 +369,6 @@ from bkapi.market.warming import (
     cache_candles as cache_candles,
     check_candles as check_candles,
     warm_candles as warm_candles,
-)
-from bkapi.meta_services import (
-    MetaTimeoutError as MetaTimeoutError,
-    PriceMetaService as PriceMetaService,
-    RuntimeInfo as RuntimeInfo,
-    RuntimeRange as RuntimeRange,
-    TimeMetaService as TimeMetaService,
-    get_runtime_info as get_runtime_info,
-    price_meta as price_meta,
-    time_meta as time_meta,
 )
 from bkapi.overfitting import (
     Overfitting as Overfitting,
@@ -532,6 +521,20 @@ from bkapi.risk_records import (
     RiskPayload as RiskPayload,
     RiskSignal as RiskSignal,
 )
+from bkapi.runs.finished import FinishedRun as FinishedRun
+from bkapi.runs.runtime_info import (
+    RuntimeInfo as RuntimeInfo,
+    RuntimeRange as RuntimeRange,
+    get_runtime_info as get_runtime_info,
+)
+from bkapi.runs.time_and_price import (
+    MetaTimeoutError as MetaTimeoutError,
+    PriceMetaService as PriceMetaService,
+    TimeMetaService as TimeMetaService,
+    price_meta as price_meta,
+    time_meta as time_meta,
+)
+from bkapi.runs.validation import validate_signal as validate_signal
 from bkapi.schemas.action import (
     ActionSchema as ActionSchema,
     DiscouragedHandlerMethodError as DiscouragedHandlerMethodError,
@@ -660,9 +663,6 @@ from bkapi.sweep_plan import (
 from bkapi.sweep_result import (
     SweepResult as SweepResult,
     SweepResultError as SweepResultError,
-)
-from bkapi.validation import (
-    validate_signal as validate_signal,
 )
 from bkapi.wakes import (
     wake_on as wake_on,

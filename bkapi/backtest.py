@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi import gates
 from bkapi.base import config
 from bkapi.base.activities import Lookup
 from bkapi.base.context import (
@@ -29,19 +28,20 @@ from bkapi.base.timestamps import from_ms, this_minute_ms
 from bkapi.errors import BkError, FatalError, SchemaError
 from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import DoneEvent, LifecycleEvent
-from bkapi.finished import FinishedRun, finished_run
-from bkapi.ledger import begin_run, finished, results_of
 from bkapi.market.exchange import client_of
 from bkapi.market.frames import FrameConnectionService, ticks
 from bkapi.market.source import check_covers
-from bkapi.meta_services import forget, remember
 from bkapi.position_methods import PositionMethods
 from bkapi.reporting.facades import BacktestReports
 from bkapi.risk import RunRisk, clear_risks
+from bkapi.runs import gates
+from bkapi.runs.finished import FinishedRun, finished_run
+from bkapi.runs.ledger import begin_run, finished, results_of
+from bkapi.runs.strategy import BacktestResult, StrategyRun
+from bkapi.runs.time_and_price import forget, remember
 from bkapi.schemas.exchange import ExchangeSchema
 from bkapi.schemas.registry import frames, risks, strategies
 from bkapi.schemas.strategy import StrategySchema
-from bkapi.strategy import BacktestResult, StrategyRun
 from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
 from bkcore.market import Market
 from bkcore.run import Driver, Frame, Hooks
@@ -299,7 +299,7 @@ def _tell_lifecycle(strategy_run: StrategyRun, *, start: bool) -> None:
     if emitters.progress_backtest_emitter.listeners and not start:
         begin_time(
             emitters.progress_backtest_emitter.emit,
-            strategy_run.teller.progress(strategy_run.frame.count, strategy_run.frame.count),
+            strategy_run.delivery.progress(strategy_run.frame.count, strategy_run.frame.count),
         )
     if not channel.listeners:
         return
@@ -309,7 +309,7 @@ def _tell_lifecycle(strategy_run: StrategyRun, *, start: bool) -> None:
     state = strategy_run.run.now
     when = strategy_run.frame.start_ms if start else state.tick_time
     try:
-        strategy_run.teller.now(when)
+        strategy_run.delivery.now(when)
         channel.emit(
             LifecycleEvent(
                 symbol=strategy_run.symbol,

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
 from bkapi.base.context import Context, MethodContext, Mode, names_of, require_trade_context, run_key
 from bkapi.errors import NoRunError
-from bkapi.ledger import running
+from bkapi.runs.ledger import running
+from bkapi.runs.strategy import StrategyRun
+from bkapi.runs.validation import as_number
 from bkapi.schemas.registry import exchanges, frames, strategies
-from bkapi.strategy import StrategyRun
-from bkapi.validation import as_number
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bkapi.file_run import FileRun
-    from bkapi.finished import FinishedRun
     from bkapi.overfitting import Overfitting
+    from bkapi.runs.finished import FinishedRun
     from bkapi.sweep import MetricGroup, ParameterSweep, SweepResult
     from bkcore.candles import CandleFrame
 

@@ -14,7 +14,7 @@ from bkapi.errors import NoPositionError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import SignalInfoEvent
 from bkapi.events.results import SignalInput
-from bkapi.validation import as_number
+from bkapi.runs.validation import as_number
 from bkcore.codes import Command, Deferred
 
 

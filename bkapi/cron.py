@@ -14,7 +14,7 @@ from bkapi.base.turns import Companion, Turn
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import MomentEvent
-from bkapi.meta_services import RuntimeInfo, get_runtime_info
+from bkapi.runs.runtime_info import RuntimeInfo, get_runtime_info
 from bkcore.errors import did_you_mean
 from bkcore.intervals import CANDLE_INTERVALS, interval_start
 

@@ -22,9 +22,9 @@ from bkapi.base.coroutines import settle
 from bkapi.base.record import Record, record
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError, FatalError
-from bkapi.ledger import results_of
 from bkapi.market.exchange import forget_exchanges
 from bkapi.risk import clear_risks
+from bkapi.runs.ledger import results_of
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.strategy import StrategySchema
 from bkcore.candles import CandleFrame

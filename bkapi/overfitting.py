@@ -27,8 +27,8 @@ from bkcore.overfitting import (
 )
 
 if TYPE_CHECKING:
-    from bkapi.finished import FinishedRun
     from bkapi.random_entries import RandomEntries
+    from bkapi.runs.finished import FinishedRun
     from bkcore.run import Run
 
 Float = NDArray[np.float64]

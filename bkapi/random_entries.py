@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores
-from bkapi.finished import FinishedRun
+from bkapi.runs.finished import FinishedRun
 from bkcore.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 from bkcore.run import Hooks, Records, Run

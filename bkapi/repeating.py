@@ -9,8 +9,8 @@ from pathlib import Path
 from bkapi.backtest import Backtest
 from bkapi.base import config
 from bkapi.file_run import EXAMPLE, read_candles, set_up
-from bkapi.finished import FinishedRun
 from bkapi.reporting.saved_runs import SavedRun, SavedRunError, load_run
+from bkapi.runs.finished import FinishedRun
 from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS
 
 

@@ -23,7 +23,6 @@ from bkapi.base.turns import Turn
 from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import RiskEvent
 from bkapi.events.results import PublicSignal, SignalInput
-from bkapi.meta_services import time_meta
 from bkapi.risk_records import (
     ActivePosition,
     RiskCheck,
@@ -33,6 +32,7 @@ from bkapi.risk_records import (
     place_of,
     told_signal,
 )
+from bkapi.runs.time_and_price import time_meta
 from bkapi.schemas.registry import risks, validate_names
 from bkapi.schemas.risk import RiskSchema
 from bkcore.intervals import MINUTE_MS

@@ -14,7 +14,7 @@ from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.events.results import NO_PNL, PnlRecord, Position, PublicSignal, SignalInput
 from bkapi.profit import to_profit_loss_dto
-from bkapi.validation import as_number
+from bkapi.runs.validation import as_number
 
 
 class RiskError(BkError, ValueError):

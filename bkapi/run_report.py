@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bkapi.errors import BkError
-from bkapi.finished import FinishedRun
 from bkapi.reporting.conditions import run_conditions
+from bkapi.runs.finished import FinishedRun
 from bkcore.candle_files import replace_file
 
 if TYPE_CHECKING:

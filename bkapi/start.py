@@ -14,9 +14,9 @@ from bkapi.level_trackers import clear_trackers
 from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.exchange import forget_exchanges
 from bkapi.market.frames import FrameConnectionService
-from bkapi.meta_services import clear_meta
 from bkapi.reporting.adapters import reset_reports
 from bkapi.risk import forget_risks
+from bkapi.runs.time_and_price import clear_meta
 from bkapi.schemas.registry import clear_registries
 from bkapi.sizing import SizingConnectionService
 from bkapi.walker import Walker

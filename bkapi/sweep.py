@@ -22,7 +22,7 @@ from bkapi.base.progress import Progress, progress_of
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores, resident_bytes
 from bkapi.errors import UnknownNameError
-from bkapi.finished import FinishedRun
+from bkapi.runs.finished import FinishedRun
 from bkapi.schemas.registry import strategies
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema

@@ -17,7 +17,7 @@ from bkcore.overfitting import plateau_score
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.finished import FinishedRun
+    from bkapi.runs.finished import FinishedRun
 
 _NEAREST: Final = 2  # neighbours per parameter where parameters lie on no grid
 

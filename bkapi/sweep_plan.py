@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from bkapi.backtest import hooks_of, signal_table
 from bkapi.errors import BkError, SchemaError, UnknownNameError
+from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.policy import Policy
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
-from bkapi.strategy import StrategyRun
 from bkapi.sweep_policies import policy_records
 from bkcore.codes import Given
 from bkcore.errors import did_you_mean

@@ -13,7 +13,7 @@ import numpy as np
 from bkapi.base.context import Context
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
-from bkapi.finished import FinishedRun, closed_trades
+from bkapi.runs.finished import FinishedRun, closed_trades
 from bkapi.schemas.registry import frames
 from bkapi.schemas.space import Space
 from bkapi.statistics.columns import check_column

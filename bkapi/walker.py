@@ -13,11 +13,11 @@ from bkapi.base.context import Context, MethodContext
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import DoneEvent, WalkerStopEvent
-from bkapi.ledger import begin_run, running
 from bkapi.market.frames import FrameConnectionService
 from bkapi.overfitting import Overfitting
 from bkapi.reporting.facades import WalkerReports
 from bkapi.reporting.walker_service import NoWalkerDataError
+from bkapi.runs.ledger import begin_run, running
 from bkapi.schemas.registry import strategies, validate_name, walkers
 from bkapi.schemas.walker import WalkerSchema
 from bkapi.walker_logic import DEFAULT_METRIC, Events, Walk, WalkerLogicPublicService, kept, outside

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bkapi.events.emitters import emitters
 from bkapi.market.exchange import client_of
 from bkapi.reporting.closed_trades import all_statistics
+from bkapi.runs.strategy import StrategyRun
 from bkapi.statistics.records import BacktestStatistics
-from bkapi.strategy import StrategyRun
 from bkapi.walker_candidates import Candidate, Candidates, Conditions
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from bkapi.backtest import prepare, signal_table
 from bkapi.base import config
 from bkapi.market.exchange import client_of
+from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.space import Space
 from bkapi.schemas.strategy import StrategySchema
-from bkapi.strategy import StrategyRun
 from bkapi.sweep_plan import Roles, SweepError, check_bracket, check_hooks, check_whole, with_parameters
 from bkapi.sweep_policies import check_policy
 from bkapi.sweep_result import told_parameters

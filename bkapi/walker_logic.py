@@ -17,11 +17,11 @@ from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import WalkerCompleteEvent, WalkerEvent, WalkerProgressEvent, WalkerStopEvent
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.reporting.markdown_services import WalkerMarkdownService
+from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.registry import walkers
 from bkapi.schemas.space import Space
 from bkapi.schemas.walker import WalkerCallbacks
 from bkapi.statistics.records import BacktestStatistics
-from bkapi.strategy import StrategyRun
 from bkapi.walker_ahead import Ahead
 from bkapi.walker_candidates import Candidate, Candidates
 from bkapi.walker_trials import Trials

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.finished import finished_run
 from bkapi.overfitting import (
     Overfitting,
     TooFewTrialsError,
@@ -19,12 +18,13 @@ from bkapi.overfitting import (
     returns_of_run,
 )
 from bkapi.random_entries import random_entry_baseline
+from bkapi.runs.finished import finished_run
 from bkapi.sweep_overfitting import plateau_of
 from bkapi.walker_candidates import Candidate
 from bkcore.metrics import METRIC_NAMES
 
 if TYPE_CHECKING:
-    from bkapi.strategy import StrategyRun
+    from bkapi.runs.strategy import StrategyRun
 
 
 class Trials:

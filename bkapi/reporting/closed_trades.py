@@ -12,9 +12,9 @@ from bkapi.events.results import ClosedResult
 from bkcore.codes import Status
 
 if TYPE_CHECKING:
+    from bkapi.runs.strategy import StrategyRun
     from bkapi.statistics.measured import TradeColumns
     from bkapi.statistics.records import BacktestStatistics
-    from bkapi.strategy import StrategyRun
     from bkcore.run import Run
 
 #: What the records of trades call ``TRADE_COLUMNS``.

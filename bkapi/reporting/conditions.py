@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bkapi.base import config
-from bkapi.ledger import runs_of
 from bkapi.reporting.provenance import code_version, digest_of, provenance
+from bkapi.runs.ledger import runs_of
 
 if TYPE_CHECKING:
     from bkapi.base.context import RunKey
-    from bkapi.strategy import StrategyRun
+    from bkapi.runs.strategy import StrategyRun
 
 #: How each fill model finds out that a level is reached.
 FILL_MODELS: Final = {

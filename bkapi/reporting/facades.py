@@ -61,7 +61,7 @@ class _Facade(Generic[S]):
 
         service: Any = Markdown.services[self.kind]
         if not service.is_subscribed and backtest and self.kind in LOGGED:
-            from bkapi.ledger import runs_of
+            from bkapi.runs.ledger import runs_of
 
             strategy = "" if self.kind == "heat" else names[0]
             runs = runs_of((symbol, strategy, names[1], names[2], True))

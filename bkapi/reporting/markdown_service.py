@@ -14,18 +14,18 @@ from bkapi.base.context import RunKey
 from bkapi.errors import BkError
 from bkapi.events.channels import Subscription
 from bkapi.events.emitters import emitters
-from bkapi.ledger import add_collector, remove_collector
 from bkapi.reporting.columns import Columns, table_lines
 from bkapi.reporting.conditions import conditions_line
 from bkapi.reporting.history import Stored, stored_closes
 from bkapi.reporting.kinds import KINDS, Kind
 from bkapi.reporting.layouts import body, legend
 from bkapi.reporting.paths import read
+from bkapi.runs.ledger import add_collector, remove_collector
 from bkapi.sinks.file_names import report_file_name
 
 if TYPE_CHECKING:
     from bkapi.base.context import RunKey
-    from bkapi.strategy import StrategyRun
+    from bkapi.runs.strategy import StrategyRun
 
 S = TypeVar("S")
 E = TypeVar("E")

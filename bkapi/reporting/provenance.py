@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import orjson
 
 if TYPE_CHECKING:
+    from bkapi.runs.strategy import StrategyRun
     from bkapi.schemas.strategy import StrategySchema
-    from bkapi.strategy import StrategyRun
 
 _CODE_FIELDS = ("get_signal", "signals", "kernel", "manage")
 _known: WeakKeyDictionary[StrategyRun, dict[str, Any]] = WeakKeyDictionary()

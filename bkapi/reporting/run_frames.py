@@ -11,7 +11,7 @@ from bkapi.errors import BkError
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.finished import FinishedRun
+    from bkapi.runs.finished import FinishedRun
 
 
 class ExportError(BkError):

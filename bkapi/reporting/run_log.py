@@ -12,15 +12,15 @@ import numpy as np
 
 from bkapi.events.payloads import ExtremeEvent, LevelEvent, PingEvent
 from bkapi.events.results import PublicSignal
-from bkapi.signal_view import SignalAt, pnl_of
-from bkapi.telling import commit_event
+from bkapi.runs.event_delivery import commit_event
+from bkapi.runs.signal_view import SignalAt, pnl_of
 from bkcore.codes import Commit, EventKind, Status
 from bkcore.entry_points import take_back_to_opening
 from bkcore.jit import direct
 from bkcore.record_views import address_of_record
 
 if TYPE_CHECKING:
-    from bkapi.strategy import StrategyRun
+    from bkapi.runs.strategy import StrategyRun
 
 _take_back_to_opening = direct(take_back_to_opening)
 

@@ -26,7 +26,7 @@ from bkapi.statistics.measured import trades_of_statistics
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.finished import FinishedRun
+    from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
 
 MANIFEST: Final = "manifest.json"

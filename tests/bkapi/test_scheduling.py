@@ -354,7 +354,7 @@ def test_threads_fire_an_interval_once() -> None:
 
 
 def test_times_and_prices_of_runs_are_known_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bkapi import meta_services
+    from bkapi.runs import time_and_price as meta_services
 
     names = {"strategy_name": "s", "exchange_name": "e", "frame_name": "f"}
     rows = [[NOON + k * MINUTE, 1.0, 1.0, 1.0, 1.0 + k / 1000, 1.0] for k in range(60)]

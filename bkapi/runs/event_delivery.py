@@ -37,10 +37,10 @@ from bkapi.events.results import (
     SignalInput,
     TickResult,
 )
-from bkapi.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
+from bkapi.runs.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
+from bkapi.runs.stopwatch import Stopwatch
+from bkapi.runs.validation import violation_message
 from bkapi.schemas.strategy import StrategyCallbacks
-from bkapi.stopwatch import Stopwatch
-from bkapi.validation import violation_message
 from bkcore.codes import CancelReason, Commit, EventKind, Given, Listen, Wake
 from bkcore.record_views import read_event
 from bkcore.records import FROM_SLOT
@@ -119,8 +119,8 @@ class RiskPlaces(Protocol):
         """Nothing is open and nothing rests any more."""
 
 
-class Told(Protocol):
-    """What is read of the run that is told; :class:`bkapi.strategy.StrategyRun` is one."""
+class DeliveringRun(Protocol):
+    """What is read of the run that is told; :class:`bkapi.runs.strategy.StrategyRun` is one."""
 
     symbol: str
     names: MethodContext
@@ -149,14 +149,14 @@ class Told(Protocol):
         """The ``note`` that the deferred command was given."""
 
 
-class Teller:
+class EventDelivery:
     """Tells what a run does, in documented order.
 
     Besides its own place in the event log it changes two things: ``state.pending`` while a close is told, so that
     getters see the position as it was, and the places that the run holds in its risk profiles.
     """
 
-    def __init__(self, owner: Told, callbacks: StrategyCallbacks, own_bits: int) -> None:
+    def __init__(self, owner: DeliveringRun, callbacks: StrategyCallbacks, own_bits: int) -> None:
         self._owner = owner
         self._run: Run = owner.run
         self._rows = owner.rows
@@ -654,28 +654,28 @@ def commit_event(
     )
 
 
-_LIFE: dict[int, Callable[[Teller, int, int, float], Results]] = {
-    EventKind.SCHEDULED: Teller._tell_scheduled,
-    EventKind.OPENED: Teller._tell_opened,
-    EventKind.CLOSED: Teller._tell_closed,
-    EventKind.CANCELLED: Teller._tell_cancelled,
+_LIFE: dict[int, Callable[[EventDelivery, int, int, float], Results]] = {
+    EventKind.SCHEDULED: EventDelivery._tell_scheduled,
+    EventKind.OPENED: EventDelivery._tell_opened,
+    EventKind.CLOSED: EventDelivery._tell_closed,
+    EventKind.CANCELLED: EventDelivery._tell_cancelled,
 }
-_MOMENTS: dict[int, Callable[[Teller, int, int, float, int], None]] = {
-    EventKind.ACTIVE: Teller._tell_active,
-    EventKind.HIGHEST_PROFIT: Teller._tell_highest_profit,
-    EventKind.MAX_DRAWDOWN: Teller._tell_max_drawdown,
-    EventKind.PARTIAL_PROFIT: Teller._tell_partial_profit,
-    EventKind.PARTIAL_LOSS: Teller._tell_partial_loss,
-    EventKind.BREAKEVEN: Teller._tell_breakeven,
-    EventKind.COMMIT: Teller._tell_logged_commit,
+_MOMENTS: dict[int, Callable[[EventDelivery, int, int, float, int], None]] = {
+    EventKind.ACTIVE: EventDelivery._tell_active,
+    EventKind.HIGHEST_PROFIT: EventDelivery._tell_highest_profit,
+    EventKind.MAX_DRAWDOWN: EventDelivery._tell_max_drawdown,
+    EventKind.PARTIAL_PROFIT: EventDelivery._tell_partial_profit,
+    EventKind.PARTIAL_LOSS: EventDelivery._tell_partial_loss,
+    EventKind.BREAKEVEN: EventDelivery._tell_breakeven,
+    EventKind.COMMIT: EventDelivery._tell_logged_commit,
 }
 #: How a stop of the machine other than a row of the log is told.
-STOPS: dict[Wake, Callable[[Teller], None]] = {
-    Wake.ACTIVE_PING: Teller._active_ping,
-    Wake.SCHEDULE_PING: Teller._schedule_ping,
-    Wake.IDLE: Teller._idle,
-    Wake.MONITORED: Teller._monitored,
-    Wake.TICK: Teller._tick,
-    Wake.WOKEN: Teller._woken,
-    Wake.RAISED: Teller._raised,
+STOPS: dict[Wake, Callable[[EventDelivery], None]] = {
+    Wake.ACTIVE_PING: EventDelivery._active_ping,
+    Wake.SCHEDULE_PING: EventDelivery._schedule_ping,
+    Wake.IDLE: EventDelivery._idle,
+    Wake.MONITORED: EventDelivery._monitored,
+    Wake.TICK: EventDelivery._tick,
+    Wake.WOKEN: EventDelivery._woken,
+    Wake.RAISED: EventDelivery._raised,
 }

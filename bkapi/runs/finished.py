@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bkapi.base.context import MethodContext
-from bkapi.strategy import StrategyRun
+from bkapi.runs.strategy import StrategyRun
 from bkcore.run import Run
 from bkcore.settings import EngineSettings
 

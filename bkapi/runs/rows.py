@@ -18,7 +18,7 @@ from bkapi.events.results import (
     PublicSignal,
     ScheduledResult,
 )
-from bkapi.signal_view import Details, SignalAt, pnl_of
+from bkapi.runs.signal_view import Details, SignalAt, pnl_of
 from bkcore import codes
 from bkcore.entry_points import take_back_to_opening
 from bkcore.jit import direct

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bkapi.events.emitters import Requirement, install_gates
-from bkapi.ledger import running
-from bkapi.strategy import StrategyRun
+from bkapi.runs.ledger import running
+from bkapi.runs.strategy import StrategyRun
 from bkcore.codes import Deferred
 
 

@@ -42,7 +42,7 @@ class Details(NamedTuple):
 
 
 class RowSource(Protocol):
-    """Where a signal finds what the machine's record does not hold; :class:`bkapi.rows.Rows` is one."""
+    """Where a signal finds what the machine's record does not hold; :class:`bkapi.runs.rows.Rows` is one."""
 
     run: Run
     symbol: str

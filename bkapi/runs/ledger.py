@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from bkapi.base.context import RunKey
-from bkapi.finished import FinishedRun
-from bkapi.strategy import Results, StrategyRun
+from bkapi.runs.finished import FinishedRun
+from bkapi.runs.strategy import Results, StrategyRun
 
 #: Runs in progress by context.
 running: dict[RunKey, StrategyRun] = {}

@@ -1,6 +1,6 @@
 """One backtest of one strategy on one symbol: it asks for signals, takes commands and moves the machine on.
 
-What listeners and callbacks hear of it is told by :mod:`bkapi.telling`.
+What listeners and callbacks hear of it is told by :mod:`bkapi.runs.event_delivery`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from bkapi.errors import FatalError, SignalError
 from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import PauseEvent
 from bkapi.events.results import PublicSignal, SignalInput
-from bkapi.rows import Rows
+from bkapi.runs.event_delivery import STOPS, BacktestResult, EventDelivery, Results, RiskPlaces
+from bkapi.runs.rows import Rows
+from bkapi.runs.signal_view import Details
+from bkapi.runs.stopwatch import Stopwatch
+from bkapi.runs.validation import as_number, violation_message, violations_of
 from bkapi.schemas.strategy import StrategyCallbacks, StrategySchema
-from bkapi.signal_view import Details
-from bkapi.stopwatch import Stopwatch
-from bkapi.telling import STOPS, BacktestResult, Results, RiskPlaces, Teller
-from bkapi.validation import as_number, violation_message, violations_of
 from bkcore.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
 from bkcore.intervals import interval_step_ms
 from bkcore.market import Market
@@ -144,7 +144,9 @@ class StrategyRun:
         self._played_ahead: tuple[Wake, int, Exception | None] | None = None
         self._deferred: tuple[str | None, str | None] = (None, None)
         self._lock = threading.RLock()  # a command from another thread waits for the machine to stand still
-        self.teller = Teller(self, strategy.callbacks or _NO_CALLBACKS, _STEP_BITS if driver == "step" else 0)
+        self.delivery = EventDelivery(
+            self, strategy.callbacks or _NO_CALLBACKS, _STEP_BITS if driver == "step" else 0
+        )
 
     # ---------------------------------------------------------------------------------------- the loop
 
@@ -156,10 +158,10 @@ class StrategyRun:
     def results(self, take_log: Callable[[StrategyRun], object]) -> Results:
         """Run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2).
 
-        take_log   hears of the run when nobody else heard anything of it; :func:`bkapi.ledger.results_of` gives it
+        take_log   hears of the run when nobody else heard anything of it; :func:`bkapi.runs.ledger.results_of` gives it
         """
         try:
-            if not self.is_played and (self.asks or self.risk or self.teller.has_to_tell()):
+            if not self.is_played and (self.asks or self.risk or self.delivery.has_to_tell()):
                 yield from self._listening_results()
             else:
                 self._finish_silently()
@@ -167,7 +169,7 @@ class StrategyRun:
                 if self.yields:
                     yield from self._results_of_tables()
         finally:
-            self.teller.released()  # what a run that has not come to its end has left open
+            self.delivery.released()  # what a run that has not come to its end has left open
             self.repeats.finish()
 
     def _finish_silently(self) -> None:
@@ -200,7 +202,7 @@ class StrategyRun:
     @property
     def is_unheard(self) -> bool:
         """Whether no Python code has a part in the run: it asks nobody, and nobody wants to be told."""
-        return not (self.asks or self.risk or self.schema.actions or self.teller.has_to_tell())
+        return not (self.asks or self.risk or self.schema.actions or self.delivery.has_to_tell())
 
     @property
     def is_played(self) -> bool:
@@ -228,10 +230,10 @@ class StrategyRun:
 
     def _listening_results(self) -> Results:
         trades = 0
-        state, run, teller = self._state, self.run, self.teller
+        state, run, delivery = self._state, self.run, self.delivery
         while True:
             with self._lock:
-                state.listen = teller.bits()
+                state.listen = delivery.bits()
                 wake = run.advance()
             if state.trade_count > trades:
                 trades = state.trade_count
@@ -239,14 +241,14 @@ class StrategyRun:
                 if self._candidate is not None:
                     self.rows.details[trades - 1], self._candidate = self._candidate, None
             if wake in STOPS:
-                STOPS[wake](teller)
+                STOPS[wake](delivery)
             elif wake is Wake.EVENTS:
-                yield from teller.tell_events()
+                yield from delivery.tell_events()
             elif wake is Wake.GET_SIGNAL:
                 self.watch.tick(state.tick_time)
                 self._ask()
             elif wake is Wake.CANDIDATE:
-                self._judge(self.teller.candidate(), state.tick_price)
+                self._judge(self.delivery.candidate(), state.tick_price)
             elif wake is Wake.ACTIVATION:
                 self._judge_activation()
             elif wake is Wake.OUT_OF_CANDLES:
@@ -271,7 +273,7 @@ class StrategyRun:
         timestamp, price = state.tick_time, state.tick_price
         state.candidate = -1
         self._candidate = None
-        self.teller.now(timestamp)
+        self.delivery.now(timestamp)
         try:
             dto: Any = None
             if self._queued is None and self._get_signal is not None:
@@ -291,7 +293,7 @@ class StrategyRun:
         """Let the risk profiles say whether a signal may open at ``price`` (spec engine.md 5, step 12)."""
         assert self.risk is not None
         when = self.run.when
-        self.teller.now(when)
+        self.delivery.now(when)
         try:
             self._state.is_refused = not self.risk.admits(signal, price, when)
         except Exception as error:  # noqa: BLE001 - documented: a check that raises rejects
@@ -339,7 +341,7 @@ class StrategyRun:
     def _bind(self, dto: Any, timestamp: int) -> Details:
         """Write a signal into the slot; returns what it carries besides numbers."""
         _refuse_other_types(dto)
-        self.teller.asked(cast("SignalInput", dto))
+        self.delivery.asked(cast("SignalInput", dto))
         price_open, lifetime, cost = (
             dto.get(name) for name in ("price_open", "minute_estimated_time", "cost")
         )
@@ -402,7 +404,7 @@ class StrategyRun:
 
     def now_ms(self) -> int:
         """The tick or candle that is being processed, ms UTC."""
-        return self.teller.moment
+        return self.delivery.moment
 
     def known_price(self) -> float:
         """Price of the last candle that is closed now; NaN before the first tick (spec engine.md 3.2)."""
@@ -421,7 +423,7 @@ class StrategyRun:
             "pending_signal_id": self.rows.identity(self.trade) if self.has_position else None,
             "last_pending_id": self._last_pending_id(),
             "created_signal": self._queued,
-            "commit_queue": [self.teller.queued_commit(*commit) for commit in queue.tolist()],
+            "commit_queue": [self.delivery.queued_commit(*commit) for commit in queue.tolist()],
             **{
                 f"{name}_signal": waiting if deferred == code else None
                 for name, code in (
@@ -464,8 +466,8 @@ class StrategyRun:
             granted = self.run.order(
                 command, price=as_number(price), value=as_number(value), time=self.now_ms()
             )
-        if granted and self.teller.wants_writes:
-            self.teller.written(self.rows.public(self.trade, price), price)
+        if granted and self.delivery.wants_writes:
+            self.delivery.written(self.rows.public(self.trade, price), price)
         return granted
 
     def defer(self, deferred: Deferred, *, id: str | None = None, note: str | None = None) -> None:  # noqa: A002
@@ -512,8 +514,8 @@ class StrategyRun:
         if paused == self.is_paused:
             return
         self._state.is_paused = paused
-        self.teller.tell(
-            emitters.pause_subject, lambda: PauseEvent(paused=paused, **self.teller.source(self.now_ms()))
+        self.delivery.tell(
+            emitters.pause_subject, lambda: PauseEvent(paused=paused, **self.delivery.source(self.now_ms()))
         )
 
     def stop(self) -> None:
