@@ -375,7 +375,7 @@ class Calls:
     def getters(self) -> dict[str, float]:
         """The getters without an argument, each once at every ping."""
         import bkapi as bk
-        from bkapi import getters
+        from bkapi.positions import getters
 
         priced = {"get_breakeven", "get_position_entry_overlap", "get_position_partial_overlap"}
         names = [name for name in vars(getters) if name.startswith(("get_", "has_")) and name not in priced]

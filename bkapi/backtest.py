@@ -31,7 +31,7 @@ from bkapi.events.payloads import DoneEvent, LifecycleEvent
 from bkapi.market.exchange import client_of
 from bkapi.market.frames import FrameConnectionService, ticks
 from bkapi.market.source import check_covers
-from bkapi.position_methods import PositionMethods
+from bkapi.positions.methods import PositionMethods
 from bkapi.reporting.facades import BacktestReports
 from bkapi.risk import RunRisk, clear_risks
 from bkapi.runs import gates

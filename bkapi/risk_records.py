@@ -13,7 +13,7 @@ from bkapi.base import config, dotted_paths as dotted
 from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.events.results import NO_PNL, PnlRecord, Position, PublicSignal, SignalInput
-from bkapi.profit import to_profit_loss_dto
+from bkapi.positions.profit import to_profit_loss_dto
 from bkapi.runs.validation import as_number
 
 

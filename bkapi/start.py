@@ -10,10 +10,10 @@ from bkapi.cron import Cron
 from bkapi.events.emitters import emitters
 from bkapi.idea_sweep import SweepConnectionService
 from bkapi.interval import Interval
-from bkapi.level_trackers import clear_trackers
 from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.exchange import forget_exchanges
 from bkapi.market.frames import FrameConnectionService
+from bkapi.positions.level_trackers import clear_trackers
 from bkapi.reporting.adapters import reset_reports
 from bkapi.risk import forget_risks
 from bkapi.runs.time_and_price import clear_meta

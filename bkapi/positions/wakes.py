@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bkapi.call_forms import Forms, View
 from bkapi.errors import SignalError
+from bkapi.positions.forms import Forms, View
 from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS, interval_step_ms
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bkapi.base.context import Context
-from bkapi.call_forms import Forms, RunsByContext
-from bkapi.commands import PositionCommands
-from bkapi.getters import PositionView
+from bkapi.positions.commands import PositionCommands
+from bkapi.positions.forms import Forms, RunsByContext
+from bkapi.positions.getters import PositionView
 
 _read = Forms(PositionView)
 _ask = Forms(PositionCommands)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from bkapi.call_forms import Forms, View
 from bkapi.errors import NoPositionError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import SignalInfoEvent
 from bkapi.events.results import SignalInput
+from bkapi.positions.forms import Forms, View
 from bkapi.runs.validation import as_number
 from bkcore.codes import Command, Deferred
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, TypedDict
 
-from bkapi.call_forms import Forms, View
 from bkapi.errors import NoPositionError
 from bkapi.events.results import EntryRecord, PartialRecord, PnlRecord, PublicSignal
+from bkapi.positions.forms import Forms, View
 from bkcore.commands import breakeven_allowed
 from bkcore.intervals import MINUTE_MS
 

@@ -10,7 +10,7 @@ import math
 from typing import Final
 
 from bkapi.errors import SignalError
-from bkapi.position import Side
+from bkapi.positions.bracket import Side
 
 
 class ConstantUtils:
