@@ -39,21 +39,6 @@ from bkapi.base.price_text import (
     round_ticks as round_ticks,
 )
 from bkapi.base.timestamps import align_to_interval as align_to_interval, to_datetime as to_datetime
-from bkapi.buckets import (
-    BucketIntervalError as BucketIntervalError,
-    BucketOptionError as BucketOptionError,
-    BucketValueError as BucketValueError,
-)
-from bkapi.cache import (
-    Cache as Cache,
-    CacheUtils as CacheUtils,
-)
-from bkapi.cron import (
-    Cron as Cron,
-    CronError as CronError,
-    CronTimeoutError as CronTimeoutError,
-    CronUtils as CronUtils,
-)
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
     BkError as BkError,
@@ -215,10 +200,6 @@ from bkapi.idea_sweep import (
     SweepSchemaService as SweepSchemaService,
     SweepUtils as SweepUtils,
     SweepValidationService as SweepValidationService,
-)
-from bkapi.interval import (
-    Interval as Interval,
-    IntervalUtils as IntervalUtils,
 )
 from bkapi.lookahead import (
     Lookahead as Lookahead,
@@ -534,6 +515,19 @@ from bkapi.runs.time_and_price import (
     time_meta as time_meta,
 )
 from bkapi.runs.validation import validate_signal as validate_signal
+from bkapi.scheduling.buckets import (
+    BucketIntervalError as BucketIntervalError,
+    BucketOptionError as BucketOptionError,
+    BucketValueError as BucketValueError,
+)
+from bkapi.scheduling.cache import Cache as Cache, CacheUtils as CacheUtils
+from bkapi.scheduling.cron import (
+    Cron as Cron,
+    CronError as CronError,
+    CronTimeoutError as CronTimeoutError,
+    CronUtils as CronUtils,
+)
+from bkapi.scheduling.interval import Interval as Interval, IntervalUtils as IntervalUtils
 from bkapi.schemas.action import (
     ActionSchema as ActionSchema,
     DiscouragedHandlerMethodError as DiscouragedHandlerMethodError,

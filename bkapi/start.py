@@ -5,11 +5,8 @@ from __future__ import annotations
 from bkapi.backtest import Backtest
 from bkapi.base.activities import Lookup
 from bkapi.base.config import reset_config
-from bkapi.cache import Cache
-from bkapi.cron import Cron
 from bkapi.events.emitters import emitters
 from bkapi.idea_sweep import SweepConnectionService
-from bkapi.interval import Interval
 from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.exchange import forget_exchanges
 from bkapi.market.frames import FrameConnectionService
@@ -17,6 +14,9 @@ from bkapi.positions.level_trackers import clear_trackers
 from bkapi.reporting.adapters import reset_reports
 from bkapi.risk import forget_risks
 from bkapi.runs.time_and_price import clear_meta
+from bkapi.scheduling.cache import Cache
+from bkapi.scheduling.cron import Cron
+from bkapi.scheduling.interval import Interval
 from bkapi.schemas.registry import clear_registries
 from bkapi.sizing import SizingConnectionService
 from bkapi.walker import Walker

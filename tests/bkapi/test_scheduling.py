@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-from bkapi import cron
+from bkapi.scheduling import cron
 
 NOON = 1_704_110_400_000
 MINUTE = 60_000

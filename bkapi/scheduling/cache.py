@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bkapi.base.context import execution
-from bkapi.buckets import FileWrapped, Store, Wrapped, Wrapping
+from bkapi.scheduling.buckets import FileWrapped, Store, Wrapped, Wrapping
 
 Key = tuple[str, str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bkapi.buckets import FileWrapped, Store, Wrapped, Wrapping
+from bkapi.scheduling.buckets import FileWrapped, Store, Wrapped, Wrapping
 
 Key = tuple[str, str]
 
