@@ -11,7 +11,7 @@ from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.exchange import forget_exchanges
 from bkapi.market.frames import FrameConnectionService
 from bkapi.positions.level_trackers import clear_trackers
-from bkapi.reporting.adapters import reset_reports
+from bkapi.reporting.switches import reset_reports
 from bkapi.risk import forget_risks
 from bkapi.runs.time_and_price import clear_meta
 from bkapi.scheduling.cache import Cache

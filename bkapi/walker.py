@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from bkapi.backtest import Status, forget_earlier
 from bkapi.base.context import Context, MethodContext
+from bkapi.documents.walker_service import NoWalkerDataError
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import DoneEvent, WalkerStopEvent
 from bkapi.market.frames import FrameConnectionService
 from bkapi.overfitting import Overfitting
 from bkapi.reporting.facades import WalkerReports
-from bkapi.reporting.walker_service import NoWalkerDataError
 from bkapi.runs.ledger import begin_run, running
 from bkapi.schemas.registry import strategies, validate_name, walkers
 from bkapi.schemas.walker import WalkerSchema
@@ -50,7 +50,7 @@ def _context_of(schema: WalkerSchema) -> dict[str, str]:
 
 def _forget_results(symbol: str, schema: WalkerSchema) -> None:
     """Drop what an earlier comparison has left: its own results, and the runs of its strategies."""
-    from bkapi.reporting.adapters import Markdown
+    from bkapi.reporting.switches import Markdown
 
     Markdown.services["walker"].clear(schema.walker_name, symbol)
     kept.clear(schema.walker_name, symbol)
@@ -279,7 +279,7 @@ class WalkerUtils(WalkerReports):
         return trials.overfitting(draws=draws, seed=seed)
 
     def _about(self, symbol: str, context: Mapping[str, str], method: str) -> tuple[Any, str, dict[str, str]]:
-        from bkapi.reporting.adapters import Markdown
+        from bkapi.reporting.switches import Markdown
 
         schema = validate_walker(context["walker_name"], f"Walker.{method}")
         self._instance(symbol, schema.walker_name)

@@ -26,8 +26,8 @@ from bkapi.statistics.records import (
 )
 
 if TYPE_CHECKING:
-    from bkapi.reporting.columns import Columns
-    from bkapi.reporting.markdown_service import MarkdownService
+    from bkapi.documents.columns import Columns
+    from bkapi.documents.service import MarkdownService
 
 S = TypeVar("S")
 
@@ -55,9 +55,9 @@ class _Facade(Generic[S]):
         return _check(context, source, frame=self.checks_frame)
 
     def _service(self, symbol: str, names: tuple[str, str, str], backtest: bool) -> MarkdownService[S]:
-        from bkapi.reporting.adapters import Markdown
-        from bkapi.reporting.markdown_service import service_of_runs
-        from bkapi.reporting.run_log import LOGGED
+        from bkapi.documents.run_log import LOGGED
+        from bkapi.documents.service import service_of_runs
+        from bkapi.reporting.switches import Markdown
 
         service: Any = Markdown.services[self.kind]
         if not service.is_subscribed and backtest and self.kind in LOGGED:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bkapi.base.context import RunKey
+from bkapi.documents.columns import Columns
+from bkapi.documents.service import Bucket, Handler, MarkdownService
+from bkapi.documents.walker_service import WalkerDocuments
 from bkapi.events.payloads import (
     ExtremeEvent,
     LevelEvent,
@@ -17,10 +20,7 @@ from bkapi.events.payloads import (
 )
 from bkapi.events.results import TickResult
 from bkapi.reporting import rows
-from bkapi.reporting.columns import Columns
-from bkapi.reporting.markdown_service import Bucket, Handler, MarkdownService
 from bkapi.reporting.paths import read
-from bkapi.reporting.walker_service import WalkerDocuments
 from bkapi.statistics.records import (
     BacktestStatistics,
     BreakevenStatistics,

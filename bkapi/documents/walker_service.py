@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bkapi.documents.columns import Columns
+from bkapi.documents.layouts import legend, walker_body
+from bkapi.documents.service import Handler, NotSubscribedError
 from bkapi.errors import BkError
 from bkapi.events.channels import Subscription
 from bkapi.events.emitters import emitters
-from bkapi.reporting.columns import Columns
+from bkapi.journal.fields import event_times
 from bkapi.reporting.conditions import conditions_line
-from bkapi.reporting.layouts import legend, walker_body
-from bkapi.reporting.markdown_service import Handler, NotSubscribedError
 from bkapi.reporting.paths import read
-from bkapi.reporting.records import event_times
 from bkapi.reporting.rows import WalkerStrategyResult
 from bkapi.statistics.records import WalkerStatistics
 
@@ -151,7 +151,7 @@ class WalkerDocuments:
     ) -> None:
         """Hand the document to the Markdown writer."""
         from bkapi.base.context import get_context_timestamp
-        from bkapi.reporting.markdown_writer import MarkdownWriter
+        from bkapi.documents.writer import MarkdownWriter
 
         self._require("dumping reports")
         content = self.get_report(walker_name, symbol, metric, context, strategy_columns, pnl_columns)

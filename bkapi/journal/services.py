@@ -18,8 +18,8 @@ from bkapi.events.payloads import (
     WalkerEvent,
 )
 from bkapi.events.results import TickResult
-from bkapi.reporting.records import record_data, search_fields
-from bkapi.reporting.report_writer import ReportWriter
+from bkapi.journal.fields import record_data, search_fields
+from bkapi.journal.writer import ReportWriter
 
 E = TypeVar("E")
 
