@@ -470,20 +470,30 @@ from bkapi.reporting.switches import (
     ReportAdapter as ReportAdapter,
     ReportUtils as ReportUtils,
 )
-from bkapi.risk import (
+from bkapi.risk.client import (
     ClientRisk as ClientRisk,
     MergeRisk as MergeRisk,
     PositionStore as PositionStore,
-    RiskConnectionService as RiskConnectionService,
-    RiskGlobalService as RiskGlobalService,
     use_position_store as use_position_store,
 )
-from bkapi.risk_records import (
+from bkapi.risk.records import (
     ActivePosition as ActivePosition,
     RiskCheck as RiskCheck,
     RiskError as RiskError,
     RiskPayload as RiskPayload,
     RiskSignal as RiskSignal,
+)
+from bkapi.risk.services import (
+    RiskConnectionService as RiskConnectionService,
+    RiskGlobalService as RiskGlobalService,
+)
+from bkapi.risk.sizing import (
+    ClientSizing as ClientSizing,
+    PositionSize as PositionSize,
+    PositionSizeUtils as PositionSizeUtils,
+    SizingConnectionService as SizingConnectionService,
+    SizingError as SizingError,
+    SizingGlobalService as SizingGlobalService,
 )
 from bkapi.runs.finished import FinishedRun as FinishedRun
 from bkapi.runs.runtime_info import (
@@ -610,14 +620,6 @@ from bkapi.search import (
     SearchResult as SearchResult,
 )
 from bkapi.sinks.writer import SinkError as SinkError
-from bkapi.sizing import (
-    ClientSizing as ClientSizing,
-    PositionSize as PositionSize,
-    PositionSizeUtils as PositionSizeUtils,
-    SizingConnectionService as SizingConnectionService,
-    SizingError as SizingError,
-    SizingGlobalService as SizingGlobalService,
-)
 from bkapi.start import (
     reset as reset,
 )

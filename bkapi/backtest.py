@@ -33,7 +33,8 @@ from bkapi.market.frames import FrameConnectionService, ticks
 from bkapi.market.source import check_covers
 from bkapi.positions.methods import PositionMethods
 from bkapi.reporting.facades import BacktestReports
-from bkapi.risk import RunRisk, clear_risks
+from bkapi.risk.run_risk import RunRisk
+from bkapi.risk.services import clear_risks
 from bkapi.runs import gates
 from bkapi.runs.finished import FinishedRun, finished_run
 from bkapi.runs.ledger import begin_run, finished, results_of

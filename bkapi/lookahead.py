@@ -23,7 +23,7 @@ from bkapi.base.record import Record, record
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError, FatalError
 from bkapi.market.exchange import forget_exchanges
-from bkapi.risk import clear_risks
+from bkapi.risk.services import clear_risks
 from bkapi.runs.ledger import results_of
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.strategy import StrategySchema

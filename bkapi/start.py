@@ -12,13 +12,13 @@ from bkapi.market.exchange import forget_exchanges
 from bkapi.market.frames import FrameConnectionService
 from bkapi.positions.level_trackers import clear_trackers
 from bkapi.reporting.switches import reset_reports
-from bkapi.risk import forget_risks
+from bkapi.risk.services import forget_risks
+from bkapi.risk.sizing import SizingConnectionService
 from bkapi.runs.time_and_price import clear_meta
 from bkapi.scheduling.cache import Cache
 from bkapi.scheduling.cron import Cron
 from bkapi.scheduling.interval import Interval
 from bkapi.schemas.registry import clear_registries
-from bkapi.sizing import SizingConnectionService
 from bkapi.walker import Walker
 
 

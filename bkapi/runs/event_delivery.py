@@ -110,7 +110,7 @@ def _wants_times() -> bool:
 
 
 class RiskPlaces(Protocol):
-    """Where a run keeps its places in the risk profiles; :class:`bkapi.risk.RunRisk` does."""
+    """Where a run keeps its places in the risk profiles; :class:`bkapi.risk.run_risk.RunRisk` does."""
 
     def hold(self, signal: PublicSignal) -> None:
         """The reserved place has become a position."""

@@ -65,7 +65,7 @@ _BUSY: tuple[tuple[str, int], ...] = (
 
 
 class RiskGate(RiskPlaces, Protocol):
-    """What a run asks of its risk profiles; :class:`bkapi.risk.RunRisk` answers."""
+    """What a run asks of its risk profiles; :class:`bkapi.risk.run_risk.RunRisk` answers."""
 
     def admits(self, signal: SignalInput | PublicSignal, price: float, when_ms: int) -> bool:
         """Whether the signal may open at ``price``; if so its place is reserved."""

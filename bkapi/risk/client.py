@@ -15,15 +15,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bkapi.base import dotted_paths as dotted
-from bkapi.base.context import MethodContext
 from bkapi.base.coroutines import settle
 from bkapi.base.record import Record
 from bkapi.base.timestamps import from_ms
 from bkapi.base.turns import Turn
 from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import RiskEvent
-from bkapi.events.results import PublicSignal, SignalInput
-from bkapi.risk_records import (
+from bkapi.risk.records import (
     ActivePosition,
     RiskCheck,
     RiskPayload,
@@ -33,7 +31,6 @@ from bkapi.risk_records import (
     told_signal,
 )
 from bkapi.runs.time_and_price import time_meta
-from bkapi.schemas.registry import risks, validate_names
 from bkapi.schemas.risk import RiskSchema
 from bkcore.intervals import MINUTE_MS
 
@@ -324,172 +321,3 @@ class MergeRisk:
                     errors.append(error)
         if errors:
             raise errors[0]
-
-
-_ClientKey = tuple[str, str, str, bool]
-_clients: dict[_ClientKey, ClientRisk] = {}
-
-
-def _client_key(payload: Context) -> _ClientKey:
-    frame_name = payload.get("frame_name") or ""
-    return payload["risk_name"], payload["exchange_name"], frame_name, payload["backtest"]
-
-
-class RiskConnectionService:
-    """One client per risk name, exchange, frame and mode, made at its first use.
-
-    ``payload`` holds ``risk_name``, ``exchange_name``, ``frame_name`` and ``backtest``; for ``add_signal`` and
-    ``remove_signal`` also ``strategy_name``.
-    """
-
-    def get_risk(self, risk_name: str, exchange_name: str, frame_name: str, backtest: bool) -> ClientRisk:
-        """The client, the same at every call until it is cleared; raises :class:`NotRegisteredError`."""
-        key = (risk_name, exchange_name, frame_name or "", backtest)
-        with _one_at_a_time:
-            client = _clients.get(key)
-            if client is None:
-                store = None if backtest else _Stores.positions
-                client = ClientRisk(risks.lookup(risk_name), *key[1:], store=store)
-                _clients[key] = client
-            return client
-
-    def _of(self, payload: Context) -> ClientRisk:
-        return self.get_risk(*_client_key(payload))
-
-    def check_signal(
-        self, params: Params, payload: Context, options: Mapping[str, Any] | None = None
-    ) -> bool:
-        """As :meth:`ClientRisk.check_signal`."""
-        return self._of(payload).check_signal(params, options)
-
-    def check_signal_and_reserve(self, params: Params, payload: Context) -> bool:
-        """As :meth:`ClientRisk.check_signal_and_reserve`."""
-        return self._of(payload).check_signal_and_reserve(params)
-
-    def add_signal(self, symbol: str, payload: Context, data: Mapping[str, Any]) -> None:
-        """As :meth:`ClientRisk.add_signal`."""
-        self._of(payload).add_signal(symbol, payload, data)
-
-    def remove_signal(self, symbol: str, payload: Context) -> None:
-        """As :meth:`ClientRisk.remove_signal`."""
-        self._of(payload).remove_signal(symbol, payload)
-
-    def clear(self, payload: Context | None = None) -> None:
-        """Forget one client or all; a run in progress keeps the one that it has."""
-        with _one_at_a_time:
-            if payload is None:
-                _clients.clear()
-            else:
-                _clients.pop(_client_key(payload), None)
-
-
-class RiskGlobalService:
-    """The entry point of the risk profiles: names are validated, then the connection service is asked."""
-
-    def validate(self, payload: Context, source: str = "RiskGlobalService.validate") -> bool:
-        """True when risk, exchange and, where given, frame are registered; raises :class:`UnknownNameError`.
-
-        Successes are remembered by the registries.
-        """
-        return validate_names(payload, source, "risk", "exchange", "frame")
-
-    def check_signal(
-        self, params: Params, payload: Context, options: Mapping[str, Any] | None = None
-    ) -> bool:
-        """As :meth:`ClientRisk.check_signal`."""
-        self.validate(payload, "RiskGlobalService.check_signal")
-        return RiskConnectionService().check_signal(params, payload, options)
-
-    def check_signal_and_reserve(self, params: Params, payload: Context) -> bool:
-        """As :meth:`ClientRisk.check_signal_and_reserve`."""
-        self.validate(payload, "RiskGlobalService.check_signal_and_reserve")
-        return RiskConnectionService().check_signal_and_reserve(params, payload)
-
-    def add_signal(self, symbol: str, payload: Context, data: Mapping[str, Any]) -> None:
-        """As :meth:`ClientRisk.add_signal`."""
-        self.validate(payload, "RiskGlobalService.add_signal")
-        RiskConnectionService().add_signal(symbol, payload, data)
-
-    def remove_signal(self, symbol: str, payload: Context) -> None:
-        """As :meth:`ClientRisk.remove_signal`."""
-        self.validate(payload, "RiskGlobalService.remove_signal")
-        RiskConnectionService().remove_signal(symbol, payload)
-
-    def clear(self, payload: Context | None = None) -> None:
-        """As :meth:`RiskConnectionService.clear`; a payload is validated."""
-        if payload is not None:
-            self.validate(payload, "RiskGlobalService.clear")
-        RiskConnectionService().clear(payload)
-
-
-def clear_risks(risk_names: Sequence[str], names: MethodContext, *, backtest: bool) -> None:
-    """A run starts: its risk profiles begin without positions; runs in progress keep what they have (spec 1.9)."""
-    for risk_name in risk_names:
-        payload = {"risk_name": risk_name, **names.to_dict(), "backtest": backtest}
-        RiskConnectionService().clear(payload)
-
-
-def forget_risks() -> None:
-    """Forget every client and the store, as at the start of the process."""
-    _clients.clear()
-    use_position_store(None)
-
-
-class RunRisk:
-    """The risk profiles of one run: what it asks before anything opens, and tells of what is open (spec 1.5).
-
-    The clients are looked up at the first question, so runs that were begun together share them.
-    """
-
-    def __init__(
-        self, symbol: str, names: MethodContext, risk_names: Sequence[str], *, backtest: bool
-    ) -> None:
-        self._symbol = symbol
-        self._names = names
-        self._risk_names = tuple(risk_names)
-        self._backtest = backtest
-        self._found: ClientRisk | MergeRisk | None = None
-        self._holds = False
-
-    def _risk(self) -> ClientRisk | MergeRisk:
-        if self._found is None:
-            service, names = RiskConnectionService(), self._names
-            clients = {
-                name: service.get_risk(name, names.exchange_name, names.frame_name, self._backtest)
-                for name in self._risk_names
-            }
-            self._found = MergeRisk(clients) if len(clients) > 1 else clients[self._risk_names[0]]
-        return self._found
-
-    def admits(self, signal: SignalInput | PublicSignal, price: float, when_ms: int) -> bool:
-        """Whether the signal may open at ``price``; its place is reserved then."""
-        check = RiskCheck(
-            symbol=self._symbol,
-            current_signal=signal,
-            **self._names.to_dict(),
-            risk_name=self._risk_names[0],
-            current_price=price,
-            timestamp=when_ms,
-        )
-        admitted = self._risk().check_signal_and_reserve(check)
-        self._holds = self._holds or admitted
-        return admitted
-
-    def hold(self, signal: PublicSignal) -> None:
-        """The position has opened."""
-        data = {
-            "position": signal.position,
-            "price_open": signal.entries[0].price,
-            "price_stop_loss": signal.price_stop_loss,
-            "price_take_profit": signal.price_take_profit,
-            "minute_estimated_time": signal.minute_estimated_time,
-            "open_timestamp": signal.pending_at,
-        }
-        self._holds = True
-        self._risk().add_signal(self._symbol, self._names.to_dict(), data)
-
-    def release(self) -> None:
-        """Nothing is open and nothing rests any more."""
-        if self._holds:
-            self._holds = False
-            self._risk().remove_signal(self._symbol, self._names.to_dict())
