@@ -1,4 +1,4 @@
-"""The documented services over risk profiles: one client per profile, exchange, frame and mode (spec risk-sizing-walker-sweep.md 1)."""
+"""The documented services over risk profiles: a client per profile, exchange, frame and mode (spec as in ``client``)."""
 
 from __future__ import annotations
 
