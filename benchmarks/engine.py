@@ -69,7 +69,7 @@ TARGETS = (
 COMPILING = """
 import sys, time
 sys.path[:0] = [{root!r}, {here!r}]
-import bkapi.backtest, bkcore.run, bkapi as bk
+import bkapi.backtests.backtest, bkcore.run, bkapi as bk
 from engine import kernel, manage
 started = time.perf_counter()
 bk.add_strategy_schema(strategy_name="jitted", **{{{what!r}: {what}}})

@@ -1,6 +1,6 @@
 __version__: str
 
-from bkapi.backtest import (
+from bkapi.backtests.backtest import (
     BackgroundRun as BackgroundRun,
     Backtest as Backtest,
     BacktestUtils as BacktestUtils,

@@ -115,7 +115,7 @@ def _set_up(strategy: str, **options: Any) -> FileRun:
 
 
 def _backtest(setup: FileRun) -> FinishedRun:
-    from bkapi.backtest import Backtest
+    from bkapi.backtests.backtest import Backtest
 
     with setup.watched():
         return Backtest.finish(setup.symbol, setup.context)
@@ -532,7 +532,7 @@ def warmup() -> None:
     # What the engine does not need is compiled beside it.
     beside = [sys.executable, "-c", "import bkcore.metrics, bkcore.idea_sweep"]
     with subprocess.Popen(beside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):  # noqa: S603 - fixed text
-        import_module("bkapi.backtest")
+        import_module("bkapi.backtests.backtest")
     for module in ("bkapi.sweep", "bkapi.walker", "bkapi.idea_sweep"):
         import_module(module)
     what = "compiled" if COLD_START else "loaded"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.altered_globals import altered_globals
-from bkapi.backtest import prepare, signal_table
+from bkapi.backtests.prepare import prepare, signal_table
 from bkapi.base.context import Context, ExecutionContext, iterate_in_context
 from bkapi.base.coroutines import settle
 from bkapi.base.record import Record, record

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bkapi.backtest import Backtest
+from bkapi.backtests.backtest import Backtest
 from bkapi.base import config
 from bkapi.file_run import EXAMPLE, read_candles, set_up
 from bkapi.runs.finished import FinishedRun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bkapi.backtest import Backtest
+from bkapi.backtests.backtest import Backtest
 from bkapi.base.activities import Lookup
 from bkapi.base.config import reset_config
 from bkapi.events.emitters import emitters

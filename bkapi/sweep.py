@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.backtest import prepare, run_to_end
+from bkapi.backtests.prepare import prepare, run_to_end
 from bkapi.base.context import Context
 from bkapi.base.progress import Progress, progress_of
 from bkapi.base.record import Record, record

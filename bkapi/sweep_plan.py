@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.backtest import hooks_of, signal_table
+from bkapi.backtests.prepare import hooks_of, signal_table
 from bkapi.errors import BkError, SchemaError, UnknownNameError
 from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.policy import Policy

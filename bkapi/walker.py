@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from bkapi.backtest import Status, forget_earlier
+from bkapi.backtests.backtest import Status
+from bkapi.backtests.stream import forget_earlier
 from bkapi.base.context import Context, MethodContext
 from bkapi.documents.walker_service import NoWalkerDataError
 from bkapi.errors import BkError

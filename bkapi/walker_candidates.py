@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.backtest import prepare, signal_table
+from bkapi.backtests.prepare import prepare, signal_table
 from bkapi.base import config
 from bkapi.market.exchange import client_of
 from bkapi.runs.strategy import StrategyRun
@@ -139,7 +139,7 @@ class Candidates(Sequence[Candidate]):
         return Conditions.of(candidate.strategy_name, self._context)
 
     def prepare(self, candidate: Candidate) -> StrategyRun:
-        """The run of a candidate before its first tick; raises what :func:`bkapi.backtest.prepare` raises."""
+        """The run of a candidate before its first tick; raises what :func:`bkapi.backtests.prepare.prepare` raises."""
         context = {**self._context, "strategy_name": candidate.strategy_name}
         if candidate.parameters is None:
             return prepare(self.symbol, context, source="Walker.run")

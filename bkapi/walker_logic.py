@@ -7,7 +7,7 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from bkapi.backtest import stream
+from bkapi.backtests.stream import stream
 from bkapi.base.activities import Lookup
 from bkapi.base.context import Context, iterate_in_context
 from bkapi.base.coroutines import settle

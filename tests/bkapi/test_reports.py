@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import bkapi
-from bkapi.backtest import Backtest
+from bkapi.backtests.backtest import Backtest
 from bkapi.documents.services import MARKDOWN_SERVICES
 from bkapi.file_run import set_up
 from bkapi.journal.services import REPORT_SERVICES

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import bkapi
-from bkapi.backtest import Backtest
+from bkapi.backtests.backtest import Backtest
 from bkapi.cli import app
 from bkapi.file_run import set_up
 from bkapi.runs.finished import FinishedRun
