@@ -39,37 +39,6 @@ from bkapi.base.price_text import (
     round_ticks as round_ticks,
 )
 from bkapi.base.timestamps import align_to_interval as align_to_interval, to_datetime as to_datetime
-from bkapi.documents.columns import (
-    ColumnModel as ColumnModel,
-    ColumnValidationService as ColumnValidationService,
-    get_columns as get_columns,
-    get_default_columns as get_default_columns,
-    set_columns as set_columns,
-)
-from bkapi.documents.service import NotSubscribedError as NotSubscribedError
-from bkapi.documents.services import (
-    BacktestMarkdownService as BacktestMarkdownService,
-    BreakevenMarkdownService as BreakevenMarkdownService,
-    HeatMarkdownService as HeatMarkdownService,
-    HighestProfitMarkdownService as HighestProfitMarkdownService,
-    LiveMarkdownService as LiveMarkdownService,
-    MaxDrawdownMarkdownService as MaxDrawdownMarkdownService,
-    PartialMarkdownService as PartialMarkdownService,
-    PerformanceMarkdownService as PerformanceMarkdownService,
-    RiskMarkdownService as RiskMarkdownService,
-    ScheduleMarkdownService as ScheduleMarkdownService,
-    StrategyMarkdownService as StrategyMarkdownService,
-    SyncMarkdownService as SyncMarkdownService,
-    WalkerMarkdownService as WalkerMarkdownService,
-)
-from bkapi.documents.walker_service import NoWalkerDataError as NoWalkerDataError
-from bkapi.documents.writer import (
-    MarkdownDummy as MarkdownDummy,
-    MarkdownFileBase as MarkdownFileBase,
-    MarkdownFolderBase as MarkdownFolderBase,
-    MarkdownWriter as MarkdownWriter,
-    MarkdownWriterAdapter as MarkdownWriterAdapter,
-)
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
     BkError as BkError,
@@ -231,30 +200,6 @@ from bkapi.idea_sweep import (
     SweepSchemaService as SweepSchemaService,
     SweepUtils as SweepUtils,
     SweepValidationService as SweepValidationService,
-)
-from bkapi.journal.services import (
-    BacktestReportService as BacktestReportService,
-    BreakevenReportService as BreakevenReportService,
-    HeatReportService as HeatReportService,
-    HighestProfitReportService as HighestProfitReportService,
-    LiveReportService as LiveReportService,
-    MaxDrawdownReportService as MaxDrawdownReportService,
-    PartialReportService as PartialReportService,
-    PerformanceReportService as PerformanceReportService,
-    RiskReportService as RiskReportService,
-    ScheduleReportService as ScheduleReportService,
-    StrategyReportService as StrategyReportService,
-    SyncReportService as SyncReportService,
-    WalkerReportService as WalkerReportService,
-)
-from bkapi.journal.writer import (
-    ReportBase as ReportBase,
-    ReportDummy as ReportDummy,
-    ReportParquet as ReportParquet,
-    ReportSqlite as ReportSqlite,
-    ReportWriter as ReportWriter,
-    ReportWriterAdapter as ReportWriterAdapter,
-    read_records as read_records,
 )
 from bkapi.lookahead import (
     Lookahead as Lookahead,
@@ -427,6 +372,37 @@ from bkapi.repeating import (
     Repetition as Repetition,
     repeat_run as repeat_run,
 )
+from bkapi.reporting.documents.columns import (
+    ColumnModel as ColumnModel,
+    ColumnValidationService as ColumnValidationService,
+    get_columns as get_columns,
+    get_default_columns as get_default_columns,
+    set_columns as set_columns,
+)
+from bkapi.reporting.documents.service import NotSubscribedError as NotSubscribedError
+from bkapi.reporting.documents.services import (
+    BacktestMarkdownService as BacktestMarkdownService,
+    BreakevenMarkdownService as BreakevenMarkdownService,
+    HeatMarkdownService as HeatMarkdownService,
+    HighestProfitMarkdownService as HighestProfitMarkdownService,
+    LiveMarkdownService as LiveMarkdownService,
+    MaxDrawdownMarkdownService as MaxDrawdownMarkdownService,
+    PartialMarkdownService as PartialMarkdownService,
+    PerformanceMarkdownService as PerformanceMarkdownService,
+    RiskMarkdownService as RiskMarkdownService,
+    ScheduleMarkdownService as ScheduleMarkdownService,
+    StrategyMarkdownService as StrategyMarkdownService,
+    SyncMarkdownService as SyncMarkdownService,
+    WalkerMarkdownService as WalkerMarkdownService,
+)
+from bkapi.reporting.documents.walker_service import NoWalkerDataError as NoWalkerDataError
+from bkapi.reporting.documents.writer import (
+    MarkdownDummy as MarkdownDummy,
+    MarkdownFileBase as MarkdownFileBase,
+    MarkdownFolderBase as MarkdownFolderBase,
+    MarkdownWriter as MarkdownWriter,
+    MarkdownWriterAdapter as MarkdownWriterAdapter,
+)
 from bkapi.reporting.facades import (
     Breakeven as Breakeven,
     BreakevenUtils as BreakevenUtils,
@@ -451,6 +427,30 @@ from bkapi.reporting.facades import (
     Sync as Sync,
     SyncUtils as SyncUtils,
 )
+from bkapi.reporting.journal.services import (
+    BacktestReportService as BacktestReportService,
+    BreakevenReportService as BreakevenReportService,
+    HeatReportService as HeatReportService,
+    HighestProfitReportService as HighestProfitReportService,
+    LiveReportService as LiveReportService,
+    MaxDrawdownReportService as MaxDrawdownReportService,
+    PartialReportService as PartialReportService,
+    PerformanceReportService as PerformanceReportService,
+    RiskReportService as RiskReportService,
+    ScheduleReportService as ScheduleReportService,
+    StrategyReportService as StrategyReportService,
+    SyncReportService as SyncReportService,
+    WalkerReportService as WalkerReportService,
+)
+from bkapi.reporting.journal.writer import (
+    ReportBase as ReportBase,
+    ReportDummy as ReportDummy,
+    ReportParquet as ReportParquet,
+    ReportSqlite as ReportSqlite,
+    ReportWriter as ReportWriter,
+    ReportWriterAdapter as ReportWriterAdapter,
+    read_records as read_records,
+)
 from bkapi.reporting.rows import (
     BreakevenEvent as BreakevenEvent,
     HighestProfitEvent as HighestProfitEvent,
@@ -461,6 +461,18 @@ from bkapi.reporting.rows import (
     SyncEvent as SyncEvent,
     TickEvent as TickEvent,
     WalkerStrategyResult as WalkerStrategyResult,
+)
+from bkapi.reporting.saved.run_frames import (
+    ExportError as ExportError,
+    daily_returns as daily_returns,
+    export_trades as export_trades,
+    returns_series as returns_series,
+)
+from bkapi.reporting.saved.saved_runs import (
+    SavedRun as SavedRun,
+    SavedRunError as SavedRunError,
+    load_run as load_run,
+    save_run as save_run,
 )
 from bkapi.reporting.switches import (
     Markdown as Markdown,
@@ -509,18 +521,6 @@ from bkapi.runs.time_and_price import (
     time_meta as time_meta,
 )
 from bkapi.runs.validation import validate_signal as validate_signal
-from bkapi.saved.run_frames import (
-    ExportError as ExportError,
-    daily_returns as daily_returns,
-    export_trades as export_trades,
-    returns_series as returns_series,
-)
-from bkapi.saved.saved_runs import (
-    SavedRun as SavedRun,
-    SavedRunError as SavedRunError,
-    load_run as load_run,
-    save_run as save_run,
-)
 from bkapi.scheduling.buckets import (
     BucketIntervalError as BucketIntervalError,
     BucketOptionError as BucketOptionError,

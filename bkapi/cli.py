@@ -221,7 +221,7 @@ def backtest(
         if not json:
             _print(f"report: {report} ({', '.join(file.name for file in files)})")
     if save is not None:
-        from bkapi.saved.saved_runs import save_run
+        from bkapi.reporting.saved.saved_runs import save_run
 
         how = {"strategy": strategy, "candles": _absolute(candles), "symbol": symbol, "gaps": gaps}
         folder = save_run(run, save, how=how)
@@ -244,7 +244,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Write it to this file instead of printing it.")] = None,
 ) -> None:
     """Render the report of a saved run as Markdown."""
-    from bkapi.saved.saved_runs import load_run
+    from bkapi.reporting.saved.saved_runs import load_run
 
     text = load_run(run).to_markdown(row_limit=rows)
     if out is None:

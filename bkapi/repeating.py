@@ -9,8 +9,8 @@ from pathlib import Path
 from bkapi.backtests.backtest import Backtest
 from bkapi.base import config
 from bkapi.file_run import EXAMPLE, read_candles, set_up
+from bkapi.reporting.saved.saved_runs import SavedRun, SavedRunError, load_run
 from bkapi.runs.finished import FinishedRun
-from bkapi.saved.saved_runs import SavedRun, SavedRunError, load_run
 from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS
 
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 from bkapi.backtests.backtest import Status
 from bkapi.backtests.stream import forget_earlier
 from bkapi.base.context import Context, MethodContext
-from bkapi.documents.walker_service import NoWalkerDataError
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import DoneEvent, WalkerStopEvent
 from bkapi.market.frames import FrameConnectionService
 from bkapi.overfitting import Overfitting
+from bkapi.reporting.documents.walker_service import NoWalkerDataError
 from bkapi.reporting.facades import WalkerReports
 from bkapi.runs.ledger import begin_run, running
 from bkapi.schemas.registry import strategies, validate_name, walkers

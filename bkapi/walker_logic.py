@@ -12,11 +12,11 @@ from bkapi.base.activities import Lookup
 from bkapi.base.context import Context, iterate_in_context
 from bkapi.base.coroutines import settle
 from bkapi.base.resources import cores
-from bkapi.documents.services import WalkerMarkdownService
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import WalkerCompleteEvent, WalkerEvent, WalkerProgressEvent, WalkerStopEvent
 from bkapi.reporting.closed_trades import all_statistics
+from bkapi.reporting.documents.services import WalkerMarkdownService
 from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.registry import walkers
 from bkapi.schemas.space import Space

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bkapi.documents.layouts import ranked
 from bkapi.reporting.conditions import conditions_line
+from bkapi.reporting.documents.layouts import ranked
 
 if TYPE_CHECKING:
     from rich.console import Console

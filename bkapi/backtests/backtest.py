@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bkapi.backtests.prepare import prepare
 from bkapi.backtests.stream import stream
@@ -26,9 +26,6 @@ from bkapi.runs.finished import FinishedRun
 from bkapi.runs.ledger import finished
 from bkapi.runs.strategy import BacktestResult, StrategyRun
 from bkcore.run import Driver
-
-if TYPE_CHECKING:
-    pass
 
 gates.install()
 

@@ -26,8 +26,8 @@ from bkapi.statistics.records import (
 )
 
 if TYPE_CHECKING:
-    from bkapi.documents.columns import Columns
-    from bkapi.documents.service import MarkdownService
+    from bkapi.reporting.documents.columns import Columns
+    from bkapi.reporting.documents.service import MarkdownService
 
 S = TypeVar("S")
 
@@ -55,8 +55,8 @@ class _Facade(Generic[S]):
         return _check(context, source, frame=self.checks_frame)
 
     def _service(self, symbol: str, names: tuple[str, str, str], backtest: bool) -> MarkdownService[S]:
-        from bkapi.documents.run_log import LOGGED
-        from bkapi.documents.service import service_of_runs
+        from bkapi.reporting.documents.run_log import LOGGED
+        from bkapi.reporting.documents.service import service_of_runs
         from bkapi.reporting.switches import Markdown
 
         service: Any = Markdown.services[self.kind]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from bkapi.documents.services import MARKDOWN_SERVICES
-from bkapi.documents.writer import MarkdownWriter
 from bkapi.errors import SchemaError
-from bkapi.journal.services import REPORT_SERVICES
-from bkapi.journal.writer import ReportWriter
+from bkapi.reporting.documents.services import MARKDOWN_SERVICES
+from bkapi.reporting.documents.writer import MarkdownWriter
+from bkapi.reporting.journal.services import REPORT_SERVICES
+from bkapi.reporting.journal.writer import ReportWriter
 from bkapi.reporting.kinds import FLAGS
 from bkapi.sinks.writer import Factory
 from bkcore.errors import did_you_mean
@@ -156,7 +156,7 @@ Report: Final = ReportAdapter()
 
 def reset_reports() -> None:
     """Everything off, empty, and back at the defaults."""
-    from bkapi.documents.columns import reset_columns
+    from bkapi.reporting.documents.columns import reset_columns
 
     Markdown.reset()
     Report.reset()

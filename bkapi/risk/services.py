@@ -1,4 +1,4 @@
-"""The documented services over risk profiles: a client per profile, exchange, frame and mode (spec as in ``client``)."""
+"""The documented services over risk profiles: a client per profile, exchange, frame and mode (spec: see ``client``)."""
 
 from __future__ import annotations
 

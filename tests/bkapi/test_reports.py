@@ -13,9 +13,9 @@ import pytest
 
 import bkapi
 from bkapi.backtests.backtest import Backtest
-from bkapi.documents.services import MARKDOWN_SERVICES
 from bkapi.file_run import set_up
-from bkapi.journal.services import REPORT_SERVICES
+from bkapi.reporting.documents.services import MARKDOWN_SERVICES
+from bkapi.reporting.journal.services import REPORT_SERVICES
 from bkapi.reporting.kinds import FLAGS
 
 CONTEXT = {"strategy_name": "sma_cross", "exchange_name": "file", "frame_name": "file"}
@@ -303,7 +303,7 @@ def test_custom_columns_replace_the_table_and_notes_follow_the_configuration() -
 
 
 def test_stored_closes_are_replayed_once_and_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bkapi.documents import history
+    from bkapi.reporting.documents import history
 
     stored = {**closed("old")["signal"], **closed("old", pnl=2.0), "id": "old", "status": "closed"}
     monkeypatch.setitem(history.readers, True, lambda: [stored, {**stored, "id": "open", "status": "opened"}])

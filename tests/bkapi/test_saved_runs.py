@@ -14,8 +14,8 @@ import bkapi
 from bkapi.backtests.backtest import Backtest
 from bkapi.cli import app
 from bkapi.file_run import set_up
+from bkapi.reporting.saved.saved_runs import SavedRunError, load_run, save_run
 from bkapi.runs.finished import FinishedRun
-from bkapi.saved.saved_runs import SavedRunError, load_run, save_run
 
 STRATEGY = """
 from bkapi import add_strategy_schema

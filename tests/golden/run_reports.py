@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import bkapi
 from bkapi.base.price_text import to_fixed
-from bkapi.documents.services import MARKDOWN_SERVICES
 from bkapi.events.payloads import PerformanceEvent, WalkerEvent
-from bkapi.journal.services import REPORT_SERVICES
 from bkapi.reporting import cells
+from bkapi.reporting.documents.services import MARKDOWN_SERVICES
+from bkapi.reporting.journal.services import REPORT_SERVICES
 
 Record = dict[str, Any]
 Difference = tuple[str, Any, Any]

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 import bkapi
-from bkapi.documents.run_log import LOGGED
+from bkapi.reporting.documents.run_log import LOGGED
 from bkapi.schemas.policy import Policy
 from tests.property.playing import registered, signals_of
 from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes

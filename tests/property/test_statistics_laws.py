@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from bkapi.documents.layouts import summary
+from bkapi.reporting.documents.layouts import summary
 from bkapi.statistics.measured import (
     backtest_statistics,
     heat_statistics,

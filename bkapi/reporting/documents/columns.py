@@ -11,9 +11,9 @@ from typing import Any, Final
 from bkapi.base import config
 from bkapi.base.coroutines import settle
 from bkapi.base.price_text import to_fixed
-from bkapi.documents.column_sets import COLUMN_LINES
 from bkapi.errors import ConfigError
 from bkapi.reporting.cells import NOT_AVAILABLE, round_half_up, written
+from bkapi.reporting.documents.column_sets import COLUMN_LINES
 from bkapi.reporting.paths import read, reader
 
 logger = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bkapi.base.context import RunKey
-from bkapi.documents.columns import Columns, table_lines
-from bkapi.documents.history import Stored, stored_closes
-from bkapi.documents.layouts import body, legend
 from bkapi.errors import BkError
 from bkapi.events.channels import Subscription
 from bkapi.events.emitters import emitters
 from bkapi.reporting.conditions import conditions_line
+from bkapi.reporting.documents.columns import Columns, table_lines
+from bkapi.reporting.documents.history import Stored, stored_closes
+from bkapi.reporting.documents.layouts import body, legend
 from bkapi.reporting.kinds import KINDS, Kind
 from bkapi.reporting.paths import read
 from bkapi.runs.ledger import add_collector, remove_collector
@@ -240,14 +240,14 @@ class MarkdownService(Generic[S]):
 
     def take_run(self, run: StrategyRun) -> None:
         """A run has ended that told nobody anything; its log is read when somebody asks."""
-        from bkapi.documents.run_log import LOGGED
+        from bkapi.reporting.documents.run_log import LOGGED
 
         if self.kind.name in LOGGED and not self._is_isolated():
             with self._lock:
                 self._buckets.setdefault(self._run_key(run.key), Bucket()).runs.append(run)
 
     def _read_log(self, bucket: Bucket, run: StrategyRun) -> None:
-        from bkapi.documents.run_log import RunLog
+        from bkapi.reporting.documents.run_log import RunLog
 
         by_channel = {handler.channel: handler for handler in self._handlers.values()}
         for logged, event in RunLog(run).newest(self.kind.name, self.kind.row_limit()):
@@ -318,7 +318,7 @@ class MarkdownService(Generic[S]):
         self._write(key, strategy_name, path, self._report(key, strategy_name, columns))
 
     def _write(self, key: RunKey, strategy_name: str, path: str | None, content: str) -> None:
-        from bkapi.documents.writer import MarkdownWriter
+        from bkapi.reporting.documents.writer import MarkdownWriter
 
         symbol, named, exchange_name, frame_name, _ = key
         MarkdownWriter.write_data(

@@ -20,7 +20,7 @@ import orjson
 from bkapi.errors import BkError
 from bkapi.reporting.conditions import ANNUALISATION, costs
 from bkapi.reporting.provenance import differences, provenance
-from bkapi.saved.run_frames import signals_frame
+from bkapi.reporting.saved.run_frames import signals_frame
 from bkapi.statistics.measured import trades_of_statistics
 
 if TYPE_CHECKING:
@@ -174,8 +174,8 @@ class SavedRun:
 
     def to_markdown(self, *, row_limit: int | None = 250) -> str:
         """The backtest document of the run: its newest ``row_limit`` trades, and statistics of all of them."""
-        from bkapi.documents.columns import table_lines
-        from bkapi.documents.layouts import body, legend
+        from bkapi.reporting.documents.columns import table_lines
+        from bkapi.reporting.documents.layouts import body, legend
 
         title = f"# Backtest Report: {self.manifest['strategy_name']}"
         record = self.statistics

@@ -13,7 +13,7 @@ import orjson
 from bkapi.base.context import get_context_timestamp
 from bkapi.events.channels import Subscription
 from bkapi.events.emitters import emitters
-from bkapi.journal.fields import SEARCH_FIELDS
+from bkapi.reporting.journal.fields import SEARCH_FIELDS
 from bkapi.sinks.file_names import safe_file_name
 from bkapi.sinks.line_file import WRITE_SECONDS, Batched, LineFile
 from bkapi.sinks.writer import Factory, Options, SinkError, WriterAdapter, tell_exit

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bkapi.base.context import RunKey
-from bkapi.documents.columns import Columns
-from bkapi.documents.service import Bucket, Handler, MarkdownService
-from bkapi.documents.walker_service import WalkerDocuments
 from bkapi.events.payloads import (
     ExtremeEvent,
     LevelEvent,
@@ -20,6 +17,9 @@ from bkapi.events.payloads import (
 )
 from bkapi.events.results import TickResult
 from bkapi.reporting import rows
+from bkapi.reporting.documents.columns import Columns
+from bkapi.reporting.documents.service import Bucket, Handler, MarkdownService
+from bkapi.reporting.documents.walker_service import WalkerDocuments
 from bkapi.reporting.paths import read
 from bkapi.statistics.records import (
     BacktestStatistics,

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bkapi.documents.columns import Columns
-from bkapi.documents.layouts import legend, walker_body
-from bkapi.documents.service import Handler, NotSubscribedError
 from bkapi.errors import BkError
 from bkapi.events.channels import Subscription
 from bkapi.events.emitters import emitters
-from bkapi.journal.fields import event_times
 from bkapi.reporting.conditions import conditions_line
+from bkapi.reporting.documents.columns import Columns
+from bkapi.reporting.documents.layouts import legend, walker_body
+from bkapi.reporting.documents.service import Handler, NotSubscribedError
+from bkapi.reporting.journal.fields import event_times
 from bkapi.reporting.paths import read
 from bkapi.reporting.rows import WalkerStrategyResult
 from bkapi.statistics.records import WalkerStatistics
@@ -151,7 +151,7 @@ class WalkerDocuments:
     ) -> None:
         """Hand the document to the Markdown writer."""
         from bkapi.base.context import get_context_timestamp
-        from bkapi.documents.writer import MarkdownWriter
+        from bkapi.reporting.documents.writer import MarkdownWriter
 
         self._require("dumping reports")
         content = self.get_report(walker_name, symbol, metric, context, strategy_columns, pnl_columns)

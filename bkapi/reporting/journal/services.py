@@ -18,8 +18,8 @@ from bkapi.events.payloads import (
     WalkerEvent,
 )
 from bkapi.events.results import TickResult
-from bkapi.journal.fields import record_data, search_fields
-from bkapi.journal.writer import ReportWriter
+from bkapi.reporting.journal.fields import record_data, search_fields
+from bkapi.reporting.journal.writer import ReportWriter
 
 E = TypeVar("E")
 

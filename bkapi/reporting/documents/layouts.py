@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from bkapi.base import config
 from bkapi.base.price_text import to_fixed
-from bkapi.documents.columns import Columns, table_lines
 from bkapi.reporting.cells import NOT_AVAILABLE, written
+from bkapi.reporting.documents.columns import Columns, table_lines
 from bkapi.reporting.paths import read, reader
 from bkapi.reporting.rows import WalkerSignal
 
