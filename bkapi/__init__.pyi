@@ -176,6 +176,20 @@ from bkapi.events.results import (
     WaitingResult as WaitingResult,
 )
 from bkapi.events.snapshot import System as System, SystemUtils as SystemUtils
+from bkapi.guards.lookahead import (
+    Lookahead as Lookahead,
+    LookaheadError as LookaheadError,
+    find_lookahead as find_lookahead,
+)
+from bkapi.guards.overfitting import (
+    Overfitting as Overfitting,
+    TooFewTrialsError as TooFewTrialsError,
+    overfitting_of_runs as overfitting_of_runs,
+)
+from bkapi.guards.random_entries import (
+    RandomEntries as RandomEntries,
+    random_entry_baseline as random_entry_baseline,
+)
 from bkapi.idea_feed import (
     IdeaSweepError as IdeaSweepError,
 )
@@ -200,11 +214,6 @@ from bkapi.idea_sweep import (
     SweepSchemaService as SweepSchemaService,
     SweepUtils as SweepUtils,
     SweepValidationService as SweepValidationService,
-)
-from bkapi.lookahead import (
-    Lookahead as Lookahead,
-    LookaheadError as LookaheadError,
-    find_lookahead as find_lookahead,
 )
 from bkapi.market.answers import (
     CandleRequestError as CandleRequestError,
@@ -258,11 +267,6 @@ from bkapi.market.warming import (
     cache_candles as cache_candles,
     check_candles as check_candles,
     warm_candles as warm_candles,
-)
-from bkapi.overfitting import (
-    Overfitting as Overfitting,
-    TooFewTrialsError as TooFewTrialsError,
-    overfitting_of_runs as overfitting_of_runs,
 )
 from bkapi.positions.bracket import Position as Position
 from bkapi.positions.commands import (
@@ -364,10 +368,6 @@ from bkapi.positions.profit import (
     to_profit_loss_dto as to_profit_loss_dto,
 )
 from bkapi.positions.wakes import wake_on as wake_on
-from bkapi.random_entries import (
-    RandomEntries as RandomEntries,
-    random_entry_baseline as random_entry_baseline,
-)
 from bkapi.repeating import (
     Repetition as Repetition,
     repeat_run as repeat_run,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bkapi.file_run import FileRun
-    from bkapi.overfitting import Overfitting
+    from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.sweep import MetricGroup, ParameterSweep, SweepResult
     from bkcore.candles import CandleFrame
@@ -169,7 +169,7 @@ def _print_best(result: SweepResult, count: int, by: str) -> None:
 
 def _print_guards(judge: Callable[[], Overfitting]) -> None:
     """One line on how much of the best is selection; nothing where there is nothing to judge."""
-    from bkapi.overfitting import TooFewTrialsError
+    from bkapi.guards.overfitting import TooFewTrialsError
 
     try:
         _print(judge().line())
@@ -451,7 +451,7 @@ def lookahead(
         end=end,
         frame_interval=frame_interval,
     )
-    from bkapi.lookahead import find_lookahead, indicators_of
+    from bkapi.guards.lookahead import find_lookahead, indicators_of
     from bkapi.schemas.registry import strategies
 
     schema = strategies.get(setup.context["strategy_name"])

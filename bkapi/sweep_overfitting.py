@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.overfitting import Overfitting, TooFewTrialsError, judge, period_edges, period_hours
+from bkapi.guards.overfitting import Overfitting, TooFewTrialsError, judge, period_edges, period_hours
 from bkapi.statistics.columns import check_column
 from bkcore.metrics import METRIC_NAMES
 from bkcore.overfitting import plateau_score
@@ -116,7 +116,7 @@ def overfitting_of_sweep(
     score, neighbours = plateau_of(tried, parameters, best, by)
     entries = None
     if draws:
-        from bkapi.random_entries import random_entry_baseline
+        from bkapi.guards.random_entries import random_entry_baseline
 
         metric = by if by in METRIC_NAMES else "sharpe_ratio"
         run = sweep.play(best["combination"], symbol, frame_name)

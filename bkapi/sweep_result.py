@@ -15,7 +15,7 @@ from bkcore.settings import EngineSettings
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.overfitting import Overfitting
+    from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
     from bkapi.sweep_overfitting import Replay

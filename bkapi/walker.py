@@ -14,8 +14,8 @@ from bkapi.base.context import Context, MethodContext
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import DoneEvent, WalkerStopEvent
+from bkapi.guards.overfitting import Overfitting
 from bkapi.market.frames import FrameConnectionService
-from bkapi.overfitting import Overfitting
 from bkapi.reporting.documents.walker_service import NoWalkerDataError
 from bkapi.reporting.facades import WalkerReports
 from bkapi.runs.ledger import begin_run, running

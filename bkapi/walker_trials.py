@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.overfitting import (
+from bkapi.guards.overfitting import (
     Overfitting,
     TooFewTrialsError,
     judge,
@@ -17,7 +17,7 @@ from bkapi.overfitting import (
     period_hours,
     returns_of_run,
 )
-from bkapi.random_entries import random_entry_baseline
+from bkapi.guards.random_entries import random_entry_baseline
 from bkapi.runs.finished import finished_run
 from bkapi.sweep_overfitting import plateau_of
 from bkapi.walker_candidates import Candidate

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bkapi.altered_globals import altered_globals
 from bkapi.backtests.prepare import prepare, signal_table
 from bkapi.base.context import Context, ExecutionContext, iterate_in_context
 from bkapi.base.coroutines import settle
 from bkapi.base.record import Record, record
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError, FatalError
+from bkapi.guards.altered_globals import altered_globals
 from bkapi.market.exchange import forget_exchanges
 from bkapi.risk.services import clear_risks
 from bkapi.runs.ledger import results_of

@@ -27,7 +27,7 @@ from bkcore.overfitting import (
 )
 
 if TYPE_CHECKING:
-    from bkapi.random_entries import RandomEntries
+    from bkapi.guards.random_entries import RandomEntries
     from bkapi.runs.finished import FinishedRun
     from bkcore.run import Run
 
@@ -202,7 +202,7 @@ def overfitting_of_runs(
     best = list(runs)[winner]
     entries = None
     if draws:
-        from bkapi.random_entries import random_entry_baseline
+        from bkapi.guards.random_entries import random_entry_baseline
 
         entries = random_entry_baseline(runs[best], by, draws=draws, seed=seed, less_is_better=less)
     return judge(
