@@ -614,11 +614,6 @@ from bkapi.schemas.space import Space as Space, SpaceError as SpaceError
 from bkapi.schemas.strategy import StrategyCallbacks as StrategyCallbacks, StrategySchema as StrategySchema
 from bkapi.schemas.sweep import SweepCallbacks as SweepCallbacks, SweepSchema as SweepSchema
 from bkapi.schemas.walker import WalkerCallbacks as WalkerCallbacks, WalkerSchema as WalkerSchema
-from bkapi.search import (
-    Search as Search,
-    SearchError as SearchError,
-    SearchResult as SearchResult,
-)
 from bkapi.sinks.writer import SinkError as SinkError
 from bkapi.start import (
     reset as reset,
@@ -640,22 +635,16 @@ from bkapi.statistics.records import (
     SyncStatistics as SyncStatistics,
     WalkerStatistics as WalkerStatistics,
 )
-from bkapi.sweep import (
+from bkapi.sweeps.parts import SweepFolderError as SweepFolderError
+from bkapi.sweeps.plan import SweepError as SweepError
+from bkapi.sweeps.result import SweepResult as SweepResult, SweepResultError as SweepResultError
+from bkapi.sweeps.search import Search as Search, SearchError as SearchError, SearchResult as SearchResult
+from bkapi.sweeps.sweep import (
     ParameterSweep as ParameterSweep,
     SweepExplanation as SweepExplanation,
     sweep_brackets as sweep_brackets,
 )
-from bkapi.sweep_parts import (
-    SweepFolderError as SweepFolderError,
-)
-from bkapi.sweep_plan import (
-    SweepError as SweepError,
-)
-from bkapi.sweep_result import (
-    SweepResult as SweepResult,
-    SweepResultError as SweepResultError,
-)
-from bkapi.walk_forward import (
+from bkapi.sweeps.walk_forward import (
     WalkForward as WalkForward,
     WalkForwardError as WalkForwardError,
     WalkForwardResult as WalkForwardResult,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bkapi.file_run import FileRun
     from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
-    from bkapi.sweep import MetricGroup, ParameterSweep, SweepResult
+    from bkapi.sweeps.sweep import MetricGroup, ParameterSweep, SweepResult
     from bkcore.candles import CandleFrame
 
 app = typer.Typer(
@@ -335,7 +335,7 @@ def sweep(
         frame_interval=frame_interval,
     )
     from bkapi.statistics.columns import check_column
-    from bkapi.sweep import group_of
+    from bkapi.sweeps.sweep import group_of
     from bkcore.metrics import METRIC_NAMES
 
     check_column(by, (*METRIC_NAMES, "refused_signals", *axes))
@@ -467,7 +467,7 @@ def _planned(
     setup: FileRun, axes: dict[str, list[Any]], threads: int | None, metrics: MetricGroup
 ) -> ParameterSweep:
     from bkapi.schemas.space import Space
-    from bkapi.sweep import ParameterSweep
+    from bkapi.sweeps.sweep import ParameterSweep
 
     space = Space.grid(**axes)
     return ParameterSweep(setup.context, space, symbol=setup.symbol, threads=threads, metrics=metrics)
@@ -533,7 +533,7 @@ def warmup() -> None:
     beside = [sys.executable, "-c", "import bkcore.metrics, bkcore.idea_sweep"]
     with subprocess.Popen(beside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):  # noqa: S603 - fixed text
         import_module("bkapi.backtests.backtest")
-    for module in ("bkapi.sweep", "bkapi.walker", "bkapi.idea_sweep"):
+    for module in ("bkapi.sweeps.sweep", "bkapi.walker", "bkapi.idea_sweep"):
         import_module(module)
     what = "compiled" if COLD_START else "loaded"
     _print(f"{what} the numeric core in {time.perf_counter() - started:.2f} s; it lies in {CACHE_FOLDER}")

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from bkapi.schemas.space import Space
-    from bkapi.sweep import ParameterSweep, SweepOptions
+    from bkapi.sweeps.sweep import ParameterSweep, SweepOptions
 
 MINUTE: Final = 60_000
 MOST_POINTS: Final = 5_000_000  # a gigabyte of figures
@@ -523,7 +523,7 @@ class SweepUtils(SweepGlobalService):
         self, context: Mapping[str, str], space: Space, **options: Unpack[SweepOptions]
     ) -> ParameterSweep:
         """A sweep of a strategy's parameters; arguments of :class:`bkapi.ParameterSweep`."""
-        from bkapi.sweep import ParameterSweep
+        from bkapi.sweeps.sweep import ParameterSweep
 
         return ParameterSweep(context, space, **options)
 

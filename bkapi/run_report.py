@@ -14,7 +14,7 @@ from bkcore.candle_files import replace_file
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkapi.sweep import SweepResult
+    from bkapi.sweeps.sweep import SweepResult
 
 _CHART_POINTS = 2000
 

@@ -18,9 +18,9 @@ from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.space import Space
 from bkapi.schemas.strategy import StrategySchema
-from bkapi.sweep_plan import Roles, SweepError, check_bracket, check_hooks, check_whole, with_parameters
-from bkapi.sweep_policies import check_policy
-from bkapi.sweep_result import told_parameters
+from bkapi.sweeps.plan import Roles, SweepError, check_bracket, check_hooks, check_whole, with_parameters
+from bkapi.sweeps.policies import check_policy
+from bkapi.sweeps.result import told_parameters
 from bkcore.market import Market
 from bkcore.settings import EngineSettings
 from bkcore.signals import SignalTable

@@ -19,7 +19,7 @@ from bkapi.guards.overfitting import (
 )
 from bkapi.guards.random_entries import random_entry_baseline
 from bkapi.runs.finished import finished_run
-from bkapi.sweep_overfitting import plateau_of
+from bkapi.sweeps.judged import plateau_of
 from bkapi.walker_candidates import Candidate
 from bkcore.metrics import METRIC_NAMES
 

@@ -16,7 +16,7 @@ import pytest
 import bkapi as bk
 from bkapi import ParameterSweep, Policy, Space, Sweep, SweepError, SweepFolderError, SweepResult
 from bkapi.errors import BkError, SchemaError, UnknownNameError
-from bkapi.sweep_result import SweepResultError
+from bkapi.sweeps.result import SweepResultError
 from bkcore.metrics import METRIC_NAMES
 from bkcore.synthetic import generate
 
@@ -514,7 +514,7 @@ MANY = Space.grid(look=[5, 30], take_profit_percent=[0.5 + k / 100 for k in rang
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 128 combinations: five of :data:`MANY`."""
-    monkeypatch.setattr("bkapi.sweep._PART_COMBINATIONS", (128, 128))
+    monkeypatch.setattr("bkapi.sweeps.sweep._PART_COMBINATIONS", (128, 128))
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -582,7 +582,9 @@ def test_other_threads_memory_and_speed_go_on_with_the_same_parts(
     whole = sweep(MANY, threads=2).run(folder=tmp_path, progress=False).frame
     for part in list(tmp_path.glob("part-*"))[::2]:
         part.unlink()
-    monkeypatch.setattr("bkapi.sweep._PART_COMBINATIONS", (256, 65_536))  # as if the machine were slower
+    monkeypatch.setattr(
+        "bkapi.sweeps.sweep._PART_COMBINATIONS", (256, 65_536)
+    )  # as if the machine were slower
     again = sweep(MANY, threads=1, max_memory="100M").run(folder=tmp_path, progress=False).frame
     assert again.equals(whole)
 

@@ -17,7 +17,7 @@ from hypothesis import given, strategies as st
 import bkapi as bk
 from bkapi import ParameterSweep, Search, SearchError, SearchResult, Space, SweepError
 from bkapi.errors import BkError, UnknownNameError
-from bkapi.search_space import combination_key, suggestions_of
+from bkapi.sweeps.search_space import combination_key, suggestions_of
 from tests.bkapi.test_parameter_sweep import (
     CONTEXT,
     assert_rows_are_backtests,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.walk_forward import windows_of
+from bkapi.sweeps.walk_forward import windows_of
 from tests.bkapi.planted_truth import CONTEXT, market, space, swept
 
 SMALL = space(takes=3, stops=3)

@@ -18,7 +18,7 @@ from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.policy import Policy
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
-from bkapi.sweep_policies import policy_records
+from bkapi.sweeps.policies import policy_records
 from bkcore.codes import Given
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms

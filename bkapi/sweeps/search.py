@@ -16,11 +16,11 @@ from bkapi.base.context import Context
 from bkapi.base.progress import Progress, progress_of
 from bkapi.errors import BkError, MissingExtraError
 from bkapi.schemas.space import Space
-from bkapi.search_space import combination_key, suggestions_of
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
-from bkapi.sweep import MetricGroup, ParameterSweep, group_of
-from bkapi.sweep_parts import digest_of, source_of
-from bkapi.sweep_result import SweepResult
+from bkapi.sweeps.parts import digest_of, source_of
+from bkapi.sweeps.result import SweepResult
+from bkapi.sweeps.search_space import combination_key, suggestions_of
+from bkapi.sweeps.sweep import MetricGroup, ParameterSweep, group_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -93,7 +93,7 @@ class Search:
     """A strategy and a space of its parameters, searched by an Optuna sampler.
 
     context, symbol   as for :class:`ParameterSweep`, one market
-    space       a :class:`Space`; how its axes are suggested says :func:`bkapi.search_space.suggestions_of`. Ranges of
+    space       a :class:`Space`; how its axes are suggested says :func:`bkapi.sweeps.search_space.suggestions_of`. Ranges of
                 ``Space.random`` are searched as ranges: its count and seed mean nothing here
     objective   a metric, or a function of a row of the result (parameters and metrics by name) to a number, None for
                 none; or several of them

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
-    from bkapi.sweep_overfitting import Replay
+    from bkapi.sweeps.judged import Replay
 
 _SHOWN: Final = (
     "total_trades",
@@ -175,8 +175,8 @@ class SweepResult:
         trials: int | None = None,
         frame_name: str = "",
     ) -> Overfitting:
-        """How much of the best row is selection: see :func:`bkapi.sweep_overfitting.overfitting_of_sweep`."""
-        from bkapi.sweep_overfitting import overfitting_of_sweep
+        """How much of the best row is selection: see :func:`bkapi.sweeps.judged.overfitting_of_sweep`."""
+        from bkapi.sweeps.judged import overfitting_of_sweep
 
         return overfitting_of_sweep(
             *(self._replay(), self.lazy, self.tried, self.parameters),
@@ -191,7 +191,7 @@ class SweepResult:
 
     def to_parquet(self, path: str | Path) -> Path:
         """Write the rows to one Parquet file, which appears whole or not at all; returns its path."""
-        from bkapi.sweep_parts import write_whole
+        from bkapi.sweeps.parts import write_whole
 
         return write_whole(Path(path), self.lazy)
 

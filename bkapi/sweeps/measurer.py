@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
-from bkapi.sweep_plan import Float, Roles, SignalSet, SweepMarket, Told, rows_of, silent
+from bkapi.sweeps.plan import Float, Roles, SignalSet, SweepMarket, Told, rows_of, silent
 from bkcore.metrics import Metric
 from bkcore.sweep_walks import Depth
 

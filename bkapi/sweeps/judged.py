@@ -23,7 +23,7 @@ _NEAREST: Final = 2  # neighbours per parameter where parameters lie on no grid
 
 
 class Replay(Protocol):
-    """What can play a combination of a sweep again; :class:`bkapi.sweep.ParameterSweep` can.
+    """What can play a combination of a sweep again; :class:`bkapi.sweeps.sweep.ParameterSweep` can.
 
     ``symbol`` and ``frame_name`` may be left out where the sweep has one market.
     """
@@ -62,7 +62,7 @@ def overfitting_of_sweep(
 ) -> Overfitting:
     """Judge the best row of a sweep by ``by`` (the same row as ``result.top(1, by=by)``).
 
-    chosen   the rows that the best is taken from, as :class:`bkapi.sweep_result.SweepResult` has them
+    chosen   the rows that the best is taken from, as :class:`bkapi.sweeps.result.SweepResult` has them
     tried    all rows, before any choice among them
     parameters   the columns that are parameters
     less_is_better   the columns of which less is better

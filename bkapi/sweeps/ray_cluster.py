@@ -23,8 +23,8 @@ import numpy as np
 
 from bkapi.base import config
 from bkapi.errors import MissingExtraError, NotRegisteredError, UnknownNameError
-from bkapi.sweep_measurer import Measured, Measurer, Numbers, Part, in_order, version
-from bkapi.sweep_plan import Float, SweepError, SweepMarket, Told
+from bkapi.sweeps.measurer import Measured, Measurer, Numbers, Part, in_order, version
+from bkapi.sweeps.plan import Float, SweepError, SweepMarket, Told
 from bkcore.metrics import Metric
 
 _RETRIES: Final = 3  # of a task whose worker has died
@@ -172,7 +172,7 @@ def measured_by_ray(
     with cluster.connected(sum(_bytes_of(market) for market in markets)):
 
         def measure(*task: Any) -> Any:  # travels as code, so that a worker without bk can say so
-            return import_module("bkapi.sweep_ray").measure_rows(*task)
+            return import_module("bkapi.sweeps.ray_cluster").measure_rows(*task)
 
         send = ray.remote(num_cpus=1, max_retries=_RETRIES)(measure).remote
         work, places = ray.put(packed), [ray.put(market) for market in markets]

@@ -18,8 +18,8 @@ from bkapi.schemas.registry import frames
 from bkapi.schemas.space import Space
 from bkapi.statistics.columns import check_column
 from bkapi.statistics.measured import backtest_statistics
-from bkapi.sweep import MetricGroup, ParameterSweep
-from bkapi.sweep_result import SweepResult
+from bkapi.sweeps.result import SweepResult
+from bkapi.sweeps.sweep import MetricGroup, ParameterSweep
 from bkcore.codes import Status
 from bkcore.intervals import interval_step_ms
 from bkcore.metrics import METRIC_NAMES, measure

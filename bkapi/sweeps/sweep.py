@@ -27,9 +27,9 @@ from bkapi.schemas.registry import strategies
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.statistics.columns import check_column
-from bkapi.sweep_measurer import Engine, Measurer, Part, measured_here, version
-from bkapi.sweep_parts import PartFolder, digest_of, source_of
-from bkapi.sweep_plan import (
+from bkapi.sweeps.measurer import Engine, Measurer, Part, measured_here, version
+from bkapi.sweeps.parts import PartFolder, digest_of, source_of
+from bkapi.sweeps.plan import (
     BRACKET,
     Choice,
     PlanName,
@@ -43,8 +43,8 @@ from bkapi.sweep_plan import (
     table_bytes,
     with_parameters,
 )
-from bkapi.sweep_policies import check_policy
-from bkapi.sweep_result import SweepResult
+from bkapi.sweeps.policies import check_policy
+from bkapi.sweeps.result import SweepResult
 from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.price_profile import Trend
 from bkcore.sweep_walks import Depth
@@ -411,7 +411,7 @@ class ParameterSweep:
         choice, trades, seconds_per_set = self._probe()
         if engine == "local":
             return partial(measured_here, self._measurer, self._markets, trades)
-        from bkapi.sweep_ray import Cluster, Costs, measured_by_ray, pack
+        from bkapi.sweeps.ray_cluster import Cluster, Costs, measured_by_ray, pack
 
         costs = Costs(
             choice.seconds_per_combination,
