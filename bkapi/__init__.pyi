@@ -190,10 +190,8 @@ from bkapi.guards.random_entries import (
     RandomEntries as RandomEntries,
     random_entry_baseline as random_entry_baseline,
 )
-from bkapi.idea_feed import (
-    IdeaSweepError as IdeaSweepError,
-)
-from bkapi.idea_records import (
+from bkapi.ideas.feed import IdeaSweepError as IdeaSweepError
+from bkapi.ideas.records import (
     AbsorbedIdea as AbsorbedIdea,
     AuthorTrack as AuthorTrack,
     BestGridPoint as BestGridPoint,
@@ -205,7 +203,7 @@ from bkapi.idea_records import (
     IdeaSweepResult as IdeaSweepResult,
     IdeaTrade as IdeaTrade,
 )
-from bkapi.idea_sweep import (
+from bkapi.ideas.sweep import (
     ClientSweep as ClientSweep,
     Sweep as Sweep,
     SweepConnectionService as SweepConnectionService,

@@ -533,7 +533,7 @@ def warmup() -> None:
     beside = [sys.executable, "-c", "import bkcore.metrics, bkcore.idea_sweep"]
     with subprocess.Popen(beside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):  # noqa: S603 - fixed text
         import_module("bkapi.backtests.backtest")
-    for module in ("bkapi.sweeps.sweep", "bkapi.walker", "bkapi.idea_sweep"):
+    for module in ("bkapi.sweeps.sweep", "bkapi.walker", "bkapi.ideas.sweep"):
         import_module(module)
     what = "compiled" if COLD_START else "loaded"
     _print(f"{what} the numeric core in {time.perf_counter() - started:.2f} s; it lies in {CACHE_FOLDER}")

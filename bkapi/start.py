@@ -6,7 +6,7 @@ from bkapi.backtests.backtest import Backtest
 from bkapi.base.activities import Lookup
 from bkapi.base.config import reset_config
 from bkapi.events.emitters import emitters
-from bkapi.idea_sweep import SweepConnectionService
+from bkapi.ideas.sweep import SweepConnectionService
 from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.exchange import forget_exchanges
 from bkapi.market.frames import FrameConnectionService

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from bkapi.base import config
 from bkapi.base.coroutines import settle
 from bkapi.base.lazy_rows import LazyRows
-from bkapi.idea_feed import CandleTrail, IdeaSweepError, ideas_of, read_ideas, without_flood
-from bkapi.idea_records import (
+from bkapi.ideas.feed import CandleTrail, IdeaSweepError, ideas_of, read_ideas, without_flood
+from bkapi.ideas.records import (
     CRITERIA,
     EXIT_REASONS,
     AbsorbedIdea,

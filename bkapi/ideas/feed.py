@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bkapi.base import config
 from bkapi.base.timestamps import to_ms
 from bkapi.errors import BkError, MomentError
-from bkapi.idea_records import Idea
+from bkapi.ideas.records import Idea
 from bkapi.market.exchange import Exchange
 
 if TYPE_CHECKING:
