@@ -647,15 +647,15 @@ from bkapi.sweeps.walk_forward import (
     WalkForwardError as WalkForwardError,
     WalkForwardResult as WalkForwardResult,
 )
-from bkapi.walker import (
+from bkapi.walkers.logic import (
+    WalkerLogicPrivateService as WalkerLogicPrivateService,
+    WalkerLogicPublicService as WalkerLogicPublicService,
+)
+from bkapi.walkers.walker import (
     BackgroundWalker as BackgroundWalker,
     Walker as Walker,
     WalkerCommandService as WalkerCommandService,
     WalkerUtils as WalkerUtils,
-)
-from bkapi.walker_logic import (
-    WalkerLogicPrivateService as WalkerLogicPrivateService,
-    WalkerLogicPublicService as WalkerLogicPublicService,
 )
 from bkcore.candles import (
     CandleFrame as CandleFrame,

@@ -395,8 +395,8 @@ def walk(
     from bkapi.file_run import set_up_walker
     from bkapi.schemas.space import Space
     from bkapi.statistics.records import TradeStatistics
-    from bkapi.walker import Walker
     from bkapi.walker_table import print_comparison
+    from bkapi.walkers.walker import Walker
 
     known = (*TradeStatistics.field_names, "total_signals")
     if metric not in known:
@@ -533,7 +533,7 @@ def warmup() -> None:
     beside = [sys.executable, "-c", "import bkcore.metrics, bkcore.idea_sweep"]
     with subprocess.Popen(beside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):  # noqa: S603 - fixed text
         import_module("bkapi.backtests.backtest")
-    for module in ("bkapi.sweeps.sweep", "bkapi.walker", "bkapi.ideas.sweep"):
+    for module in ("bkapi.sweeps.sweep", "bkapi.walkers.walker", "bkapi.ideas.sweep"):
         import_module(module)
     what = "compiled" if COLD_START else "loaded"
     _print(f"{what} the numeric core in {time.perf_counter() - started:.2f} s; it lies in {CACHE_FOLDER}")

@@ -19,7 +19,7 @@ from bkapi.scheduling.cache import Cache
 from bkapi.scheduling.cron import Cron
 from bkapi.scheduling.interval import Interval
 from bkapi.schemas.registry import clear_registries
-from bkapi.walker import Walker
+from bkapi.walkers.walker import Walker
 
 
 def reset() -> None:

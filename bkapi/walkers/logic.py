@@ -22,9 +22,9 @@ from bkapi.schemas.registry import walkers
 from bkapi.schemas.space import Space
 from bkapi.schemas.walker import WalkerCallbacks
 from bkapi.statistics.records import BacktestStatistics
-from bkapi.walker_ahead import Ahead
-from bkapi.walker_candidates import Candidate, Candidates
-from bkapi.walker_trials import Trials
+from bkapi.walkers.ahead import Ahead
+from bkapi.walkers.candidates import Candidate, Candidates
+from bkapi.walkers.trials import Trials
 
 Events = Generator[WalkerEvent, None, None]
 DEFAULT_METRIC = "sharpe_ratio"

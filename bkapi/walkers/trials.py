@@ -20,7 +20,7 @@ from bkapi.guards.overfitting import (
 from bkapi.guards.random_entries import random_entry_baseline
 from bkapi.runs.finished import finished_run
 from bkapi.sweeps.judged import plateau_of
-from bkapi.walker_candidates import Candidate
+from bkapi.walkers.candidates import Candidate
 from bkcore.metrics import METRIC_NAMES
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Trials:
         self._returns.append(returns_of_run(run.run, self._edges))
 
     def overfitting(self, *, draws: int, seed: int) -> Overfitting:
-        """Judge the winner among those tested; see :meth:`bkapi.walker.WalkerUtils.overfitting`."""
+        """Judge the winner among those tested; see :meth:`bkapi.walkers.walker.WalkerUtils.overfitting`."""
         if self._winner is None:
             raise TooFewTrialsError(
                 f"no candidate has a {self.metric}.", hint="a Sharpe ratio needs ten trades."

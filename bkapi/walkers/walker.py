@@ -21,7 +21,7 @@ from bkapi.reporting.facades import WalkerReports
 from bkapi.runs.ledger import begin_run, running
 from bkapi.schemas.registry import strategies, validate_name, walkers
 from bkapi.schemas.walker import WalkerSchema
-from bkapi.walker_logic import DEFAULT_METRIC, Events, Walk, WalkerLogicPublicService, kept, outside
+from bkapi.walkers.logic import DEFAULT_METRIC, Events, Walk, WalkerLogicPublicService, kept, outside
 
 
 def validate_walker(walker_name: str, source: str, *, runs: bool = False) -> WalkerSchema:

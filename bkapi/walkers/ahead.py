@@ -12,7 +12,7 @@ from bkapi.market.exchange import client_of
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.runs.strategy import StrategyRun
 from bkapi.statistics.records import BacktestStatistics
-from bkapi.walker_candidates import Candidate, Candidates, Conditions
+from bkapi.walkers.candidates import Candidate, Candidates, Conditions
 
 
 @dataclass(frozen=True)
