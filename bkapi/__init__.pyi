@@ -39,6 +39,7 @@ from bkapi.base.price_text import (
     round_ticks as round_ticks,
 )
 from bkapi.base.timestamps import align_to_interval as align_to_interval, to_datetime as to_datetime
+from bkapi.cli.repeating import Repetition as Repetition, repeat_run as repeat_run
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
     BkError as BkError,
@@ -366,10 +367,6 @@ from bkapi.positions.profit import (
     to_profit_loss_dto as to_profit_loss_dto,
 )
 from bkapi.positions.wakes import wake_on as wake_on
-from bkapi.repeating import (
-    Repetition as Repetition,
-    repeat_run as repeat_run,
-)
 from bkapi.reporting.documents.columns import (
     ColumnModel as ColumnModel,
     ColumnValidationService as ColumnValidationService,

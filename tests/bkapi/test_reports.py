@@ -13,7 +13,7 @@ import pytest
 
 import bkapi
 from bkapi.backtests.backtest import Backtest
-from bkapi.file_run import set_up
+from bkapi.cli.file_run import set_up
 from bkapi.reporting.documents.services import MARKDOWN_SERVICES
 from bkapi.reporting.journal.services import REPORT_SERVICES
 from bkapi.reporting.kinds import FLAGS

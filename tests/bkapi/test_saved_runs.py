@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 import bkapi
 from bkapi.backtests.backtest import Backtest
-from bkapi.cli import app
-from bkapi.file_run import set_up
+from bkapi.cli.file_run import set_up
+from bkapi.cli.main import app
 from bkapi.reporting.saved.saved_runs import SavedRunError, load_run, save_run
 from bkapi.runs.finished import FinishedRun
 

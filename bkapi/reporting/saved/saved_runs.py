@@ -61,7 +61,7 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | None = None) -> Path:
     """Write a finished run into ``folder``; returns it.
 
-    how   what ``bk repeat`` needs: ``strategy`` (a file), ``candles``, ``gaps`` ..., see :mod:`bkapi.repeating`
+    how   what ``bk repeat`` needs: ``strategy`` (a file), ``candles``, ``gaps`` ..., see :mod:`bkapi.cli.repeating`
 
     Each file appears whole, the manifest last. Raises :class:`SavedRunError` when the folder cannot be written to.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bkapi.backtests.backtest import Backtest
 from bkapi.base import config
-from bkapi.file_run import EXAMPLE, read_candles, set_up
+from bkapi.cli.file_run import EXAMPLE, read_candles, set_up
 from bkapi.reporting.saved.saved_runs import SavedRun, SavedRunError, load_run
 from bkapi.runs.finished import FinishedRun
 from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS

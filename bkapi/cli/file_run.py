@@ -163,7 +163,7 @@ def register_file(strategy: str) -> list[str]:
     """Run a strategy file (or register the built-in example); returns the names of the strategies in it."""
     before = set(strategies.names())
     if strategy == EXAMPLE:
-        from bkapi.example_strategy import register
+        from bkapi.cli.example_strategy import register
 
         register()
     else:

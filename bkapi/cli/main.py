@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bkapi.cli_store import store
+from bkapi.cli.store import store
 from bkcore.errors import BkError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
-    from bkapi.file_run import FileRun
+    from bkapi.cli.file_run import FileRun
     from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.sweeps.sweep import MetricGroup, ParameterSweep, SweepResult
@@ -109,7 +109,7 @@ def _configure(constants: list[str] | None) -> None:
 
 
 def _set_up(strategy: str, **options: Any) -> FileRun:
-    from bkapi.file_run import set_up
+    from bkapi.cli.file_run import set_up
 
     return set_up(strategy, **options)
 
@@ -124,7 +124,7 @@ def _backtest(setup: FileRun) -> FinishedRun:
 def _print_statistics(run: FinishedRun) -> None:
     from rich.table import Table
 
-    from bkapi.run_report import conditions
+    from bkapi.cli.run_folder import conditions
 
     table = Table(
         "statistic", "value", title=f"{run.names.strategy_name} on {run.symbol}", title_justify="left"
@@ -215,7 +215,7 @@ def backtest(
     else:
         _print_statistics(run)
     if report is not None:
-        from bkapi.run_report import write_report
+        from bkapi.cli.run_folder import write_report
 
         files = write_report(report, run)
         if not json:
@@ -257,7 +257,7 @@ def report(
 @app.command()
 def repeat(run: Saved) -> None:
     """Run a saved run again, and say whether it comes out the same or what differs."""
-    from bkapi.repeating import repeat_run
+    from bkapi.cli.repeating import repeat_run
 
     repetition = repeat_run(run)
     for note in repetition.notes:
@@ -392,10 +392,10 @@ def walk(
     """Backtest every strategy of a file on the same candles and rank them."""
     _check_table(out)
     _configure(config)
-    from bkapi.file_run import set_up_walker
+    from bkapi.cli.file_run import set_up_walker
+    from bkapi.cli.walker_table import print_comparison
     from bkapi.schemas.space import Space
     from bkapi.statistics.records import TradeStatistics
-    from bkapi.walker_table import print_comparison
     from bkapi.walkers.walker import Walker
 
     known = (*TradeStatistics.field_names, "total_signals")
@@ -497,7 +497,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("bk-demo"),
 ) -> None:
     """Backtest the example strategy over the bundled candles, then sweep 1,000 brackets of it."""
-    from bkapi.run_report import write_report
+    from bkapi.cli.run_folder import write_report
 
     _print(
         "1. Backtest: moving averages cross on 15-minute candles, over two months of synthetic 1-minute candles."
@@ -565,7 +565,7 @@ Interval = Annotated[str | None, typer.Option(help="The interval, where the file
 def _read(
     file: str, *, symbol: str | None = None, interval: str | None = None, gaps: str = "raise"
 ) -> CandleFrame:
-    from bkapi.file_run import read_candles
+    from bkapi.cli.file_run import read_candles
 
     return read_candles(file, symbol=symbol, interval=interval, gaps=gaps)
 
