@@ -57,7 +57,7 @@ def process_seconds(arguments: list[str], runs: int, **environment: str) -> floa
     for _ in range(runs):
         started = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", "from bkapi.cli import main; main()", *arguments],
+            [sys.executable, "-c", "from bkapi.cli.main import main; main()", *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

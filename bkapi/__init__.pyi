@@ -367,6 +367,7 @@ from bkapi.positions.profit import (
     to_profit_loss_dto as to_profit_loss_dto,
 )
 from bkapi.positions.wakes import wake_on as wake_on
+from bkapi.process_reset import reset as reset
 from bkapi.reporting.documents.columns import (
     ColumnModel as ColumnModel,
     ColumnValidationService as ColumnValidationService,
@@ -610,9 +611,6 @@ from bkapi.schemas.strategy import StrategyCallbacks as StrategyCallbacks, Strat
 from bkapi.schemas.sweep import SweepCallbacks as SweepCallbacks, SweepSchema as SweepSchema
 from bkapi.schemas.walker import WalkerCallbacks as WalkerCallbacks, WalkerSchema as WalkerSchema
 from bkapi.sinks.writer import SinkError as SinkError
-from bkapi.start import (
-    reset as reset,
-)
 from bkapi.statistics.records import (
     BacktestStatistics as BacktestStatistics,
     BreakevenStatistics as BreakevenStatistics,

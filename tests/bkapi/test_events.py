@@ -821,11 +821,11 @@ def test_a_commit_shows_the_fields_of_its_action(action: CommitAction) -> None:
 TYPED = """
 from collections.abc import Callable
 from typing import assert_type
-from bkapi.events import listen_active_ping_per_signal, listen_signal_backtest
-from bkapi.payloads import PingEvent
-from bkapi.registry import add_strategy_schema, get_frame_schema
-from bkapi.schemas import FrameSchema
-from bkapi.signals import ClosedResult, TickResult
+from bkapi.events.emitters import listen_active_ping_per_signal, listen_signal_backtest
+from bkapi.events.payloads import PingEvent
+from bkapi.schemas.doors import add_strategy_schema, get_frame_schema
+from bkapi.schemas.frame import FrameSchema
+from bkapi.events.results import ClosedResult, TickResult
 
 def hears(result: TickResult) -> None:
     if result.action == "closed":

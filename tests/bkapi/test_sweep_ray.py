@@ -448,7 +448,7 @@ def test_an_address_where_nobody_listens_is_told_at_once() -> None:
     """In a process of its own: this one is connected."""
     script = """
     import bkapi as bk
-    from bkapi.sweep_ray import Cluster
+    from bkapi.sweeps.ray_cluster import Cluster
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
         try:
             with Cluster(address, 1).connected(0):
@@ -469,7 +469,7 @@ def test_an_address_where_nobody_listens_is_told_at_once() -> None:
 
 
 def test_neither_ray_nor_optuna_is_imported_before_it_is_asked_for() -> None:
-    script = "import sys, bkapi, bkapi.cli.main, bkapi.sweeps.sweep; bkapi.Sweep; print({'ray', 'optuna'} & set(sys.modules))"
+    script = "import sys, bkapi, bkapi.cli.main; bkapi.Sweep; print({'ray', 'optuna'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )

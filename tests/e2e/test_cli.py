@@ -57,7 +57,7 @@ STRATEGIES = {
 def bk(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``bk`` in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "bkapi.cli.main", *map(str, arguments)],
+        [sys.executable, "-m", "bkapi.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,

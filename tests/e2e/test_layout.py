@@ -14,35 +14,70 @@ import pytest
 import bkapi
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Every room of the two packages, from the ground up; docs/architecture.md says what lives in each.
+FLOORS = {
+    "bkcore": (),
+    "bkapi": (
+        *(
+            "errors",
+            "base",
+            "events",
+            "sinks",
+            "statistics",
+            "schemas",
+            "market",
+            "runs",
+            "positions",
+            "scheduling",
+        ),
+        *("reporting", "risk", "backtests", "guards", "sweeps", "ideas", "walkers", "process_reset", "cli"),
+    ),
+}
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
-    for package in ("bkcore", "bkapi")
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in FLOORS
     for path in (ROOT / package).rglob("*.py")
 }
 
 
-def imports(path: Path, *, everywhere: bool) -> set[str]:
-    """Modules of ours that a file imports: at its top, or also inside functions and for type checkers."""
-    tree = ast.parse(path.read_text())
+def imports(path: Path) -> set[str]:
+    """Modules of ours that a file imports: at its top, inside functions and for type checkers alike."""
     found: set[str] = set()
-    for node in ast.walk(tree) if everywhere else tree.body:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
         elif isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
-    return found
+    return found & set(MODULES)
 
 
-def test_bkcore_never_imports_bkapi() -> None:
-    for name, path in MODULES.items():
-        if name.startswith("bkcore."):
-            above = {one for one in imports(path, everywhere=True) if one.split(".")[0] == "bkapi"}
-            assert not above, f"{name} imports {above}"
+IMPORTS = {name: imports(path) - {name, *FLOORS} for name, path in MODULES.items()}
+
+
+def floor_of(module: str) -> tuple[int, int]:
+    """How high a module stands; a list of public names stands above all."""
+    package, *rest = module.split(".")
+    floors = FLOORS[package]
+    return [*FLOORS].index(package), floors.index(rest[0]) if rest else len(floors)
+
+
+def test_every_module_stands_on_a_floor_and_imports_from_its_room_or_from_below() -> None:
+    for name, imported in IMPORTS.items():
+        above = {other for other in imported if floor_of(other) > floor_of(name)}
+        assert not above, f"{name} imports {above}"
+
+
+def test_every_room_says_what_lives_in_it_and_where_to_begin() -> None:
+    for package, floors in FLOORS.items():
+        rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert rooms <= {*floors}
+        for room in rooms:
+            said = ast.get_docstring(ast.parse((ROOT / package / room / "__init__.py").read_text()))
+            assert said and "Imports" in said and "Begin with" in said, f"{package}/{room}/__init__.py"
 
 
 def test_no_imports_run_in_a_circle() -> None:
-    graph = {name: imports(path, everywhere=False) & set(MODULES) for name, path in MODULES.items()}
-    tuple(TopologicalSorter(graph).static_order())  # raises CycleError and names the circle
+    tuple(TopologicalSorter(IMPORTS).static_order())  # raises CycleError and names the circle
 
 
 def test_every_public_name_is_imported_from_the_module_that_the_list_names() -> None:

@@ -22,7 +22,7 @@ DAYS = 40
 WRITER = """
 import sys
 import polars as pl
-from bkapi.candle_store import CandleStore
+from bkapi.market.store import CandleStore
 import pyarrow.parquet
 root, start, days = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 store = CandleStore(root)
