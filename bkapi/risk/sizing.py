@@ -149,8 +149,8 @@ class PositionSizeUtils:
     """
 
     @staticmethod
-    def _calculate(function: str, method: str, context: Context, **params: Any) -> float:
-        name, source = context["sizing_name"], f"PositionSize.{function}"
+    def _calculate(method: str, context: Context, **params: Any) -> float:
+        name, source = context["sizing_name"], f"PositionSize.{method.replace('-', '_')}"
         sizings.validate(name, source)
         check_method(name, method, source)
         return SizingGlobalService().calculate({"method": method, **params}, context)
@@ -161,7 +161,6 @@ class PositionSizeUtils:
     ) -> float:
         """``risk_percentage`` of the balance is lost at the stop."""
         return PositionSizeUtils._calculate(
-            "fixed_percentage",
             "fixed-percentage",
             context,
             symbol=symbol,
@@ -181,7 +180,6 @@ class PositionSizeUtils:
     ) -> float:
         """``kelly_multiplier`` (0.25) of the Kelly share of the balance."""
         return PositionSizeUtils._calculate(
-            "kelly_criterion",
             "kelly-criterion",
             context,
             symbol=symbol,
@@ -197,7 +195,6 @@ class PositionSizeUtils:
     ) -> float:
         """``risk_percentage`` of the balance is lost ``atr_multiplier`` (2) average true ranges away."""
         return PositionSizeUtils._calculate(
-            "atr_based",
             "atr-based",
             context,
             symbol=symbol,
