@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.backtests.prepare import prepare, signal_table
@@ -34,8 +35,6 @@ from bkcore.market import Market
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import polars as pl
 
 Indicator = Callable[..., Any]
 #: What was said: kind and name, moment (ms UTC), value.
@@ -189,8 +188,6 @@ class _Case:
         return said, asked
 
     def _indicators(self, market: Market) -> Said:
-        import polars as pl
-
         candles = _candles(market)
         said: Said = {}
         for name, function in self.indicators.items():
@@ -311,8 +308,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _candles(market: Market) -> pl.DataFrame:
-    import polars as pl
-
     columns = {name: getattr(market, name) for name in ("open", "high", "low", "close", "volume")}
     frame = pl.DataFrame({"timestamp": market.timestamps, **columns})
     return frame.with_columns(closed_at=pl.col("timestamp") + market.step_ms)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.deferred import pl
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores
 from bkapi.runs.finished import FinishedRun
@@ -16,9 +17,6 @@ from bkcore.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 from bkcore.run import Hooks, Records, Run
 from bkcore.signals import bind_signals
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _MOST_EXPOSED = 0.95  # share of its time in the market that a run can have and still be imitated
 _DIGITS = 9  # of a percent that is read back from a price: one at a limit is at the limit again
@@ -88,8 +86,6 @@ def random_entry_baseline(
 
 def _signals_of(run: FinishedRun, trades: Records) -> Records:
     """The signals that the trades were, at the market and with levels in percent."""
-    import polars as pl
-
     opened = trades["price_open"]
     frame: pl.DataFrame = pl.DataFrame(
         {

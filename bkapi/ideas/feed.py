@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base import config
@@ -13,9 +14,6 @@ from bkapi.base.timestamps import to_ms
 from bkapi.errors import BkError, MomentError
 from bkapi.ideas.records import Idea
 from bkapi.market.exchange import Exchange
-
-if TYPE_CHECKING:
-    import polars as pl
 
 MINUTE: Final = 60_000
 #: An idea this close behind the last kept one of the same author and direction is dropped.

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base import config
@@ -42,8 +43,6 @@ from bkcore.idea_paths import Axes, Diagnostic
 from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.schemas.space import Space
     from bkapi.sweeps.sweep import ParameterSweep, SweepOptions
 
@@ -331,8 +330,6 @@ class _Run:
 
     def frame(self, order: NDArray[np.int64]) -> pl.DataFrame:
         """A row per point: its values and its figures."""
-        import polars as pl
-
         levels = np.unravel_index(order, [len(axis) for axis in self.axes.values()])
         values = {
             name: axis[level] for name, axis, level in zip(self.axes, self.grid.axes, levels, strict=True)

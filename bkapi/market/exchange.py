@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+import polars as pl
 
 from bkapi.base import config
 from bkapi.base.context import MethodContext, execution, method, names_of
@@ -23,9 +25,6 @@ from bkapi.market.trades import Trade, recent_trades
 from bkapi.schemas.exchange import ExchangeSchema
 from bkapi.schemas.registry import exchanges
 from bkcore.intervals import MINUTE_MS
-
-if TYPE_CHECKING:
-    import polars as pl
 
 logger = logging.getLogger(__name__)
 

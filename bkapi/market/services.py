@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+import polars as pl
 
 from bkapi.base.context import ExecutionContext, execution, method as ambient_names
 from bkapi.base.forwarding import Forwarding, forwarded
@@ -12,9 +14,6 @@ from bkapi.market.exchange import ClientExchange, client_of
 from bkapi.market.ranges import looks_ahead
 from bkapi.market.trades import Trade
 from bkapi.schemas.registry import exchanges
-
-if TYPE_CHECKING:
-    import polars as pl
 
 R = TypeVar("R")
 

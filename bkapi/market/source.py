@@ -9,9 +9,10 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from bkapi.base import config
 from bkapi.base.coroutines import settle
@@ -37,9 +38,6 @@ from bkcore.candles import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_start, interval_step_ms
 from bkcore.market import Market
-
-if TYPE_CHECKING:
-    import polars as pl
 
 logger = logging.getLogger(__name__)
 
@@ -267,8 +265,6 @@ def average_of(rows: pl.DataFrame, symbol: str, step_ms: int) -> float:
 
 def _once(parts: list[pl.DataFrame], about: str) -> pl.DataFrame:
     """The parts in one frame; of a timestamp that comes twice the last candle counts, in the first place."""
-    import polars as pl
-
     whole = parts[0] if len(parts) == 1 else pl.concat(parts)
     if not whole["timestamp"].is_duplicated().any():
         return whole

@@ -6,8 +6,9 @@ Rows come newest first, as a bucket holds them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from bkapi.base.deferred import pl
 from bkapi.reporting.paths import reader
 from bkapi.statistics.records import (
     BacktestStatistics,
@@ -18,9 +19,6 @@ from bkapi.statistics.records import (
     RiskStatistics,
     ScheduleStatistics,
 )
-
-if TYPE_CHECKING:
-    import polars as pl
 
 E = TypeVar("E", bound=EventStatistics)
 Rows = Sequence[Any]
@@ -51,8 +49,6 @@ _FLOATS: Final = (*_NUMBERS, "duration")
 
 def _frame(rows: Rows, paths: Mapping[str, str | None]) -> pl.DataFrame:
     """A column per field, the oldest row first."""
-    import polars as pl
-
     columns = []
     for name, path in paths.items():
         get = reader(path or name)
@@ -77,8 +73,6 @@ def live_measures(rows: Rows, _: str) -> LiveStatistics:
 
 def heat_measures(rows: Rows, _: str) -> HeatStatistics:
     """Statistics of closed results of several symbols."""
-    import polars as pl
-
     from bkapi.statistics.measured import heat_statistics
 
     symbol = reader("symbol")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from bkapi.base.deferred import pl
 from bkapi.statistics.records import (
     COUNTED_ACTIONS,
     BacktestStatistics,
@@ -35,7 +36,6 @@ from bkcore.errors import BkError
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
     from numpy.typing import NDArray
 
     from bkapi.statistics.records import Rows
@@ -222,8 +222,6 @@ def schedule_statistics(
     (``pending_at == scheduled_at``) never rested and is ignored.
     ``rows``, errors: :func:`backtest_statistics`.
     """
-    import polars as pl
-
     _require(events, ("action", "signal_id", "scheduled_at", *_TIME_COLUMNS))
     timed = _in_ms(events, ("scheduled_at", *_TIME_COLUMNS))
     action, scheduled_at, pending_at = pl.col("action"), pl.col("scheduled_at"), pl.col("pending_at")
@@ -263,8 +261,6 @@ def performance_statistics(
     events : ``metric_type``, ``timestamp``, ``previous_timestamp`` (null for the first), ``duration`` (ms).
     ``rows``, errors: :func:`backtest_statistics`.
     """
-    import polars as pl
-
     _require(events, ("metric_type", "timestamp", "previous_timestamp", "duration"))
     kept = _newest(events.height, row_limit)
     duration = pl.col("duration").cast(pl.Float64)
@@ -351,8 +347,6 @@ def _newest(count: int, row_limit: int | None) -> list[int]:
 
 
 def _rows_at(frame: pl.DataFrame, positions: Sequence[int]) -> pl.DataFrame:
-    import polars as pl
-
     return frame[pl.Series(positions, dtype=pl.UInt32)]
 
 
@@ -370,8 +364,6 @@ def _retained(rows: Rows | None, frame: pl.DataFrame, kept: Sequence[int]) -> Ro
 
 def _trade_columns(trades: pl.DataFrame, kept: Sequence[int]) -> TradeColumns:
     """``TRADE_COLUMNS`` of the kept rows as arrays, newest last: NaN for null numbers, 0 for null times."""
-    import polars as pl
-
     oldest_first = _in_ms(_rows_at(trades.select(TRADE_COLUMNS), kept[::-1]), _TIME_COLUMNS)
     return tuple(
         (
@@ -385,8 +377,6 @@ def _trade_columns(trades: pl.DataFrame, kept: Sequence[int]) -> TradeColumns:
 
 def _in_ms(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
     """``frame`` with the named times as int64 ms UTC, be they integers, datetimes or nothing but nulls."""
-    import polars as pl
-
     return frame.with_columns(
         (frame[name].dt.epoch("ms") if frame[name].dtype.is_temporal() else frame[name]).cast(pl.Int64)
         for name in names
@@ -460,8 +450,6 @@ def _value_counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
 
 def trades_of_statistics(trades: pl.DataFrame, symbol: str) -> pl.DataFrame:
     """The closed trades of a trades frame, with the columns that statistics need."""
-    import polars as pl
-
     return (
         trades.filter(pl.col("status") == "closed")
         .select(

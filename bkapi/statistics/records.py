@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, dataclass_transform
 
+from bkapi.base.deferred import pl
 from bkapi.base.record import Record
 
 if TYPE_CHECKING:
-    import polars as pl
-
     Rows = Sequence[Any] | pl.DataFrame
 
 T = TypeVar("T")
@@ -78,8 +77,6 @@ def _is_equal(one: Any, other: Any) -> bool:
 
 
 def _table(records: Iterable[Statistics]) -> pl.DataFrame:
-    import polars as pl
-
     return pl.DataFrame([one.to_dict() for one in records], infer_schema_length=None)
 
 
@@ -321,8 +318,6 @@ class WalkerStatistics(Statistics):
     @property
     def table(self) -> pl.DataFrame:
         """A row per strategy, a column per number."""
-        import polars as pl
-
         rows = [
             {
                 "strategy_name": one.strategy_name,

@@ -11,9 +11,10 @@ from copy import copy
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.backtests.prepare import prepare, run_to_end
@@ -48,9 +49,6 @@ from bkapi.sweeps.result import SweepResult
 from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.price_profile import Trend
 from bkcore.sweep_walks import Depth
-
-if TYPE_CHECKING:
-    import polars as pl
 
 logger = logging.getLogger("bkapi")
 
@@ -431,8 +429,6 @@ class ParameterSweep:
         metrics: NDArray[np.float64],
         refused: NDArray[np.int64],
     ) -> pl.DataFrame:
-        import polars as pl
-
         where = {}
         if len(self._symbols) > 1:
             where["symbol"] = pl.Series([market.symbol], dtype=pl.String).new_from_index(0, numbers.size)
@@ -461,8 +457,6 @@ class ParameterSweep:
 
     def _joined(self, done: Mapping[tuple[int, int], pl.DataFrame | Path]) -> pl.LazyFrame:
         """The parts of every market, each in the order of its combinations."""
-        import polars as pl
-
         if not done:
             none = np.zeros(0, np.int64)
             columns = {name: Column((), none) for name in self.space.names}

@@ -1,0 +1,21 @@
+"""Polars, imported at its first use: modules that a light import goes through take ``pl`` from here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["pl"]
+
+if TYPE_CHECKING:
+    import polars as pl
+else:
+
+    class _Deferred:
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(import_module(self._name), name)
+
+    pl = _Deferred("polars")
