@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import bkapi as bk
+from bkapi.runs import time_and_price
 from bkapi.scheduling import cron
 
 NOON = 1_704_110_400_000
