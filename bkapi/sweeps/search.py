@@ -87,7 +87,7 @@ class Search:
     """A strategy and a space of its parameters, searched by an Optuna sampler.
 
     context, symbol   as for :class:`ParameterSweep`, one market
-    space       a :class:`Space`; how its axes are suggested: :func:`bkapi.sweeps.search_space.suggestions_of`. Ranges of
+    space       a :class:`Space`; :mod:`bkapi.sweeps.search_space` says how its axes are suggested. Ranges of
                 ``Space.random`` are searched as ranges: its count and seed mean nothing here
     objective   a metric, or a function of a row of the result (parameters and metrics by name) to a number, None for
                 none; or several of them
