@@ -41,12 +41,12 @@ from bkapi.schemas.sweep import SweepCallbacks, SweepSchema
 from bkcore.errors import did_you_mean
 from bkcore.idea_paths import Axes, Diagnostic
 from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
+from bkcore.intervals import MINUTE_MS
 
 if TYPE_CHECKING:
     from bkapi.schemas.space import Space
     from bkapi.sweeps.sweep import ParameterSweep, SweepOptions
 
-MINUTE: Final = 60_000
 MOST_POINTS: Final = 5_000_000  # a gigabyte of figures
 
 #: The axes in grid order, outermost first, with the values of an axis that is left out.
@@ -158,7 +158,7 @@ class _Run:
         """Follow idea by idea (spec 4.3)."""
         trail = CandleTrail(exchange_name, self.symbol)
         for path, idea in enumerate(self.ideas):
-            entry_at = idea.ts // MINUTE * MINUTE + MINUTE
+            entry_at = idea.ts // MINUTE_MS * MINUTE_MS + MINUTE_MS
             opens, high, low, close = trail.path(entry_at, self.grid.horizon)
             if not close.size:
                 raise IdeaSweepError(
@@ -189,7 +189,7 @@ class _Run:
             float(told[Diagnostic.SHAKEOUT_MAE_PERCENT]),
             float(told[Diagnostic.MEDIAN_MOVE_PERCENT]),
             bool(told[Diagnostic.HIT]),
-            entry_at + count * MINUTE,
+            entry_at + count * MINUTE_MS,
         )
 
     # points
@@ -244,7 +244,7 @@ class _Run:
                 idea.author,
                 idea.direction,
                 entry_at,
-                entry_at + index * MINUTE,
+                entry_at + index * MINUTE_MS,
                 cast(Any, EXIT_REASONS[reason]),
                 index + 1,
                 pnl,

@@ -17,7 +17,7 @@ from bkapi.base.context import MethodContext, execution, method, names_of
 from bkapi.base.coroutines import settle
 from bkapi.base.price_text import to_fixed
 from bkapi.base.timestamps import Moment, from_ms, now_ms, this_minute_ms
-from bkapi.events.emitters import report_error
+from bkapi.events.emitters import call_back
 from bkapi.market.answers import CandleRequestError, no_candles
 from bkapi.market.ranges import CandleRange, closed_range, next_range, raw_range
 from bkapi.market.source import ExchangeSource, average_of
@@ -140,12 +140,8 @@ class ClientExchange(_MarketData, ExchangeSource):
     def _rows(self, symbol: str, span: CandleRange, *, backtest: bool) -> pl.DataFrame:
         """The candles of a range, after ``on_candle_data`` has heard of them."""
         rows = self.rows(symbol, span, backtest=backtest)
-        callbacks = self.schema.callbacks
-        if callbacks is not None and callbacks.on_candle_data is not None:
-            try:
-                settle(callbacks.on_candle_data(symbol, span.interval, from_ms(span.since), span.limit, rows))
-            except Exception as error:  # noqa: BLE001 - a callback's error is reported, never raised
-                report_error(error, "on_candle_data")
+        about = (symbol, span.interval, from_ms(span.since), span.limit)
+        call_back(self.schema.callbacks, "on_candle_data", *about, rows)
         return rows
 
     def get_next_candles(self, symbol: str, interval: str, limit: int) -> pl.DataFrame:

@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from bkapi.base import config
-from bkapi.base.context import method
+from bkapi.base.context import MethodContext, method
+from bkapi.base.dotted_paths import get as _field
 from bkapi.base.forwarding import Forwarding, forwarded
 from bkapi.base.timestamps import Moment, to_ms
 from bkapi.errors import BkError
-from bkapi.events.emitters import EventChannel, emitters, report_error
+from bkapi.events.emitters import EventChannel, emit_guarded, emitters
 from bkapi.events.payloads import LevelEvent, PingEvent
+from bkapi.events.results import SIDES
 from bkapi.schemas.registry import validate_names
 from bkcore.records import POSITION
 from bkcore.settings import EngineSettings
@@ -24,15 +26,10 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 _LEVELS = tuple(range(10, 101, 10))
-_SIDES = {"long": 1, "short": -1}
 
 
 class TrackerError(BkError):
     """Raised by a tracker that is asked about another signal than its own, or before it is ready."""
-
-
-def _field(row: Any, name: str) -> Any:
-    return row.get(name) if isinstance(row, Mapping) else getattr(row, name, None)
 
 
 def _names(row: Any) -> dict[str, str]:
@@ -40,7 +37,7 @@ def _names(row: Any) -> dict[str, str]:
     around = method.get()
     return {
         name: _field(row, name) or (getattr(around, name) if around is not None else "")
-        for name in ("strategy_name", "exchange_name", "frame_name")
+        for name in MethodContext.field_names
     }
 
 
@@ -123,10 +120,7 @@ def _tell_levels(
             current_price=price,
             level=level,
         )
-        try:
-            channel.emit(event)
-        except Exception as error:  # noqa: BLE001 - documented: one isolated block per level
-            report_error(error, channel.name)
+        emit_guarded(channel, event)
 
 
 class ClientBreakeven(_Tracker):
@@ -146,7 +140,7 @@ class ClientBreakeven(_Tracker):
         if self._reached:
             return False
         trades = np.zeros(1, POSITION)
-        trades[0]["side"] = _SIDES[_field(row, "position")]
+        trades[0]["side"] = SIDES[_field(row, "position")]
         trades[0]["effective_open"] = _field(row, "price_open")
         settings = EngineSettings.from_config(config.get_config()).record()
         if not breakeven_due(settings, trades, float(price)):
@@ -160,10 +154,7 @@ class ClientBreakeven(_Tracker):
             data=row,
             current_price=price,
         )
-        try:
-            emitters.breakeven_subject.emit(event)
-        except Exception as error:  # noqa: BLE001 - documented: an isolated block
-            report_error(error, emitters.breakeven_subject.name)
+        emit_guarded(emitters.breakeven_subject, event)
         return True
 
     def clear(self, symbol: str, row: Any, price_close: float, backtest: bool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
-from bkapi.base.context import Context, names_of
+from bkapi.base.context import Context, RunKey, names_of
 from bkapi.schemas.registry import validate_names
 from bkapi.statistics.records import (
     BacktestStatistics,
@@ -105,51 +105,45 @@ class _OfSymbol(_Facade[S]):
         self._service(symbol, names, backtest).dump(symbol, *names, backtest, path, columns)
 
 
-class BacktestReports(_Facade[BacktestStatistics], kind="backtest"):
-    """The reports of ``Backtest``: closed trades of a context."""
+class _OfMode(_Facade[S]):
+    """Statistics and documents of one symbol in one mode; arguments and errors as for all, without ``backtest``."""
 
     checks_frame = False
+    backtest: ClassVar[bool]
 
-    def get_data(self, symbol: str, context: Context) -> BacktestStatistics:
-        """Statistics of the newest trades of this context (spec reports.md 6)."""
-        names = self._names(context, "get_data")
-        return self._service(symbol, names, True).get_data(symbol, *names, True)
+    def _asked(self, symbol: str, context: Context, method: str) -> tuple[MarkdownService[S], RunKey]:
+        names = self._names(context if self.backtest else {**context, "frame_name": ""}, method)
+        return self._service(symbol, names, self.backtest), (symbol, *names, self.backtest)
+
+    def get_data(self, symbol: str, context: Context) -> S:
+        """Statistics of the newest trades or rows of this context (spec reports.md 6)."""
+        service, place = self._asked(symbol, context, "get_data")
+        return service.get_data(*place)
 
     def get_report(self, symbol: str, context: Context, columns: Columns | None = None) -> str:
-        """Trades and statistics of this context as Markdown; ``columns`` replace the default ones."""
-        names = self._names(context, "get_report")
-        return self._service(symbol, names, True).get_report(symbol, *names, True, columns)
+        """Trades or rows, and statistics, as Markdown; ``columns`` replace the default ones."""
+        service, place = self._asked(symbol, context, "get_report")
+        return service.get_report(*place, columns)
 
     def dump(
         self, symbol: str, context: Context, path: str | None = None, columns: Columns | None = None
     ) -> None:
-        """Write the document into the folder ``path`` (default ``./dump/backtest``)."""
-        names = self._names(context, "dump")
-        self._service(symbol, names, True).dump(symbol, *names, True, path, columns)
+        """Write the document into the folder ``path`` (default ``./dump/backtest`` or ``./dump/live``)."""
+        service, place = self._asked(symbol, context, "dump")
+        service.dump(*place, path, columns)
 
 
-class LiveReports(_Facade[LiveStatistics], kind="live"):
-    """The reports of ``Live``; ``context`` has no frame."""
+class BacktestReports(_OfMode[BacktestStatistics], kind="backtest"):
+    """The reports of ``Backtest``: closed trades of a context."""
 
-    def _live_names(self, context: Context, method: str) -> tuple[str, str, str]:
-        return self._names({**context, "frame_name": ""}, method)
+    backtest = True
 
-    def get_data(self, symbol: str, context: Context) -> LiveStatistics:
-        """Statistics of the newest rows of a live run (spec reports.md 6)."""
-        names = self._live_names(context, "get_data")
-        return self._service(symbol, names, False).get_data(symbol, *names, False)
 
-    def get_report(self, symbol: str, context: Context, columns: Columns | None = None) -> str:
-        """Rows and statistics of a live run as Markdown; ``columns`` replace the default ones."""
-        names = self._live_names(context, "get_report")
-        return self._service(symbol, names, False).get_report(symbol, *names, False, columns)
+class LiveUtils(_OfMode[LiveStatistics], kind="live"):
+    """Reports of live runs, whose ``context`` has no frame; the singleton is ``Live``."""
 
-    def dump(
-        self, symbol: str, context: Context, path: str | None = None, columns: Columns | None = None
-    ) -> None:
-        """Write the document into the folder ``path`` (default ``./dump/live``)."""
-        names = self._live_names(context, "dump")
-        self._service(symbol, names, False).dump(symbol, *names, False, path, columns)
+    checks_frame = True
+    backtest = False
 
 
 class WalkerReports:
@@ -190,10 +184,6 @@ class WalkerReports:
         """Write the comparison into the folder ``path`` (default ``./dump/walker``)."""
         service, metric, names = self._about(symbol, context, "dump")
         service.dump(context["walker_name"], symbol, metric, names, path, strategy_columns, pnl_columns)
-
-
-class LiveUtils(LiveReports):
-    """Reports of live runs; the singleton is ``Live``."""
 
 
 class ScheduleUtils(_OfSymbol[ScheduleStatistics], kind="schedule"):

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bkapi.base.context import Context
-from bkapi.base.coroutines import settle
 from bkapi.errors import BkError
-from bkapi.events.emitters import report_error
+from bkapi.events.emitters import call_back
 from bkapi.schemas.families import SizingMethodError, check_method
 from bkapi.schemas.registry import sizings
 from bkapi.schemas.sizing import SizingSchema
@@ -84,12 +83,7 @@ class ClientSizing:
         if method not in _METHODS:
             raise SizingError(f"unknown method {method!r}", hint=f"known: {', '.join(_METHODS)}.")
         quantity = self._capped(_METHODS[method](schema, params), params)
-        callbacks = schema.callbacks
-        if callbacks is not None and callbacks.on_calculate is not None:
-            try:
-                settle(callbacks.on_calculate(quantity, params))
-            except Exception as error:  # noqa: BLE001 - a callback's error is reported, never raised
-                report_error(error, "on_calculate")
+        call_back(schema.callbacks, "on_calculate", quantity, params)
         return quantity
 
     def _capped(self, quantity: float, params: Params) -> float:

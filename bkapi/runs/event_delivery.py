@@ -27,6 +27,7 @@ from bkapi.events.payloads import (
     StrategyCommitEvent,
 )
 from bkapi.events.results import (
+    POSITIONS,
     ActiveResult,
     CancelledResult,
     ClosedResult,
@@ -366,7 +367,7 @@ class EventDelivery:
         slot = self._run.slot[0] if candidate == FROM_SLOT else self._run.signals[candidate]
         given = int(slot["given"])
         return {
-            "position": {1: "long", -1: "short"}.get(int(slot["side"])),
+            "position": POSITIONS.get(int(slot["side"])),
             "price_open": float(slot["price_open"]) if given & Given.PRICE_OPEN else None,
             "price_take_profit": float(slot["take_profit"]),
             "price_stop_loss": float(slot["stop_loss"]),

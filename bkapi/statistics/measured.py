@@ -33,6 +33,7 @@ from bkapi.statistics.records import (
     TradeStatistics,
 )
 from bkcore.errors import BkError
+from bkcore.intervals import MINUTE_MS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -230,7 +231,7 @@ def schedule_statistics(
     arrived = timed.select(belongs.fill_null(value=False)).to_series().arg_true().to_list()
     kept = [arrived[k] for k in _newest(len(arrived), row_limit)]
     ended_at = pl.when(action == "opened").then(pending_at).otherwise(pl.col("close_timestamp"))
-    newest = _rows_at(timed, kept).with_columns(minutes=(ended_at - scheduled_at) / 60_000)
+    newest = _rows_at(timed, kept).with_columns(minutes=(ended_at - scheduled_at) / MINUTE_MS)
     scheduled, opened, cancelled = (newest.filter(action == name) for name in _SCHEDULE_ACTIONS)
     known_opened, known_cancelled = (
         part.join(scheduled, on="signal_id", how="semi").height for part in (opened, cancelled)
