@@ -9,21 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
 from bkapi.base.context import Context, RunKey, names_of
 from bkapi.schemas.registry import validate_names
-from bkapi.statistics.records import (
-    BacktestStatistics,
-    BreakevenStatistics,
-    HeatStatistics,
-    HighestProfitStatistics,
-    LiveStatistics,
-    MaxDrawdownStatistics,
-    PartialStatistics,
-    PerformanceStatistics,
-    RiskStatistics,
-    ScheduleStatistics,
-    StrategyStatistics,
-    SyncStatistics,
-    WalkerStatistics,
-)
+from bkapi.statistics import records
 
 if TYPE_CHECKING:
     from bkapi.reporting.documents.columns import Columns
@@ -133,13 +119,13 @@ class _OfMode(_Facade[S]):
         service.dump(*place, path, columns)
 
 
-class BacktestReports(_OfMode[BacktestStatistics], kind="backtest"):
+class BacktestReports(_OfMode[records.BacktestStatistics], kind="backtest"):
     """The reports of ``Backtest``: closed trades of a context."""
 
     backtest = True
 
 
-class LiveUtils(_OfMode[LiveStatistics], kind="live"):
+class LiveUtils(_OfMode[records.LiveStatistics], kind="live"):
     """Reports of live runs, whose ``context`` has no frame; the singleton is ``Live``."""
 
     checks_frame = True
@@ -153,10 +139,10 @@ class WalkerReports:
         """The service that answers, the metric, and the names of exchange and frame."""
         raise NotImplementedError
 
-    def get_data(self, symbol: str, context: Context) -> WalkerStatistics:
+    def get_data(self, symbol: str, context: Context) -> records.WalkerStatistics:
         """What the walker found; raises :class:`NoWalkerDataError` before its first result."""
         service, metric, names = self._about(symbol, context, "get_data")
-        found: WalkerStatistics = service.get_data(context["walker_name"], symbol, metric, names)
+        found: records.WalkerStatistics = service.get_data(context["walker_name"], symbol, metric, names)
         return found
 
     def get_report(
@@ -186,53 +172,53 @@ class WalkerReports:
         service.dump(context["walker_name"], symbol, metric, names, path, strategy_columns, pnl_columns)
 
 
-class ScheduleUtils(_OfSymbol[ScheduleStatistics], kind="schedule"):
+class ScheduleUtils(_OfSymbol[records.ScheduleStatistics], kind="schedule"):
     """Resting orders: made, opened, cancelled; the singleton is ``Schedule``."""
 
 
-class PartialUtils(_OfSymbol[PartialStatistics], kind="partial"):
+class PartialUtils(_OfSymbol[records.PartialStatistics], kind="partial"):
     """Profit and loss levels that positions reached; the singleton is ``Partial``."""
 
 
-class BreakevenUtils(_OfSymbol[BreakevenStatistics], kind="breakeven"):
+class BreakevenUtils(_OfSymbol[records.BreakevenStatistics], kind="breakeven"):
     """Positions that reached their breakeven threshold; the singleton is ``Breakeven``."""
 
 
-class RiskUtils(_OfSymbol[RiskStatistics], kind="risk"):
+class RiskUtils(_OfSymbol[records.RiskStatistics], kind="risk"):
     """Signals that a risk profile rejected; the singleton is ``Risk``."""
 
 
-class StrategyUtils(_OfSymbol[StrategyStatistics], kind="strategy"):
+class StrategyUtils(_OfSymbol[records.StrategyStatistics], kind="strategy"):
     """Commands that took effect; the singleton is ``Strategy``."""
 
 
-class SyncUtils(_OfSymbol[SyncStatistics], kind="sync"):
+class SyncUtils(_OfSymbol[records.SyncStatistics], kind="sync"):
     """Orders opened or closed outside, in live runs; the singleton is ``Sync``."""
 
 
-class HighestProfitUtils(_OfSymbol[HighestProfitStatistics], kind="highest_profit"):
+class HighestProfitUtils(_OfSymbol[records.HighestProfitStatistics], kind="highest_profit"):
     """New best prices of positions; the singleton is ``HighestProfit``."""
 
 
-class MaxDrawdownUtils(_OfSymbol[MaxDrawdownStatistics], kind="max_drawdown"):
+class MaxDrawdownUtils(_OfSymbol[records.MaxDrawdownStatistics], kind="max_drawdown"):
     """New worst prices of positions; the singleton is ``MaxDrawdown``."""
 
 
-class PerformanceUtils(_OfSymbol[PerformanceStatistics], kind="performance"):
+class PerformanceUtils(_OfSymbol[records.PerformanceStatistics], kind="performance"):
     """How long the parts of runs took; the singleton is ``Performance``."""
 
 
-class HeatUtils(_Facade[HeatStatistics], kind="heat"):
+class HeatUtils(_Facade[records.HeatStatistics], kind="heat"):
     """The portfolio of an exchange and frame: all symbols, all strategies; the singleton is ``Heat``.
 
     The strategy of the context is named in title and file name only.
     """
 
-    def get_data(self, context: Context, backtest: bool = False) -> HeatStatistics:
+    def get_data(self, context: Context, backtest: bool = False) -> records.HeatStatistics:
         """The statistics per symbol and pooled (spec reports.md 6.8)."""
         names = self._names(context, "get_data")
         service: Any = self._service("", names, backtest)
-        record: HeatStatistics = service.get_data(*names[1:], backtest)
+        record: records.HeatStatistics = service.get_data(*names[1:], backtest)
         return record
 
     def get_report(self, context: Context, backtest: bool = False, columns: Columns | None = None) -> str:
