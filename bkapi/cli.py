@@ -526,7 +526,7 @@ def warmup() -> None:
     import subprocess
     import time
 
-    from bkcore.jit import CACHE_FOLDER, COLD_START
+    from bkcore.kernel_cache import CACHE_FOLDER, COLD_START
 
     started = time.perf_counter()
     # What the engine does not need is compiled beside it.

@@ -275,7 +275,7 @@ def test_candles_are_mapped_and_the_configuration_is_that_of_here() -> None:
 def test_workers_load_kernels_from_the_disk() -> None:
     def counted() -> tuple[bool, int, int]:
         import bkapi.sweep_ray  # noqa: F401
-        from bkcore import jit
+        from bkcore import kernel_cache
 
         kernels = {
             id(value): value
@@ -286,7 +286,7 @@ def test_workers_load_kernels_from_the_disk() -> None:
         }
         hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels.values())
         misses = sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels.values())
-        return jit.COLD_START, hits, misses
+        return kernel_cache.COLD_START, hits, misses
 
     is_cold, hits, misses = ray.get(ray.remote(counted).remote())
     assert not is_cold
