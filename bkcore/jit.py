@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from numba import njit, types
 
-from bkcore.kernel_cache import KernelCache
+from bkcore.kernel_cache import CACHE_FOLDER as CACHE_FOLDER, COLD_START as COLD_START, KernelCache
 
 _compile: Any = njit
 #: Without reference counts: kernels borrow the arrays of their caller and allocate nothing.

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+from numba import __version__ as numba_version
 from numba.core import config as numba_config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
@@ -29,6 +30,9 @@ _config: Any = numba_config
 _NumbaEntry: Any = CompileResultCacheImpl
 _NumbaCache: Any = FunctionCache
 _dumps: Any = dumps
+
+#: In the names of files, so that environments with different compilers share a folder in peace.
+_COMPILER = f"numba{numba_version}"
 
 _ANNOUNCEMENT = "bk: compiling the numeric core, once per version (10 to 30 seconds) ...\n"
 _announced = False
@@ -53,7 +57,7 @@ SOURCE_DIGEST: str = _source_digest(Path(__file__).parent)
 
 
 def _holds_kernels(folder: Path) -> bool:
-    return next(folder.glob("*.nbi"), None) is not None
+    return next(folder.glob(f"*-{_COMPILER}.*.nbi"), None) is not None
 
 
 def _made_private(folder: Path) -> Path:
@@ -145,7 +149,7 @@ class _Entry(_NumbaEntry):  # type: ignore[misc]
         return SOURCE_DIGEST
 
     def get_disambiguator(self) -> str:
-        return str(self._lineno)
+        return f"{self._lineno}-{_COMPILER}"
 
     def reduce(self, data: Any) -> tuple[int, bytes]:
         content = _dumps(super().reduce(data))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 
 from bkcore.kernel_cache import SOURCE_DIGEST, _source_digest
@@ -90,6 +91,7 @@ def test_kernels_lie_in_the_cache_folder_of_the_user_and_every_folder_made_is_pr
     assert place.told == ""
     for made in (place.kernels / SOURCE_DIGEST, place.kernels, place.kernels.parent, place.home / ".cache"):
         assert made.stat().st_mode & 0o777 == 0o700
+    assert all(f"numba{numba.__version__}" in one.name for one in (place.kernels / SOURCE_DIGEST).iterdir())
     assert [*place.work.iterdir()] == [*place.temporary.iterdir()] == []
 
 
