@@ -275,7 +275,7 @@ def test_candles_are_mapped_and_the_configuration_is_that_of_here() -> None:
 def test_workers_load_kernels_from_the_disk() -> None:
     def counted() -> tuple[bool, int, int]:
         import bkapi.sweep_ray  # noqa: F401
-        from bkcore import kernel_cache
+        from bkcore import jit
 
         kernels = {
             id(value): value
@@ -286,7 +286,7 @@ def test_workers_load_kernels_from_the_disk() -> None:
         }
         hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels.values())
         misses = sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels.values())
-        return kernel_cache.COLD_START, hits, misses
+        return jit.COLD_START, hits, misses
 
     is_cold, hits, misses = ray.get(ray.remote(counted).remote())
     assert not is_cold
@@ -440,7 +440,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(bk.MissingExtraError, match="Ray is not installed") as caught:
         distributed(LOOKS)
-    assert 'pip install "bk[distributed]"' in str(caught.value)
+    assert 'pip install "bkapi[distributed]"' in str(caught.value)
     assert isinstance(caught.value, BkError)
 
 
