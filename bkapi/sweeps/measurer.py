@@ -187,6 +187,6 @@ def measured_here(
 def version() -> str:
     """What two processes have to agree on for equal results."""
     from bkapi import __version__
-    from bkcore.jit import CACHE_FOLDER
+    from bkcore.kernel_cache import SOURCE_DIGEST
 
-    return f"{__version__} {CACHE_FOLDER.name}"
+    return f"{__version__} {SOURCE_DIGEST}"
