@@ -15,21 +15,14 @@ from bkapi.base.deferred import pl
 from bkapi.statistics.records import (
     COUNTED_ACTIONS,
     BacktestStatistics,
-    BreakevenStatistics,
     EventStatistics,
     HeatStatistics,
     HeatSymbolStatistics,
-    HighestProfitStatistics,
     LiveStatistics,
-    MaxDrawdownStatistics,
     MetricStats,
-    PartialStatistics,
     PerformanceStatistics,
     RiskStatistics,
     ScheduleStatistics,
-    Statistics,
-    StrategyStatistics,
-    SyncStatistics,
     TradeStatistics,
 )
 from bkcore.errors import BkError
@@ -44,37 +37,6 @@ if TYPE_CHECKING:
 
     #: pnl, peak, fall, pending, close, price: the columns of ``bkcore.metrics.trade_metrics``.
     TradeColumns = tuple[NDArray[Any], ...]
-
-__all__ = [
-    "PERFORMANCE_ROW_LIMIT",
-    "ROW_LIMIT",
-    "TRADE_COLUMNS",
-    "BacktestStatistics",
-    "BreakevenStatistics",
-    "EventStatistics",
-    "HeatStatistics",
-    "HeatSymbolStatistics",
-    "HighestProfitStatistics",
-    "LiveStatistics",
-    "MaxDrawdownStatistics",
-    "MetricStats",
-    "PartialStatistics",
-    "PerformanceStatistics",
-    "RiskStatistics",
-    "ScheduleStatistics",
-    "Statistics",
-    "StatisticsError",
-    "StrategyStatistics",
-    "SyncStatistics",
-    "TradeStatistics",
-    "backtest_statistics",
-    "event_statistics",
-    "heat_statistics",
-    "live_statistics",
-    "performance_statistics",
-    "risk_statistics",
-    "schedule_statistics",
-]
 
 E = TypeVar("E", bound=EventStatistics)
 
