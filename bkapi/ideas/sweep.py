@@ -541,16 +541,12 @@ class SweepUtils(SweepGlobalService):
         return super().run(request, **fields)
 
 
-class SweepSchemaService(SchemaService[SweepSchema]):
+class SweepSchemaService(SchemaService[SweepSchema], registry=sweeps):
     """The registry of sweeps."""
 
-    registry = sweeps
 
-
-class SweepValidationService(ValidationService[SweepSchema]):
+class SweepValidationService(ValidationService[SweepSchema], registry=sweeps):
     """Which sweeps are known, and whether their exchange is."""
-
-    registry = sweeps
 
     add_sweep = ValidationService.know
 
