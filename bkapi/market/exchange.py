@@ -6,9 +6,10 @@ Whatever strategy code asks is answered as of the ambient "now": no candle at or
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
@@ -27,6 +28,9 @@ from bkapi.schemas.registry import exchanges
 from bkcore.intervals import MINUTE_MS
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _PRICE_DECIMALS = 2
 _QUANTITY_DECIMALS = 8
@@ -59,7 +63,11 @@ class _MarketData:
         raise NotImplementedError
 
     def get_candles(self, symbol: str, interval: str, limit: int) -> pl.DataFrame:
-        """The ``limit`` candles that closed last, see :func:`get_candles`."""
+        """The ``limit`` candles of ``interval`` that closed last; none of them at or after "now".
+
+        A Polars frame: timestamp (Int64, OPEN time, ms UTC), open, high, low, close, volume. Raises
+        :class:`CandleRequestError` where the history is too short (spec market-data.md 5.2).
+        """
         when_ms, backtest = self._now("get_candles")
         return self._rows(symbol, closed_range(interval, limit, when_ms), backtest=backtest)
 
@@ -71,13 +79,18 @@ class _MarketData:
         s_date: Moment | None = None,
         e_date: Moment | None = None,
     ) -> pl.DataFrame:
-        """Candles of a range of one's own, see :func:`get_raw_candles`."""
+        """Candles of a range of one's own that ends at or before "now", a frame as of :func:`get_candles`.
+
+        Give ``limit``, or both dates, or ``limit`` with one of them, or all three. ``s_date`` is floored to the
+        interval, ``e_date`` is not included. Raises :class:`CandleRequestError` for another combination, a range that
+        makes no sense, one that ends after "now", or missing candles (spec market-data.md 5.5).
+        """
         when_ms, backtest = self._now("get_raw_candles")
         span = raw_range(interval, limit, s_date, e_date, when_ms, now=self.now, bounded=self.bounded)
         return self._rows(symbol, span, backtest=backtest)
 
     def get_average_price(self, symbol: str) -> float:
-        """VWAP of the last closed candles, see :func:`get_average_price`."""
+        """VWAP of the last ``CC_AVG_PRICE_CANDLES_COUNT`` closed 1m candles, in quote currency."""
         (when_ms, backtest), source = self._now("get_average_price"), self._source
         if source.in_memory and not self._is_heard:
             return source.average_price(symbol, when_ms, backtest=backtest)
@@ -85,16 +98,24 @@ class _MarketData:
         return average_of(self._rows(symbol, span, backtest=backtest), symbol, span.step)
 
     def get_close_price(self, symbol: str, interval: str) -> float:
-        """Close of the last closed candle of ``interval``."""
+        """Close of the last closed candle of ``interval``, in quote currency."""
         return float(self.get_candles(symbol, interval, 1)["close"][-1])
 
     def get_order_book(self, symbol: str, depth: int | None = None) -> Any:
-        """The order book of the last range of time, see :func:`get_order_book`."""
+        """The order book as the exchange's function gives it, of a range of time that ends by "now" (spec 5.6).
+
+        ``depth`` is ``CC_ORDER_BOOK_MAX_DEPTH_LEVELS`` when not given. Raises :class:`CandleRequestError` for an
+        exchange without order book.
+        """
         when_ms, backtest = self._now("get_order_book")
         return order_book(self._source.schema, symbol, depth, when_ms, backtest=backtest)
 
     def get_aggregated_trades(self, symbol: str, limit: int | None = None) -> list[Trade]:
-        """The newest trades, see :func:`get_aggregated_trades`."""
+        """The newest ``limit`` trades up to "now", oldest first; without ``limit`` those of the last window (spec 5.7).
+
+        Each is a mapping with ``id``, ``price``, ``qty``, ``timestamp`` (ms UTC) and ``is_buyer_maker``. Raises
+        :class:`CandleRequestError` for an exchange without trades.
+        """
         when_ms, backtest = self._now("get_aggregated_trades")
         return recent_trades(self._source.schema, symbol, limit, when_ms, backtest=backtest)
 
@@ -145,7 +166,11 @@ class ClientExchange(_MarketData, ExchangeSource):
         return rows
 
     def get_next_candles(self, symbol: str, interval: str, limit: int) -> pl.DataFrame:
-        """The ``limit`` candles from the forming one on, the FUTURE, see :func:`get_next_candles`."""
+        """The ``limit`` candles from the forming one on: the FUTURE, the one call that looks ahead (spec 5.3).
+
+        It is documented and therefore here; a strategy that trades on it is worthless. Refused in live; an empty frame
+        when the range ends after the wall clock.
+        """
         when_ms, backtest = self._now("get_next_candles")
         span = next_range(interval, limit, when_ms)
         if not backtest:
@@ -213,84 +238,33 @@ def forget_exchanges(exchange_name: str | None = None) -> None:
         _clients.pop(exchange_name, None)
 
 
-def _here(function: str) -> ClientExchange:
-    execution.require(function)
-    return client_of(method.require(function).exchange_name, function)
+def _here(ask: Callable[Concatenate[ClientExchange, P], R], *, needs_moment: bool = True) -> Callable[P, R]:
+    """A question to the exchange of the run around the caller, as a function."""
+    name, described = ask.__name__, inspect.signature(ask)
+
+    def function(*args: P.args, **kwargs: P.kwargs) -> R:
+        if needs_moment:
+            execution.require(name)
+        return ask(client_of(method.require(name).exchange_name, name), *args, **kwargs)
+
+    made: Any = function
+    made.__name__ = made.__qualname__ = name
+    made.__doc__ = (
+        f"{inspect.getdoc(ask)}\n\nFor code of a strategy; raises :class:`ContextError` outside of a run."
+    )
+    made.__signature__ = described.replace(parameters=[*described.parameters.values()][1:])
+    return function
 
 
-def get_candles(symbol: str, interval: str, limit: int) -> pl.DataFrame:
-    """The ``limit`` candles of ``interval`` that closed last; none of them at or after the ambient "now".
-
-    A Polars frame: timestamp (Int64, OPEN time, ms UTC), open, high, low, close, volume. For code of a strategy;
-    raises :class:`ContextError` outside and :class:`CandleRequestError` where the history is too short
-    (spec market-data.md 5.2).
-    """
-    return _here("get_candles").get_candles(symbol, interval, limit)
-
-
-def get_next_candles(symbol: str, interval: str, limit: int) -> pl.DataFrame:
-    """The ``limit`` candles from the forming one on: the FUTURE, the one call that looks ahead (spec 5.3).
-
-    It is documented and therefore here; a strategy that trades on it is worthless. Refused in live; an empty frame
-    when the range ends after the wall clock.
-    """
-    return _here("get_next_candles").get_next_candles(symbol, interval, limit)
-
-
-def get_raw_candles(
-    symbol: str,
-    interval: str,
-    limit: int | None = None,
-    s_date: Moment | None = None,
-    e_date: Moment | None = None,
-) -> pl.DataFrame:
-    """Candles of a range of one's own that ends at or before the ambient "now", a frame as of :func:`get_candles`.
-
-    Give ``limit``, or both dates, or ``limit`` with one of them, or all three. ``s_date`` is floored to the interval,
-    ``e_date`` is not included. Raises :class:`CandleRequestError` for another combination, a range that makes no sense,
-    one that ends after "now", or missing candles (spec market-data.md 5.5).
-    """
-    return _here("get_raw_candles").get_raw_candles(symbol, interval, limit, s_date, e_date)
-
-
-def get_average_price(symbol: str) -> float:
-    """VWAP of the last ``CC_AVG_PRICE_CANDLES_COUNT`` closed 1m candles, in quote currency; for code of a strategy."""
-    return _here("get_average_price").get_average_price(symbol)
-
-
-def get_close_price(symbol: str, interval: str) -> float:
-    """Close of the last closed candle of ``interval``, in quote currency; for code of a strategy."""
-    return _here("get_close_price").get_close_price(symbol, interval)
-
-
-def get_order_book(symbol: str, depth: int | None = None) -> Any:
-    """The order book as the exchange's function gives it, of a range of time that ends at or before "now" (spec 5.6).
-
-    ``depth`` is ``CC_ORDER_BOOK_MAX_DEPTH_LEVELS`` when not given. Raises :class:`CandleRequestError` for an exchange
-    without order book.
-    """
-    return _here("get_order_book").get_order_book(symbol, depth)
-
-
-def get_aggregated_trades(symbol: str, limit: int | None = None) -> list[Trade]:
-    """The newest ``limit`` trades up to "now", oldest first; without ``limit`` those of the last window (spec 5.7).
-
-    Each is a mapping with ``id``, ``price``, ``qty``, ``timestamp`` (ms UTC) and ``is_buyer_maker``. Raises
-    :class:`CandleRequestError` for an exchange without trades.
-    """
-    return _here("get_aggregated_trades").get_aggregated_trades(symbol, limit)
-
-
-def format_price(symbol: str, price: float) -> str:
-    """``price`` as the exchange of the run writes it."""
-    names = method.require("format_price")
-    return client_of(names.exchange_name, "format_price").format_price(symbol, price)
-
-
-def format_quantity(symbol: str, quantity: float) -> str:
-    """``quantity`` as the exchange of the run writes it."""
-    names = method.require("format_quantity")
-    return client_of(names.exchange_name, "format_quantity").format_quantity(symbol, quantity)
+get_candles = _here(ClientExchange.get_candles)
+get_next_candles = _here(ClientExchange.get_next_candles)
+get_raw_candles = _here(ClientExchange.get_raw_candles)
+get_average_price = _here(ClientExchange.get_average_price)
+get_close_price = _here(ClientExchange.get_close_price)
+get_order_book = _here(ClientExchange.get_order_book)
+get_aggregated_trades = _here(ClientExchange.get_aggregated_trades)
+format_price = _here(ClientExchange.format_price, needs_moment=False)
+format_quantity = _here(ClientExchange.format_quantity, needs_moment=False)
 
 
 class ExchangeInstance(_MarketData):
