@@ -1,4 +1,4 @@
-"""Which errors a user of the API can meet; every one derives from :class:`BkError`."""
+"""Which errors can a user of the API meet? Every one derives from :class:`BkError`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a strategy is run over history: ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
+"""How do users run a strategy over history? By ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
 
 from __future__ import annotations
 

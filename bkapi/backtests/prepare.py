@@ -1,4 +1,4 @@
-"""How a run is prepared: everything that it needs is looked up and checked (spec engine.md 4)."""
+"""What does a run need before its first tick? Looks everything up and checks it (spec engine.md 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a prepared run yields when it is played, and what it tells at its start and end (spec engine.md 4.2)."""
+"""Plays a prepared run: what it yields, and what it tells at its start and end (spec engine.md 4.2)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which numbers steer the engine and its reports: the configuration (spec engine.md 2, market-data.md 18).
+"""Which numbers control the engine and its reports? The configuration (spec engine.md 2, market-data.md 18).
 
-Values are read when they are used, so a change takes effect at once. A change is all or nothing: the new
+The engine reads a value when it uses it, so a change takes effect at once. A change is all or nothing: the new
 configuration is validated as a whole before its values replace the old ones.
 """
 

@@ -1,12 +1,12 @@
-"""Where a piece of user code runs: the two ambient contexts and who reads them (spec market-data.md 13).
+"""In which run, and at which moment, does this piece of user code run? Two ambient contexts (spec market-data.md 13).
 
-The *method* context names strategy, exchange and frame of a run; the *execution* context says symbol,
-simulated "now" and mode. Both travel in ``contextvars``, so nobody passes a timestamp and nobody can pass a
+The *method* context names strategy, exchange and frame of a run; the *execution* context holds symbol,
+simulated "now" and mode. Both travel in ``contextvars``, so user code never passes a timestamp and cannot pass a
 wrong one.
 
 A run is a generator inside a private ``contextvars.Context`` (:func:`iterate_in_context`). Its driver moves
-the clock by one assignment, ``execution.set(ExecutionContext(symbol, when_ms, backtest))``; nothing has to
-be taken back, because the loop body of the consumer, other runs and other threads never see that context.
+the clock by one assignment, ``execution.set(ExecutionContext(symbol, when_ms, backtest))``. Nothing has to
+be reset, because the loop body of the consumer, other runs and other threads never see that context.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a coroutine that a user hands in is run to completion inside synchronous code."""
+"""How does synchronous code run a coroutine that a user returns? To completion, on a private event loop."""
 
 from __future__ import annotations
 

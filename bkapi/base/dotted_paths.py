@@ -1,4 +1,4 @@
-"""How nested values are read and written by a path: ``get(row, "pnl.pnl_percentage")`` (spec market-data.md 2)."""
+"""Reads and writes nested values by a path: ``get(row, "pnl.pnl_percentage")`` (spec market-data.md 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How small records lie on disk: one JSON file each in a folder of their own, whole or not at all."""
+"""Keeps small records on disk: one JSON file per record, written whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A long list whose items are made when they are looked at."""
+"""A list whose items are made only when somebody reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may fetch, and who is running: the candle mutex, locks, and the list of activities (spec market-data.md 12)."""
+"""Who may fetch candles now? The candle mutex, and locks for users (spec market-data.md 12)."""
 
 from __future__ import annotations
 

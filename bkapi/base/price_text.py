@@ -1,4 +1,4 @@
-"""How prices are written: with the decimals of a tick, or as many as their size deserves (spec engine.md 14)."""
+"""How is a price written? With the decimals of its tick size, or as many as its size needs (spec engine.md 14)."""
 
 from __future__ import annotations
 

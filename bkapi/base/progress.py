@@ -1,4 +1,4 @@
-"""A bar for long work: rate and time left on stderr, nothing where that is not a terminal."""
+"""Shows a progress bar on stderr with rate and time left; shows nothing where stderr is not a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this process may use and what it holds."""
+"""How many cores may this process use, and how much memory does it hold?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a moment is: an aware ``datetime`` in UTC at the API, integer milliseconds UTC inside."""
+"""Converts moments: aware UTC ``datetime`` in the API, integer milliseconds UTC inside."""
 
 from __future__ import annotations
 

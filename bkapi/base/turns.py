@@ -1,4 +1,4 @@
-"""Whose turn it is, and which thread works while another one waits for it."""
+"""Lets one thread at a time have its turn, and counts a thread that works for a waiting one as the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two moving averages cross on 15-minute candles: what ``bk demo`` and ``bk backtest example`` run."""
+"""The built-in example strategy of ``bk demo`` and ``bk backtest example``: two moving averages cross."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""How strategies in a Python file meet candles in a file: what ``bk backtest``, ``sweep`` and ``walk`` set up."""
+"""Brings a strategy file and a candle file together for ``bk backtest``, ``bk sweep`` and ``bk walk``."""
 
 from __future__ import annotations
 

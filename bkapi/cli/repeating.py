@@ -1,4 +1,4 @@
-"""How a saved run is made again: the same strategy, candles and configuration, and what came out differently."""
+"""Repeats a saved run with the same strategy, candles and configuration, and says what came out differently."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What an event channel is: listeners called in order, on a snapshot, with clear rules for errors.
+"""How does an event reach its listeners? A channel calls them in order and applies the rules for errors.
 
-Semantics: spec adapters-and-events.md 1.1 and 1.2.
+A listener that is added or removed during a call does not change that call (spec adapters-and-events.md 1.1, 1.2).
 """
 
 from __future__ import annotations

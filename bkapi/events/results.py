@@ -1,7 +1,7 @@
-"""What a signal and its trade look like from outside: public rows and tick results (spec engine.md 1).
+"""What do users see of a signal and its trade? Public rows and tick results (spec engine.md 1).
 
 Prices are in quote currency, costs in USD, percents are percent (1.5 = 1.5 %), times ms UTC. All records are
-frozen: the same object is handed to every listener.
+frozen, because every listener gets the same object.
 """
 
 from __future__ import annotations

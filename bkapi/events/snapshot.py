@@ -1,4 +1,4 @@
-"""How one run is kept apart from another: listeners put aside for a while (spec market-data.md 12.4)."""
+"""Sets all listeners aside for a while, so that one run does not disturb another (spec market-data.md 12.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candles that the code of a strategy holds itself, exchanged for a while: frames and columns in its variables."""
+"""Changes, for a while, the candles that a strategy's code keeps in its own variables (for the look-ahead check)."""
 
 from __future__ import annotations
 

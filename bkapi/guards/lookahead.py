@@ -1,6 +1,7 @@
-"""Does a strategy know what it cannot know? It is run again on histories that end, rise or fall where it stands.
+"""Does a strategy use candles that it could not know yet? Runs it again with other futures and compares.
 
-Up to a moment all these histories are equal, so whatever a strategy says up to it has to be equal too.
+All histories are equal up to a moment and differ after it, so everything the strategy says up to that moment must be
+equal too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much of a best result is selection: what every sweep and every comparison of runs can say of its own winner."""
+"""How much of the best result of many is selection? Judges the winner of a sweep or of a comparison of runs."""
 
 from __future__ import annotations
 

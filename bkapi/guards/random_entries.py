@@ -1,4 +1,4 @@
-"""What the exits of a run earn without its entries: the same brackets and rules, entered at random."""
+"""What would a run have earned with random entries? Keeps its brackets and rules and enters at random ticks."""
 
 from __future__ import annotations
 

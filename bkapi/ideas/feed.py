@@ -1,4 +1,4 @@
-"""Which ideas are followed, and over which candles (spec risk-sizing-walker-sweep.md 4.2, 4.3)."""
+"""Which ideas does a sweep follow, and over which candles? (spec risk-sizing-walker-sweep.md 4.2, 4.3)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep over ideas answers with: profiles, trades, tracks, rankings (spec risk-sizing-walker-sweep.md 4).
+"""What does a sweep over ideas return? Profiles, trades, tracks, rankings (spec risk-sizing-walker-sweep.md 4).
 
 Percents are percent unless a field says otherwise, times are ms UTC, holds are minutes.
 """

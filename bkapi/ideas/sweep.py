@@ -1,7 +1,7 @@
-"""Which stop, trailing, hold and lock suits a feed of trading ideas (spec risk-sizing-walker-sweep.md 4).
+"""Which stop, trailing, hold and lock suits a feed of trading ideas? (spec risk-sizing-walker-sweep.md 4)
 
-Every idea is followed once; all points of the grid are then worked out from what was seen, without a backtest each.
-Confirm the parameters you choose by a backtest.
+Each idea's price path is read once; all points of the grid are then computed from what was read, without a backtest
+each. Confirm the parameters that you choose by a backtest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an exchange's answer has to be, by the configuration in force (spec market-data.md 4, 5.1)."""
+"""Is an exchange's answer complete and valid? Checks it by the configuration in force (spec market-data.md 4, 5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exchange said once is not asked again: candles kept per exchange and symbol (spec market-data.md 7)."""
+"""Keeps the candles that an exchange has sent, so that it is not asked for them again (spec market-data.md 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exchanges that ccxt knows as ready schemas: candles, order book, trades and precision (extra ``live``)."""
+"""Makes a ready schema of an exchange that ccxt knows: candles, order book, trades, precision (extra ``live``)."""
 
 from __future__ import annotations
 

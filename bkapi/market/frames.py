@@ -1,4 +1,4 @@
-"""Which ticks a frame has, and the services that give them (spec market-data.md 11)."""
+"""Which ticks does a frame have? Also the services that return them (spec market-data.md 11)."""
 
 from __future__ import annotations
 

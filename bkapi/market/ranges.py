@@ -1,4 +1,4 @@
-"""Which range a request for candles means, and that it never ends after "now" (spec market-data.md 5.2, 5.5, 6, 9)."""
+"""Which range of candles does a request mean? It never ends after "now" (spec market-data.md 5.2, 5.5, 6, 9)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where the candles of one exchange come from: markets in memory, or a function that is asked in chunks.
+"""Where do the candles of one exchange come from? From markets in memory, or from a function asked in chunks.
 
-Everything here is told its "now"; who asks on behalf of a strategy is in :mod:`bkapi.market.exchange`.
+Every function here takes its "now" as an argument; :mod:`bkapi.market.exchange` asks on behalf of a strategy.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Where candles lie on disk: a Parquet file a month, whole or not at all (spec market-data.md 7).
+"""Where do candles lie on disk? In one Parquet file per month, written whole or not at all (spec market-data.md 7).
 
-``root/exchange/symbol/interval/2024-01.parquet``. A file holds the candles of its month that are known, in order, and a
-digest over them. A candle that was stored once never changes; a month that is complete is never written again.
-One process writes a series at a time, any number read it; a reader meets the old file or the new one. A file that
-does not match its digest is put aside into ``root/quarantine``; its candles are missing until they are fetched again.
+``root/exchange/symbol/interval/2024-01.parquet`` holds the known candles of its month, in order, and their digest.
+A stored candle never changes, and a complete month is never written again. One process writes a series at a time, any
+number read it; a reader sees the old file or the new one. The store moves a file that does not match its digest to
+``root/quarantine``; its candles are missing until they are fetched again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the candle cache is filled and looked over ahead of a run (spec market-data.md 8)."""
+"""Fills and checks the candle cache ahead of a run (spec market-data.md 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Levels of a signal from percents: ``Position.bracket`` and ``Position.moonbag`` (spec engine.md 14)."""
+"""Computes the levels of a signal from percents: ``Position.bracket``, ``Position.moonbag`` (spec engine.md 14)."""
 
 from __future__ import annotations
 

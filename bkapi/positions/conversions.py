@@ -1,4 +1,4 @@
-"""How levels, shifts, percents and amounts of a position convert into each other (spec engine.md 14).
+"""Converts levels, shifts, percents and amounts of a position into each other (spec engine.md 14).
 
 Prices in quote currency, percents in percent (1.5 = 1.5 %). The shifts are those of ``commit_trailing_stop`` and
 ``commit_trailing_take``: percentage points of the effective entry, counted from the original level.

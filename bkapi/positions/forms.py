@@ -1,7 +1,8 @@
-"""In which two forms a getter or a command is called: in a context, or with the names given (spec engine.md 10.1).
+"""Makes the two forms of a getter or command: in a context, and with the names given (spec engine.md 10.1).
 
-Each is written once, as a method of a :class:`View`. :class:`Forms` makes from it the function for code of a strategy,
-``get_position_levels(symbol)``, and the method of ``Backtest`` and ``Live``, ``get_position_levels(symbol, context)``.
+Each getter or command is written once, as a method of a :class:`View`. :class:`Forms` makes from it the function for
+strategy code, ``get_position_levels(symbol)``, and the method of ``Backtest`` and ``Live``,
+``get_position_levels(symbol, context)``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a position history is worth, outside of any run (spec engine.md 9)."""
+"""What is a position history worth outside of a run? (spec engine.md 9)"""
 
 from __future__ import annotations
 

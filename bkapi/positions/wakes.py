@@ -1,4 +1,4 @@
-"""When a strategy wants to be woken: conditions on price, result and clock, so that nobody pays for every candle."""
+"""When does a strategy want to be called, if not at every candle? ``wake_on``: conditions on price, result and clock."""
 
 from __future__ import annotations
 

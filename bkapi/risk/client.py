@@ -1,7 +1,7 @@
-"""Which signals may be taken, given what is open already (spec risk-sizing-walker-sweep.md 1).
+"""May a signal open, given what is open already? One risk profile (spec risk-sizing-walker-sweep.md 1).
 
 A client holds the positions of all strategies that share a risk profile on one exchange, in one frame and mode. One
-check runs at a time in the whole process, so that what was counted is still true when a place is reserved.
+check runs at a time in the whole process, so what a validation counted is still true when its place is reserved.
 """
 
 from __future__ import annotations

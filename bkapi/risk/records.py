@@ -1,4 +1,4 @@
-"""What a risk profile is asked, and what it knows of open positions (spec risk-sizing-walker-sweep.md 1.2)."""
+"""What is a risk profile asked, and what does it know of open positions? (spec risk-sizing-walker-sweep.md 1.2)"""
 
 from __future__ import annotations
 

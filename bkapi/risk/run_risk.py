@@ -1,4 +1,4 @@
-"""What a run asks of the risk profiles of its strategy (spec risk-sizing-walker-sweep.md 1.6)."""
+"""Asks the risk profiles of a run's strategy, and tells them what is open (spec risk-sizing-walker-sweep.md 1.6)."""
 
 from __future__ import annotations
 

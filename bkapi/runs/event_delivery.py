@@ -1,7 +1,7 @@
-"""Who hears what, in documented order: rows of the event log and stops of the machine become events and callbacks.
+"""Which listener or callback hears what, and in which order? Turns the event log and the machine's stops into events.
 
-A run that nobody listens to is one kernel call; every listener or callback adds the stops that it needs, and
-payloads are made only for those who hear them (spec engine.md 13).
+A run without listeners is one kernel call. Every listener or callback adds the stops that it needs, and payloads are
+made only for channels that somebody listens to (spec engine.md 13).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run leaves behind when it has ended: its trades, its events, its statistics."""
+"""What does a finished run leave behind? Its trades, its events, its statistics."""
 
 from __future__ import annotations
 

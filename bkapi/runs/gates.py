@@ -1,4 +1,4 @@
-"""Which events reach a listener: the gates of ``listen_*`` look at the run in progress (spec engine.md 13.4)."""
+"""May this event reach a listener now? ``listen_*`` asks the run in progress (spec engine.md 13.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs there are in this process: in progress, finished, and who collects what they leave behind."""
+"""Which runs does this process know? Those in progress, the finished ones, and the services that collect their logs."""
 
 from __future__ import annotations
 

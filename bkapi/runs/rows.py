@@ -1,4 +1,4 @@
-"""How the machine's records become public rows: one place that knows both (spec engine.md 1.3)."""
+"""Turns the machine's records into public rows and results (spec engine.md 1.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a listener sees a row of the machine: a public signal that reads its fields when somebody asks for them."""
+"""A public signal over a machine record: converts a field when a listener reads it."""
 
 from __future__ import annotations
 

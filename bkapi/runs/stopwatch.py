@@ -1,4 +1,4 @@
-"""How long the parts of a run take, for those who listen (spec reports.md 8.4)."""
+"""How long do the ticks and signals of a run take? Measured only for listeners (spec reports.md 8.4)."""
 
 from __future__ import annotations
 

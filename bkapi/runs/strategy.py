@@ -1,6 +1,6 @@
-"""One backtest of one strategy on one symbol: it asks for signals, takes commands and moves the machine on.
+"""Plays one strategy on one symbol: asks it for signals, takes its commands and moves the machine on.
 
-What listeners and callbacks hear of it is told by :mod:`bkapi.runs.event_delivery`.
+:mod:`bkapi.runs.event_delivery` tells listeners and callbacks what happens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What time it is in a run and what its symbol costs, asked from outside of it (spec market-data.md 14)."""
+"""What time is it in a run, and what does its symbol cost? Asked from outside of the run (spec market-data.md 14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a signal, in sentences (spec engine.md 6); the rules themselves are the machine's."""
+"""What is wrong with a signal, in sentences (spec engine.md 6)? The machine applies the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results kept for an interval: ``Cache.fn`` in memory, ``Cache.file`` on disk (spec market-data.md 15)."""
+"""Keeps results for an interval: ``Cache.fn`` in memory, ``Cache.file`` on disk (spec market-data.md 15)."""
 
 from __future__ import annotations
 

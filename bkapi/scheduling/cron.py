@@ -1,4 +1,4 @@
-"""Tasks at boundaries of time, shared by all runs of the process (spec market-data.md 17)."""
+"""Runs tasks at boundaries of an interval, once for all runs of the process (spec market-data.md 17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fires once per interval: ``Interval.fn`` in memory, ``Interval.file`` on disk (spec market-data.md 16)."""
+"""Calls a function once per interval: ``Interval.fn`` in memory, ``Interval.file`` on disk (spec market-data.md 16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be registered of an action: a handler of events and the methods it may have (spec market-data.md 19)."""
+"""Which fields does an action have? A handler of events and the methods it may define (spec market-data.md 19)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every registered schema has in common: frozen, no unknown fields, one clear error (spec market-data.md 19)."""
+"""What do all schemas have in common? Frozen, no unknown fields, one clear error (spec market-data.md 19)."""
 
 from __future__ import annotations
 

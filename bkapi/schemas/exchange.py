@@ -1,4 +1,4 @@
-"""What may be registered of an exchange: where candles come from, how numbers are written (spec market-data.md 19)."""
+"""Which fields does an exchange have? Where candles come from, how numbers are written (spec market-data.md 19)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be registered of a frame: a span of time and its ticks (spec market-data.md 11, 19)."""
+"""Which fields does a frame have? A span of time and the interval of its ticks (spec market-data.md 11, 19)."""
 
 from __future__ import annotations
 

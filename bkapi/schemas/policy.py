@@ -1,4 +1,4 @@
-"""How a position is managed without Python at every candle: the declarative rules of a strategy."""
+"""``Policy``: the rules by which the machine manages a position itself, without calling Python at every candle."""
 
 from __future__ import annotations
 

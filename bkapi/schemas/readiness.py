@@ -1,4 +1,4 @@
-"""What a script waits for, and what its command line says (spec market-data.md 2, 20)."""
+"""Helps scripts start: waits for schemas or a candle, and reads the command line (spec market-data.md 2, 20)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which schemas are registered: one registry for all kinds (spec market-data.md 19, 20).
+"""Which schemas are registered? One registry class for all kinds (spec market-data.md 19, 20).
 
 A registry holds two maps, as documented: the *known* names with the schema as first given, which
 ``validate`` and ``list_*_schema`` read, and the *schemas* that runs use, which ``override`` changes. A

@@ -1,4 +1,4 @@
-"""What may be registered of a risk profile (spec risk-sizing-walker-sweep.md 1)."""
+"""Which fields does a risk profile have? (spec risk-sizing-walker-sweep.md 1)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be registered of a sizing (spec risk-sizing-walker-sweep.md 2)."""
+"""Which fields does a sizing have? (spec risk-sizing-walker-sweep.md 2)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which combinations a sweep tries: grids, lists and random draws of named parameters, never laid out as a whole."""
+"""Which combinations does a sweep try? Grids, lists and random draws of named parameters, numbered but never listed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What may be registered: the fields of each kind of schema, checked at the door (spec market-data.md 19).
+"""Which fields does a strategy have? (spec market-data.md 19)
 
-Schemas are frozen and refuse unknown fields. Bad input raises one :class:`SchemaError` that names the
-field, the value and the remedy. Times given to user functions are aware UTC datetimes, here and everywhere.
+Times given to user functions are aware UTC datetimes, here and everywhere.
 """
 
 from __future__ import annotations

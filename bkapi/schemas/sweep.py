@@ -1,4 +1,4 @@
-"""What may be registered of a sweep over ideas (spec risk-sizing-walker-sweep.md 4)."""
+"""Which fields does a sweep over ideas have? (spec risk-sizing-walker-sweep.md 4)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be registered beside strategies: walkers, risk profiles, sizings and actions (spec market-data.md 19)."""
+"""Which fields does a walker have? (spec market-data.md 19)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How files are named after what users call things; such a name cannot leave its folder."""
+"""Makes file names of names that users choose; such a file name cannot leave its folder."""
 
 from __future__ import annotations
 

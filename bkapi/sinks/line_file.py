@@ -1,7 +1,7 @@
-"""How a fast producer writes to a slow place: in batches, by a thread, within a time limit.
+"""Writes records to a slow place in batches: a thread writes, and every call has a time limit.
 
-``put`` returns at once; a batch is on its way when it is full or a twentieth of a second old. A record of a quiet
-producer is written before ``put`` returns. A crash of the process loses at most the batch in hand, never half a line.
+``put`` returns at once; a batch is written when it is full or a twentieth of a second old. When records come rarely,
+``put`` returns after its record is written. A crash of the process loses at most the batch in hand, never half a line.
 """
 
 from __future__ import annotations

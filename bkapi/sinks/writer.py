@@ -1,4 +1,4 @@
-"""Where documents and records go: one storage per name, made when it is first written to (spec reports.md 10, 11)."""
+"""Which storage does a document or record go to? One per name, made at its first use (spec reports.md 10, 11)."""
 
 from __future__ import annotations
 

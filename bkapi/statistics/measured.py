@@ -1,7 +1,7 @@
-"""How the numbers of a report come about: statistics from frames of trades or events.
+"""Computes the statistics of each kind of report from frames of trades or events.
 
 Frames come in arrival order, newest last. Of each bucket the newest ``row_limit`` rows are kept (None keeps
-all) and every number is computed from what was kept (spec reports.md 6, 8). The trade formulas themselves lie
+all) and every number is computed from what was kept (spec reports.md 6, 8). The trade formulas are
 in :mod:`bkcore.metrics`; numba and polars are imported when the first number is asked for.
 """
 

@@ -1,4 +1,4 @@
-"""How the best row of a sweep is judged: what its combinations earned in each period, and how its neighbours did."""
+"""How good is the best row of a sweep really? Gathers what :mod:`bkapi.guards.overfitting` needs to judge it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures combinations of a sweep: all it needs is a market and their parameters, in this process or in another."""
+"""Measures combinations from a market and their parameters alone, in this process or in another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts that a sweep leaves on disk, so that a killed one goes on where it stopped, to the identical result.
+"""Keeps the measured parts of a sweep on disk, so that a killed sweep goes on to the identical result.
 
 A folder holds ``manifest.json`` (what is swept, with digests of space, candles, strategy and configuration) and one
 Parquet file per part, which appears whole or not at all and carries the digest of its bytes in its name.

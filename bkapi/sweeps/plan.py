@@ -1,4 +1,4 @@
-"""How a sweep measures its combinations: which parameters touch what, and by which plan they are measured fastest."""
+"""Which parameters change what, and how are the combinations measured fastest? Chooses the plan of a sweep."""
 
 from __future__ import annotations
 

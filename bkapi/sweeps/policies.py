@@ -1,4 +1,4 @@
-"""Policies of many combinations at once: the records that kernels read, column by column."""
+"""Makes the policy records that kernels read, for many combinations at once, column by column."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A sweep in the processes of a Ray cluster (extra ``distributed``): the same numbers, from more cores.
+"""Measures a sweep in the workers of a Ray cluster, with the same numbers (extra ``distributed``).
 
-Candles lie once in the object store of each machine. A task measures some combinations of a part; parts are put
-together, named and written by the process that asked.
+Candles lie once in the object store of each machine. A task measures some combinations of a part. The process that
+started the sweep joins, names and writes the parts.
 """
 
 from __future__ import annotations

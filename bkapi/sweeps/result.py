@@ -1,4 +1,4 @@
-"""What a sweep has found: a frame with a row per combination, ranked, cut and looked into."""
+"""What has a sweep found? A frame with a row per combination, to rank, filter and look into."""
 
 from __future__ import annotations
 

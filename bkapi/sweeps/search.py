@@ -1,4 +1,4 @@
-"""Which parameters suit a strategy where a grid would be too large: Optuna asks, sweeps answer (extra ``search``)."""
+"""Which parameters suit a strategy, where a grid is too large? Optuna suggests, sweeps measure (extra ``search``)."""
 
 from __future__ import annotations
 

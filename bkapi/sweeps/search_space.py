@@ -1,4 +1,4 @@
-"""How a space looks to a search: every axis as something that can be suggested, and back to parameters."""
+"""Turns a space into what Optuna can suggest, axis by axis, and its suggestions back into parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parameters suit a strategy: a space of them over one or many markets, measured, ranked and looked into."""
+"""Which parameters suit a strategy? Measures a space of them on one or many markets."""
 
 from __future__ import annotations
 

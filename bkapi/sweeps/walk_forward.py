@@ -1,4 +1,4 @@
-"""What a choice of parameters is worth on time it has not seen: train on one stretch, trade the next, move on."""
+"""How do parameters do on time that they were not chosen on? Trains on one stretch, trades the next, and so on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which backtests of a walker may be played before their turn, in threads, without anybody being able to tell."""
+"""Which backtests of a walker may run before their turn? Plays those in threads that need no Python code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a walker compares: its strategies, or every combination of a space over them; how each becomes a run."""
+"""What does a walker compare, and how does each candidate become a run? Strategies, or combinations of a space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a walker goes from candidate to candidate and tells what it found (spec risk-sizing-walker-sweep.md 3.2)."""
+"""Goes from candidate to candidate and tells how each did (spec risk-sizing-walker-sweep.md 3.2)."""
 
 from __future__ import annotations
 

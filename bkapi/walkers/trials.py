@@ -1,4 +1,4 @@
-"""What a comparison remembers of its trials: enough to say how much of its winner is selection."""
+"""Remembers the returns of every candidate of a comparison, to say how much of its winner is selection."""
 
 from __future__ import annotations
 
