@@ -1,4 +1,4 @@
-"""Which trades does an exchange report? Reads windows back from "now" until there are enough (spec market-data.md 5.7)."""
+"""Which trades does an exchange report? Reads back from "now" until there are enough (spec market-data.md 5.7)."""
 
 from __future__ import annotations
 

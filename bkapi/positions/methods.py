@@ -1,4 +1,4 @@
-"""The getters and commands as methods of ``Backtest`` and ``Live``, for a run given by its names (spec engine.md 10.1)."""
+"""The getters and commands as methods of ``Backtest`` and ``Live``, for a run by its names (spec engine.md 10.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When does a strategy want to be called, if not at every candle? ``wake_on``: conditions on price, result and clock."""
+"""When does a strategy want to be called, if not at every candle? ``wake_on``: conditions on price, result, clock."""
 
 from __future__ import annotations
 

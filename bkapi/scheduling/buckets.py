@@ -1,4 +1,4 @@
-"""What Cache and Interval share: a store per function, whose entries belong to intervals (spec market-data.md 15, 16)."""
+"""What Cache and Interval share: a store per function, with an entry per interval (spec market-data.md 15, 16)."""
 
 from __future__ import annotations
 
