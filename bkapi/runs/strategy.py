@@ -302,7 +302,7 @@ class StrategyRun:
             report_error(error, "check_signal_and_reserve", self.repeats)
 
     def _judge_activation(self) -> None:
-        """Ask the risk profiles about a resting order, at its limit or, for a command, at the price now (spec 7.2, 7.3)."""
+        """Ask the risk profiles about a resting order: at its limit, for a command at the price now (spec 7.2, 7.3)."""
         by_user = self._state.deferred == Deferred.ACTIVATE
         price = self.run.series.values.item(self._state.row)
         signal = self.rows.public(self.trade, price)

@@ -144,7 +144,7 @@ def overfitting_of_sweep(
 def _sample(
     tried: pl.LazyFrame, best: Mapping[str, Any], count: int, most: int, seed: int
 ) -> tuple[pl.DataFrame, bool]:
-    """The rows to measure in order: all, or the best and a random sample. And whether the sample drew the best itself."""
+    """The rows to measure in order: all, or the best and a random sample. And whether the sample drew the best."""
     import polars as pl
 
     names = [name for name in ("combination", "symbol", "total_trades") if name in best]

@@ -162,7 +162,7 @@ _HEARD: Final = ("get_signal", "callbacks", "risk_name", "risk_list", "actions",
 
 
 def in_order(groups: Sequence[Numbers], metrics: Float, refused: Numbers) -> tuple[Float, Numbers]:
-    """Brings rows that were measured group after group into the order of the combinations."""
+    """What was measured group after group, in the order of the combinations."""
     if len(groups) < 2:
         return metrics, refused
     order = np.concatenate(groups)
@@ -185,7 +185,7 @@ def measured_here(
 
 
 def version() -> str:
-    """The versions that two processes must share to get equal results."""
+    """The version of bk and of its kernels, which two processes must share to get equal results."""
     from bkapi import __version__
     from bkcore.jit import CACHE_FOLDER
 

@@ -454,7 +454,7 @@ class SignalSet:
         return levels
 
     def _all_trails(self, known: Mapping[str, Sequence[Any]]) -> set[tuple[float, float]]:
-        """Every trailing stop of the space, so that one table serves all parts; those without a distance are left out."""
+        """Every trailing stop of the space, so that one table serves all parts; without a distance there is none."""
         trails = set()
         for row in product(*known.values()):
             rules = {**self._base, **dict(zip(known, row, strict=True))}
@@ -505,5 +505,5 @@ def _same_levels(one: Levels, other: Levels) -> bool:
 
 
 def table_bytes(choice: Choice, depth: Depth) -> int:
-    """Memory for the tables of a plan, if none has to be filled twice."""
+    """Memory for the tables of a plan when all of them are kept."""
     return choice.levels * choice.slots * cell_bytes(depth) if choice.plan == "tables" else 0

@@ -47,7 +47,7 @@ class Costs:
     combinations: int
 
     def task_seconds(self, cores: int) -> float:
-        """How long a task should take: short enough for every core to get some, with little of it for signals and tables."""
+        """How long a task should take: short, so that every core gets some, but worth its signals and tables."""
         work = self.combination * self.combinations
         share = (work + self.set_of_signals * self.sets) / (_TASKS_PER_CORE * max(cores, 1))
         worth_its_signals = min(self.set_of_signals / _SETUP_SHARE, work / max(cores, 1))

@@ -305,7 +305,7 @@ class ParameterSweep:
         return 8 * (len(METRIC_NAMES) - len(_LEFT_OUT[self._depth]) + len(self.space.names) + 2)
 
     def _table_memory(self) -> int:
-        """The part of ``max_memory`` left for tables: without the process as it is, the result, and parts being measured."""
+        """The part of ``max_memory`` left for tables, beside the process, the result and parts being measured."""
         rows = min(self.space.size * len(self._markets), _MOST_COMBINATIONS)
         parts = _PART_COMBINATIONS[1] * (8 * len(METRIC_NAMES) + 512)
         return max(_LEAST_TABLE_MEMORY, self._memory - self._resident - rows * self._row_bytes() - 5 * parts)

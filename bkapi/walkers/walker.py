@@ -239,7 +239,8 @@ class WalkerUtils(WalkerReports):
     def stop(self, symbol: str, context: Context) -> None:
         """End the comparison after the strategy being tested, which carries its open position to the end.
 
-        The others are not tested; ``on_complete`` and the completion tell the results so far. Without a run it does nothing.
+        The others are not tested; ``on_complete`` and the completion tell the results so far. Without a run nothing
+        happens.
         """
         schema = validate_walker(context["walker_name"], "Walker.stop")
         self._instance(symbol, schema.walker_name)
