@@ -21,7 +21,7 @@ _MINUTE_MS = 60_000
 
 
 def to_datetime(moment: Moment) -> datetime:
-    """The aware UTC datetime that ``moment`` names; raises :class:`MomentError` when it names none."""
+    """The aware UTC datetime of ``moment``; raises :class:`MomentError` when it is none."""
     try:
         if isinstance(moment, datetime):
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -41,7 +41,7 @@ def to_datetime(moment: Moment) -> datetime:
 
 
 def _whole(moment: Any) -> int | None:
-    """Milliseconds of an integer or of a datetime of NumPy, None of anything else."""
+    """Milliseconds of an integer or of a datetime of NumPy; None for anything else."""
     numpy = sys.modules.get("numpy")  # who has one of its datetimes has imported it
     if numpy is not None and isinstance(moment, numpy.datetime64):
         return int(moment.astype("datetime64[ms]").astype("int64"))

@@ -37,7 +37,7 @@ class StrategyFileError(BkError):
 
 @dataclass(frozen=True)
 class FileRun:
-    """A symbol and the context under which everything is registered."""
+    """The symbol and the context of what was registered from a strategy file and candles."""
 
     symbol: str
     context: dict[str, str]
@@ -45,7 +45,7 @@ class FileRun:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Tell what the strategy file does wrong: what ends the run as one error, what it survives once, counted."""
+        """For a block, turn an error of the strategy file that ends the run into one error; count those that do not."""
         survived = _Survived(self.strategy)
         logger = logging.getLogger("bkapi")
         logger.addHandler(survived)
@@ -70,7 +70,7 @@ def set_up(
     end: Moment | None = None,
     frame_interval: str = "1m",
 ) -> FileRun:
-    """Register a strategy file, candles and a frame; the bundled sample stands in for missing candles.
+    """Register a strategy file, candles and a frame; without candles the bundled sample.
 
     The frame defaults to all candles: its first tick has enough of them before it, and its last tick is followed
     by one more candle, in which an open position ends.
@@ -92,7 +92,7 @@ def set_up_walker(
     end: Moment | None = None,
     frame_interval: str = "1m",
 ) -> FileRun:
-    """:func:`set_up` for a walker over the strategies of a file, all of them or those of ``names``."""
+    """Like :func:`set_up`, and a walker over the strategies of the file: all of them, or those of ``names``."""
     registered = register_file(strategy)
     for name in names:
         if name not in registered:
@@ -191,7 +191,7 @@ def _execute(strategy: str) -> None:
 
 @contextmanager
 def _blaming(strategy: str) -> Iterator[None]:
-    """Whatever a line of the strategy file raises in here becomes one error that names the line."""
+    """For a block, turn whatever a line of the strategy file raises into one error that names the line."""
     try:
         yield
     except BkError:
@@ -204,7 +204,7 @@ def _blaming(strategy: str) -> Iterator[None]:
 
 
 def _told(error: BaseException, strategy: str) -> str | None:
-    """``"dip.py, line 2: ValueError: ..."``, or None when no line of the strategy file had a part in it."""
+    """``"dip.py, line 2: ValueError: ..."``, or None when no line of the strategy file took part."""
     path = Path(strategy).absolute()
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path
@@ -224,7 +224,7 @@ class _Survived(logging.Handler):
         self._strategy = strategy
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count one; an error of the strategy file is told by its line, not by its traceback."""
+        """Count one; an error of the strategy file by its line, not by its traceback."""
         error = getattr(record, "error", None)  # what report_error gives along, with how many there are
         told = _told(error, self._strategy) if error else None
         self.counts[told or str(error or record.getMessage())] += getattr(record, "times", 1)

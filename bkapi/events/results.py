@@ -146,7 +146,7 @@ class PublicSignal(Record):
 
 @record
 class Result(Record):
-    """Common part of the tick results: ``action`` says which it is, ``created_at`` (ms UTC) of when."""
+    """Common part of the tick results: ``action`` says which it is, ``created_at`` (ms UTC) is its time."""
 
     action: ClassVar[str]
     extra_in_repr: ClassVar[tuple[str, ...]] = ()
@@ -180,7 +180,7 @@ class Result(Record):
 
 @record
 class IdleResult(Result):
-    """Nothing open, nothing resting."""
+    """Nothing is open and nothing rests."""
 
     action: ClassVar[Literal["idle"]] = "idle"
 
@@ -198,7 +198,7 @@ class ScheduledResult(Result):
 
 @record
 class WaitingResult(Result):
-    """A resting order goes on waiting (tick mode only)."""
+    """A resting order is still waiting (tick mode only)."""
 
     action: ClassVar[Literal["waiting"]] = "waiting"
 
@@ -219,7 +219,7 @@ class OpenedResult(Result):
 
 @record
 class ActiveResult(Result):
-    """A position goes on (tick mode), or the candles of an infinite one ran out.
+    """A position is still open (tick mode), or the candles of an infinite one ran out.
 
     ``percent_tp`` / ``percent_sl``: how far the price has come towards that level, 0 to 100.
     """

@@ -52,7 +52,7 @@ _END: Final = ("ended_at", "end_price", "reason", "pnl_percent")
 
 
 class LookaheadError(BkError):
-    """Raised by ``find_lookahead(...)`` of a strategy that says something else each time it is asked the same."""
+    """Raised by ``find_lookahead(...)`` of a strategy that gives different answers to the same candles."""
 
 
 @record
@@ -61,10 +61,10 @@ class Lookahead(Record):
 
     kind      ``indicator``, ``signal`` or ``trade``
     name      of the indicator or the strategy
-    when      the moment that it belongs to, and that it could not have been said at
-    before, after   what was said with the true future, and with the other one
+    when      the moment of the value, which the strategy could not know then
+    before, after   the value with the true future, and with the other one
     future    how the history went on: it ``ends``, ``rises`` or ``falls``
-    moments   how many moments were looked at, with every future each
+    moments   how many moments were tried, with every future each
     """
 
     kind: str | None
@@ -101,13 +101,13 @@ def find_lookahead(
 
     indicators   functions of the candles (as ``signals`` gets them) that return a value per candle: a series, an
                  array, an expression or a frame
-    moments      half of them stand at signals, the others anywhere in the frame; a look-ahead that shows at few
+    moments      half of them are at signals, the others anywhere in the frame; a look-ahead that shows at few
                  candles needs more
     seed         chooses them
 
-    Candles that the code of the strategy holds itself, in variables of its module or its closure, get the other
-    future too. What it reads from files while it runs does not, and is not seen. Raises :class:`LookaheadError` for a
-    strategy that is not repeatable.
+    Candles that the code of the strategy keeps in variables of its module or its closure get the other
+    future too. Candles that it reads from files while it runs do not, so a look-ahead there is not found. Raises
+    :class:`LookaheadError` for a strategy that is not repeatable.
     """
     strategy = strategies.get(context["strategy_name"], "find_lookahead")
     base = prepare(symbol, context, source="find_lookahead").run.market
@@ -146,7 +146,7 @@ def find_lookahead(
 
 
 def indicators_of(function: Callable[..., Any] | None) -> dict[str, Indicator]:
-    """The functions beside one in its module that take ``candles`` and need nothing else: its indicators by name."""
+    """The indicators beside a function: functions of its module that require ``candles`` and nothing else, by name."""
     names = getattr(function, "__globals__", {})
     found: dict[str, Indicator] = {}
     for name, value in names.items():
@@ -160,7 +160,7 @@ def indicators_of(function: Callable[..., Any] | None) -> dict[str, Indicator]:
 
 
 class _Case:
-    """A strategy and its exchange; what it says about a history."""
+    """A strategy and its exchange; collects what the strategy says about a history."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class _Case:
     def said(
         self, market: Market, cut: int | None, *, with_run: bool = True, factor: float = 1.0
     ) -> tuple[Said, list[int]]:
-        """Everything said up to ``cut`` (ms UTC, None = all), and the moments at which ``get_signal`` was asked."""
+        """Everything said up to ``cut`` (ms UTC, None = all), and the moments at which ``get_signal`` was called."""
         row = None if cut is None else int(np.searchsorted(self.base.timestamps, cut))
         with altered_globals(self.functions, self.base, row, factor):
             said = self._indicators(market)
@@ -277,7 +277,7 @@ class _Case:
 
     @contextmanager
     def _exchange(self, market: Market) -> Iterator[None]:
-        """Let the exchange of the context have these candles."""
+        """Give the exchange of the context these candles for a block."""
         if market is self.base:
             yield
             return
@@ -301,7 +301,7 @@ class _Case:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What a strategy does wrong on the way was told by its backtest."""
+    """Log nothing for a block: the strategy's first run has reported its errors already."""
     logger = logging.getLogger("bkapi")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -320,7 +320,7 @@ def _candles(market: Market) -> pl.DataFrame:
 
 
 def _continued(base: Market, cut: int, factor: float, *, ends: bool) -> Market:
-    """The candles that are over at ``cut``, and others after them."""
+    """The candles that are closed at ``cut``, followed by changed ones."""
     row = int(np.searchsorted(base.timestamps, cut))
     end = row if ends else min(len(base), row + _BEYOND)
 
@@ -344,7 +344,7 @@ def _continued(base: Market, cut: int, factor: float, *, ends: bool) -> Market:
 def _moments(
     truth: Said, asked: list[int], base: Market, span: tuple[int, int], count: int, seed: int
 ) -> list[int]:
-    """Moments in ascending order: half of them where something was said, the others anywhere."""
+    """Moments in ascending order: half of them where the strategy said something, the others anywhere."""
     dice = np.random.default_rng(seed)
     start, last = span
     said = {time for kind, _, time in truth if kind == "signal" and truth[kind, _, time] is not None}
@@ -367,7 +367,7 @@ def _order(key: tuple[str, str, int]) -> tuple[int, int]:
 def _first_difference(
     truth: Said, other: Said, cut: int, kinds: tuple[str, ...] = _KINDS
 ) -> tuple[tuple[str, str, int], str, str] | None:
-    """The earliest thing up to ``cut`` that was said differently, or by one side alone."""
+    """The earliest thing up to ``cut`` that only one side said, or that they said differently."""
     keys = {key for key in truth.keys() | other.keys() if key[2] <= cut and key[0] in kinds}
     wrong = [key for key in keys if not _same(truth.get(key), other.get(key))]
     if not wrong:

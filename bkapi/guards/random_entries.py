@@ -28,9 +28,9 @@ _UPPER = 0.95
 
 @record
 class RandomEntries(Record):
-    """Random entries with the exits of a run, about as many as it has; metrics are those of ``by``.
+    """Runs with random entries and the exits of a run, about as many trades as it has; values are of the metric ``by``.
 
-    draws      runs with random entries that have the metric
+    draws      how many of the random runs have the metric
     value      of the run itself
     mean, upper   of the random runs: their mean, and what 95 % of them stay below
     p_value    share of the random runs that do at least as well, the run itself counted among them
@@ -52,11 +52,11 @@ def random_entry_baseline(
     seed: int = 0,
     less_is_better: bool = False,
 ) -> RandomEntries | None:
-    """Hold a finished run against runs that enter at random ticks of its frame, by the same rules.
+    """Compare a finished run with runs that enter at random ticks of its frame, by the same rules.
 
-    The sides, levels, lifetimes and costs of its trades are dealt anew over random ticks of its interval; its bracket,
-    policy and manage hook stay. So what is left of the result is what the exits, the sides and the costs bring.
-    None for a run without trades, and when the metric is not available for enough random ones.
+    The sides, levels, lifetimes and costs of its trades are shuffled over random ticks of its interval; its bracket,
+    policy and manage hook stay. So the random runs show what the exits, the sides and the costs earn alone.
+    None for a run without trades, and when too few random ones have the metric.
     """
     place = METRIC_NAMES.index(by)
     trades = run.run.trades[run.run.trades["status"] == Status.CLOSED]
@@ -87,7 +87,7 @@ def random_entry_baseline(
 
 
 def _signals_of(run: FinishedRun, trades: Records) -> Records:
-    """The signals that the trades were, at the market and with levels in percent."""
+    """The trades as signals: entered at the market, with levels in percent."""
     import polars as pl
 
     opened = trades["price_open"]

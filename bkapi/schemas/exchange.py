@@ -20,7 +20,7 @@ Format: TypeAlias = Callable[[str, float, bool], Any]
 
 
 class ExchangeCallbacks(Schema):
-    """What an exchange wants to be told (spec market-data.md 5.1)."""
+    """Callbacks of an exchange (spec market-data.md 5.1)."""
 
     kind: ClassVar[str] = "exchange callbacks"
 

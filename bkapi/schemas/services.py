@@ -43,7 +43,7 @@ class SchemaService(Generic[S]):
 
 
 class ValidationService(Generic[S]):
-    """``validate`` and ``list`` of one kind; a subclass names :meth:`know` its ``add_<kind>``."""
+    """``validate`` and ``list`` of one kind; a subclass calls :meth:`know` ``add_<kind>``."""
 
     registry: ClassVar[Registry[Any]]
 

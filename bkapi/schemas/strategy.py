@@ -23,7 +23,7 @@ StrategyInterval: TypeAlias = Literal["1m", "3m", "5m", "15m", "30m", "1h"]
 
 
 class StrategyCallbacks(Schema):
-    """What a strategy wants to be told (spec engine.md 1.7); every function may be a coroutine function."""
+    """Callbacks of a strategy (spec engine.md 1.7); every function may be a coroutine function."""
 
     kind: ClassVar[str] = "strategy callbacks"
 

@@ -15,7 +15,7 @@ _RESERVED: Final = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$")
 
 
 def safe_file_name(text: str) -> str:
-    """``text`` as the name of a file in its folder: no separators, no ``..``, at most 200 bytes.
+    """``text`` as a file name: no separators, no ``..``, at most 200 bytes.
 
     A text that has to be changed ends in eight hex digits of its digest, so that two texts never share a file.
     """
