@@ -111,7 +111,7 @@ class NoRunError(BkError, LookupError):
 
 
 class NoPositionError(BkError, LookupError):
-    """Raised by ``get_position_levels("BTCUSDT")`` without an open position; ``get_pending_signal`` returns None then."""
+    """Raised by ``get_position_levels("BTCUSDT")`` without an open position; ``get_pending_signal`` returns None."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, hint="ask has_no_pending_signal(symbol) first.")

@@ -21,7 +21,7 @@ def _parameter(name: str, has_default: bool) -> str:
 
 
 def _constructor(cls: type[Any]) -> Callable[..., None]:
-    # Both methods, or the interpreter keeps the slow path for either.
+    # Both methods are replaced, since with one of them alone the interpreter takes the slow path for both.
     freely = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     unlocked = type(f"_Unlocked{cls.__name__}", (cls,), {"__slots__": (), **freely})
     namespace: dict[str, Any] = {"_set_class": _set_class, "_unlocked": unlocked, "_locked": cls}

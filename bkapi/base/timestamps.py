@@ -42,7 +42,7 @@ def to_datetime(moment: Moment) -> datetime:
 
 def _whole(moment: Any) -> int | None:
     """Milliseconds of an integer or of a datetime of NumPy; None for anything else."""
-    numpy = sys.modules.get("numpy")  # who has one of its datetimes has imported it
+    numpy = sys.modules.get("numpy")  # a datetime of NumPy cannot exist unless NumPy was imported
     if numpy is not None and isinstance(moment, numpy.datetime64):
         return int(moment.astype("datetime64[ms]").astype("int64"))
     return None if isinstance(moment, bool) or not isinstance(moment, Integral) else int(moment)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: The name of the built-in strategy.
 EXAMPLE = "example"
-_WARNINGS = 10  # different ones that are told
+_WARNINGS = 10  # how many different ones are printed
 
 
 class StrategyFileError(BkError):
@@ -46,11 +46,11 @@ class FileRun:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """For a block, turn an error of the strategy file that ends the run into one error; count those that do not."""
-        survived = _Survived(self.strategy)
+        survived = _CountedWarnings(self.strategy)
         logger = logging.getLogger("bkapi")
         logger.addHandler(survived)
         try:
-            with _blaming(self.strategy):
+            with _naming_the_line(self.strategy):
                 yield
         finally:
             logger.removeHandler(survived)
@@ -185,25 +185,25 @@ def _execute(strategy: str) -> None:
         raise StrategyFileError(f"{strategy!r} is not a Python file.", hint="its name should end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    with _blaming(strategy):
+    with _naming_the_line(strategy):
         spec.loader.exec_module(module)
 
 
 @contextmanager
-def _blaming(strategy: str) -> Iterator[None]:
+def _naming_the_line(strategy: str) -> Iterator[None]:
     """For a block, turn whatever a line of the strategy file raises into one error that names the line."""
     try:
         yield
     except BkError:
         raise
     except Exception as error:
-        told = _told(error, strategy)
+        told = _line_of_error(error, strategy)
         if told is None:
             raise
         raise StrategyFileError(told, hint="run the file with python to see more.") from None
 
 
-def _told(error: BaseException, strategy: str) -> str | None:
+def _line_of_error(error: BaseException, strategy: str) -> str | None:
     """``"dip.py, line 2: ValueError: ..."``, or None when no line of the strategy file took part."""
     path = Path(strategy).absolute()
     lines = [
@@ -215,7 +215,7 @@ def _told(error: BaseException, strategy: str) -> str | None:
     return f"{path.name}, line {lines[-1]}: {type(error).__name__}: {text}" if lines else None
 
 
-class _Survived(logging.Handler):
+class _CountedWarnings(logging.Handler):
     """Counts warnings by their text instead of printing each."""
 
     def __init__(self, strategy: str) -> None:
@@ -225,6 +225,6 @@ class _Survived(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count one; an error of the strategy file by its line, not by its traceback."""
-        error = getattr(record, "error", None)  # what report_error gives along, with how many there are
-        told = _told(error, self._strategy) if error else None
+        error = getattr(record, "error", None)  # set by report_error, with the number of repeats
+        told = _line_of_error(error, self._strategy) if error else None
         self.counts[told or str(error or record.getMessage())] += getattr(record, "times", 1)

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-#: What becomes of the first error that the listeners of an emission raised: ``on_error(error, name)``.
+#: Handles the first error that the listeners of an emission raised: ``on_error(error, name)``.
 OnError: TypeAlias = Callable[[Exception, str], None]
 
 
@@ -62,7 +62,7 @@ class Channel(Generic[T]):
 
     __slots__ = ("listeners", "name", "on_error")
 
-    #: Counts the changes of listeners of all channels: who depends on them looks again when it has moved.
+    #: Counts the changes of listeners of all channels; code that depends on them compares it with the last value.
     changes: ClassVar[int] = 0
     _changing = threading.Lock()
 

@@ -50,7 +50,7 @@ class PnlRecord(Record):
         return f"{type(self).__name__}({self.pnl_percentage:+.4f} %, {self.pnl_cost:+.4f} USD)"
 
 
-#: The result of anything that never opened.
+#: The result of a signal that never opened.
 NO_PNL = PnlRecord(0.0, 0.0, 0.0, 0.0, 0.0)
 
 

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 Indicator = Callable[..., Any]
-#: What was said: kind and name, moment (ms UTC), value.
+#: What a strategy said about a history: kind, name and moment (ms UTC), and the value.
 Said = dict[tuple[str, str, int], Any]
 Future = Literal["ends", "rises", "falls"]
 
 _FUTURES: Final[dict[Future, float]] = {"ends": 1.0, "rises": 1.1, "falls": 0.9}
-_BEYOND: Final = 2_000  # candles that a history goes on after the moment at which it changes
+_BEYOND: Final = 2_000  # candles of a history after the moment at which it changes
 _TOLERANCE: Final = 1e-9
 _KINDS: Final = ("indicator", "signal", "trade")
 _TRADE: Final = ("pending_at", "side", "price_open", "take_profit", "stop_loss", "lifetime")
@@ -128,7 +128,7 @@ def find_lookahead(
     first: tuple[tuple[str, str, int], str, str, Future] | None = None
     for cut in cuts:
         for future, factor in _FUTURES.items():
-            history = _continued(base, cut, factor, ends=future == "ends")
+            history = _with_other_future(base, cut, factor, ends=future == "ends")
             other, _ = case.said(history, cut, with_run=future != "ends", factor=factor)
             kinds: tuple[str, ...] = _KINDS
             if future == "ends":  # nothing can be traded at its end
@@ -245,7 +245,7 @@ class _Case:
                 return found
 
             strategy = strategy.model_copy(update={"get_signal": heard})
-        with self._exchange(market), _quiet():
+        with self._exchange(market), _without_log():
             context = self.context if cut is None else {**self.context, "frame_name": self._frame(cut)}
             run = prepare(self.symbol, context, source="find_lookahead", strategy=strategy)
             clear_risks(strategy.risks, run.names, backtest=True)
@@ -300,7 +300,7 @@ class _Case:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _without_log() -> Iterator[None]:
     """Log nothing for a block: the strategy's first run has reported its errors already."""
     logger = logging.getLogger("bkapi")
     level = logger.level
@@ -319,7 +319,7 @@ def _candles(market: Market) -> pl.DataFrame:
     return frame.with_columns(closed_at=pl.col("timestamp") + market.step_ms)
 
 
-def _continued(base: Market, cut: int, factor: float, *, ends: bool) -> Market:
+def _with_other_future(base: Market, cut: int, factor: float, *, ends: bool) -> Market:
     """The candles that are closed at ``cut``, followed by changed ones."""
     row = int(np.searchsorted(base.timestamps, cut))
     end = row if ends else min(len(base), row + _BEYOND)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float64]
 
-#: What the numbers are usually held against.
+#: The usual thresholds of the numbers.
 SIGNIFICANT: Final = 0.95
 OVERFIT: Final = 0.2
 _HOUR_MS: Final = 3_600_000

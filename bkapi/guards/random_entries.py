@@ -20,8 +20,8 @@ from bkcore.signals import bind_signals
 if TYPE_CHECKING:
     import polars as pl
 
-_MOST_EXPOSED = 0.95  # share of its time in the market that a run can have and still be imitated
-_DIGITS = 9  # of a percent that is read back from a price: one at a limit is at the limit again
+_MOST_EXPOSED = 0.95  # a run that is in the market for more of its time leaves no room for random entries
+_DIGITS = 9  # to which a percent computed from a price is rounded, so that one at a limit stays at the limit
 _LEAST_DRAWS = 5
 _UPPER = 0.95
 

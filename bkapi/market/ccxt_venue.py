@@ -18,7 +18,7 @@ from bkcore.intervals import interval_step_ms
 
 R = TypeVar("R")
 
-#: Rows that a request asks for at most; an exchange that gives fewer is asked again from where it stopped.
+#: Rows that a request asks for at most; if an exchange returns fewer, the next request goes on from there.
 _MOST_ROWS = 1000
 #: Requests for one range at most: more means that the exchange does not move on.
 _MOST_REQUESTS = 10_000

@@ -163,12 +163,12 @@ class ExchangeSource:
                 asked_any |= asked
                 if asked and shortcoming(rows, chunk.since, chunk.limit, chunk.step, about) is None:
                     told.append(rows)
-            whole = complete(_once(parts, about), span.since, span.limit, span.step, about)
+            whole = complete(_without_repeats(parts, about), span.since, span.limit, span.step, about)
             told = [whole]
             return whole
         finally:  # a fetch that fails half way goes on from there next time
             if told and asked_any:
-                self._store(symbol, span.interval, _once(told, about))
+                self._store(symbol, span.interval, _without_repeats(told, about))
 
     def _fetched_chunk(self, symbol: str, span: CandleRange, *, backtest: bool) -> tuple[pl.DataFrame, bool]:
         """One chunk, and whether the exchange was asked for it rather than the cache (spec market-data.md 5.1)."""
@@ -202,7 +202,7 @@ class ExchangeSource:
                 return known
             chunks = _chunks(span, int(config.value("CC_MAX_CANDLES_PER_REQUEST")))
             parts = [self._ask(symbol, chunk, backtest=backtest) for chunk in chunks]
-            rows = complete(_once(parts, about), span.since, span.limit, span.step, about)
+            rows = complete(_without_repeats(parts, about), span.since, span.limit, span.step, about)
             self._store(symbol, span.interval, rows)
         return rows
 
@@ -215,7 +215,7 @@ class ExchangeSource:
         about = f"{symbol} {span.interval}"
         try:
             data = answer.frame if isinstance(answer, CandleFrame) else answer
-            rows = _once([columns_of(raw_columns(data, about), about, None)], about)
+            rows = _without_repeats([columns_of(raw_columns(data, about), about, None)], about)
             return CandleFrame.from_any(
                 rows, symbol=symbol, interval=span.interval, gaps="keep", **door_options()
             ).frame.select(no_candles().columns)
@@ -265,7 +265,7 @@ def average_of(rows: pl.DataFrame, symbol: str, step_ms: int) -> float:
     return float(market.average_price(len(rows)).values[-1])
 
 
-def _once(parts: list[pl.DataFrame], about: str) -> pl.DataFrame:
+def _without_repeats(parts: list[pl.DataFrame], about: str) -> pl.DataFrame:
     """The parts in one frame; when a timestamp comes twice, the last candle counts, in the place of the first."""
     import polars as pl
 

@@ -48,7 +48,7 @@ _LONGEST_NAME = 200
 _REMEMBERED_MONTHS = 64
 _PATIENCE_SECONDS = 60.0
 _DIGEST = b"bk.digest"
-#: How the candle door judges what was judged before, whatever the configuration was then.
+#: How candles are checked that were checked before: no price is an anomaly, holes are allowed.
 AS_TOLD: DoorOptions = {"price_anomaly_factor": math.inf, "sparse": True}
 
 

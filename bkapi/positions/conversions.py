@@ -14,7 +14,7 @@ from bkapi.positions.bracket import Side
 
 
 class ConstantUtils:
-    """Shares of the way to a level, percent, at which to act; compare ``event.level`` of the partial listeners with them."""
+    """Shares of the way to a level, percent, at which to act; to compare with ``event.level`` of partial listeners."""
 
     TP_LEVEL1: Final = 30
     TP_LEVEL2: Final = 60

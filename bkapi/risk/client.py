@@ -71,7 +71,7 @@ def use_position_store(store: PositionStore | None) -> None:
     _Stores.positions = store
 
 
-#: The lock of all risk clients. Who holds it may enter again: a validation may ask other risk profiles.
+#: The lock of all risk clients; it is re-entrant, since a validation may ask other risk profiles.
 _one_at_a_time = Turn()
 
 

@@ -57,7 +57,7 @@ _EVENT_BITS = {kind: Listen.EVENTS << kind for kind in EventKind}
 _ACTIONS: dict[int, CommitAction] = {
     int(code): cast("CommitAction", code.name.lower().replace("_", "-")) for code in Commit
 }
-#: How a commit calls the number that its command was given.
+#: The field of a commit that holds the number of its command.
 _VALUE_FIELDS: dict[int, str] = {
     Commit.AVERAGE_BUY: "cost",
     Commit.PARTIAL_PROFIT: "percent_to_close",
@@ -71,7 +71,7 @@ _ID_FIELDS: dict[int, str] = {
     Commit.ACTIVATE_SCHEDULED: "activate_id",
 }
 
-#: Which channels and callbacks want to hear a kind of event or stop; each is delivered in its own block.
+#: Which channels and callbacks need a kind of event or stop.
 _HEARD_BY: tuple[tuple[int, tuple[Channel[Any], ...], tuple[str, ...]], ...] = (
     (
         Listen.IDLE,
@@ -173,7 +173,7 @@ class EventDelivery:
             owner.backtest,
         )
         self._bits = 0
-        self._bits_at = -1  # what `Channel.changes` was when they were put together
+        self._bits_at = -1  # the value of `Channel.changes` when the bits were gathered
         self._times = owner.run.market.timestamps
         self._prices = owner.run.series.values
         self._told = 0

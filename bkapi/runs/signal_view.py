@@ -76,9 +76,11 @@ class SignalAt(PublicSignal):
             )
             self._pnl = NO_PNL
             _, cost, time = read_entry(self._tables.entries, row.entry_first)
-            self._entries = (EntryRecord(row.price_open, cost, time),)  # what fills it may have another price
+            self._entries = (
+                EntryRecord(row.price_open, cost, time),
+            )  # the fill may have another price later
 
-    #: Only the slots can be set; the fields have no setter. Both methods, or the interpreter is slow with either.
+    #: Only the slots can be set; the fields have no setter. Replacing one method alone makes attribute access slow.
     __setattr__ = object.__setattr__
     __delattr__ = object.__delattr__
 

@@ -54,7 +54,7 @@ _KNOWN_FIELDS = frozenset(
 _SIDES = {"long": 1, "short": -1}
 _NEVER = int(np.iinfo(np.int64).max)
 _NO_HOOKS = Hooks()
-#: What keeps ``commit_create_signal`` from being taken, in the order in which it is looked for (spec 10.10).
+#: What makes ``commit_create_signal`` fail, in the order in which it is tested (spec 10.10).
 _BUSY: tuple[tuple[str, int], ...] = (
     ("an activation", Deferred.ACTIVATE),
     ("a close", Deferred.CLOSE),
@@ -103,7 +103,7 @@ class StrategyRun:
         self.yields = True
         #: What has been logged of errors.
         self.repeats = ErrorRepeats()
-        #: Whether a Python function is asked for signals.
+        #: Whether signals come from a Python function or commands.
         self.asks = table is None and hooks.kernel is None
         self.table = table
         self.policy = policy
@@ -113,7 +113,7 @@ class StrategyRun:
         self.schema = strategy
         #: The configuration that the run was started with.
         self.constants = config.get_config()
-        #: Where the events and results of this run come from.
+        #: The common fields of the events and results of this run.
         self.source: dict[str, Any] = {
             "symbol": symbol,
             "strategy_name": names.strategy_name,
@@ -170,7 +170,7 @@ class StrategyRun:
                 if self.yields:
                     yield from self._results_of_tables()
         finally:
-            self.delivery.released()  # what a run that has not come to its end has left open
+            self.delivery.released()  # an abandoned run gives back its places
             self.repeats.finish()
 
     def _finish_silently(self) -> None:

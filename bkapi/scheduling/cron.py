@@ -182,7 +182,9 @@ class CronUtils:
             )
         finally:
             if companion.is_there:
-                self._companions.append(companion)  # a handler inside a handler has one of its own
+                self._companions.append(
+                    companion
+                )  # a handler that starts another one needs a second companion
         if not in_time:
             raise CronTimeoutError(
                 f"Cron {entry.name}: the handler took more than {DEAD_SECONDS:.0f} s and goes on alone.",

@@ -56,7 +56,7 @@ def _distance(a: str, b: str) -> int:
 
 
 def _nearest(name: str) -> list[str]:
-    """Up to three methods that may have been meant: first those of which one name contains the other, then by distance."""
+    """Up to three methods that may have been meant: first those where one name contains the other, then the nearest."""
     folded = name.lower()
     holding = {one: one in folded or folded in one for one in HANDLER_METHODS}
     distances = {one: _distance(folded, one) for one in HANDLER_METHODS}

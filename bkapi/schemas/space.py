@@ -278,7 +278,7 @@ class Space:
         return np.broadcast_to(met.to_numpy(), len(frame))
 
     def led_by(self, names: Iterable[str]) -> tuple[Space, NumbersMap]:
-        """The same combinations with the blocks of ``names`` outermost, and what turns its numbers into those of here."""
+        """The same combinations with the blocks of ``names`` outermost, and a function back to this space's numbers."""
         leading = frozenset(names)
         order = sorted(range(len(self.blocks)), key=lambda k: leading.isdisjoint(self.blocks[k].names))
         if order == list(range(len(self.blocks))):

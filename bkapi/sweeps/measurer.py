@@ -28,7 +28,7 @@ class Part(NamedTuple):
 
 
 Measured = tuple[Part, Float, Numbers]
-#: Measures parts in any order, yields each with its metrics and refused signals, and tells combinations done more.
+#: Measures parts in any order, yields each with its metrics and refused signals, and reports progress.
 Engine = Callable[[Iterator[Part], Told], Generator[Measured, None, None]]
 
 
@@ -52,7 +52,8 @@ class Measurer:
     def elsewhere(self, *, threads: int) -> Measurer:
         """A copy for other processes, without what they do not need and what cannot be sent."""
         bare = {
-            name: StrategySchema.model_fields[name].get_default(call_default_factory=True) for name in _HEARD
+            name: StrategySchema.model_fields[name].get_default(call_default_factory=True)
+            for name in _UNUSED_FIELDS
         }
         for name in ("kernel", "manage"):  # compiled there
             function = getattr(self.strategy, name)
@@ -157,8 +158,8 @@ class Measurer:
         return {**self.__dict__, "_known": None}
 
 
-#: Fields of a strategy that a sweep never asks.
-_HEARD: Final = ("get_signal", "callbacks", "risk_name", "risk_list", "actions", "note", "info")
+#: Fields of a strategy that a sweep does not use.
+_UNUSED_FIELDS: Final = ("get_signal", "callbacks", "risk_name", "risk_list", "actions", "note", "info")
 
 
 def in_order(groups: Sequence[Numbers], metrics: Float, refused: Numbers) -> tuple[Float, Numbers]:

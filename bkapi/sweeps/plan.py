@@ -271,11 +271,11 @@ class SignalSet:
         return Choice("tables", reason, levels, len(self._slots), to_begin, per_table)
 
     def probe(self, columns: Mapping[str, Column]) -> float:
-        """The number of trades of one combination, from a whole backtest, and how long it took."""
+        """How many trades one combination has, from a whole backtest, whose time is kept for :meth:`choose`."""
         import time
 
-        self._by_machine(columns, 1, silent)  # loads and allocates
-        for count in (1, _PROBES):  # one may take less than a thread takes to start
+        self._by_machine(columns, 1, silent)  # untimed: loads kernels and allocates
+        for count in (1, _PROBES):  # one combination may take less time than starting a thread
             some = {name: Column(c.values, np.repeat(c.codes, count)) for name, c in columns.items()}
             started = time.perf_counter()
             metrics, _ = self._by_machine(some, count, silent)

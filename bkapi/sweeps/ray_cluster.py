@@ -27,12 +27,12 @@ from bkapi.sweeps.measurer import Measured, Measurer, Numbers, Part, in_order, v
 from bkapi.sweeps.plan import Float, SweepError, SweepMarket, Told
 from bkcore.metrics import Metric
 
-_RETRIES: Final = 3  # of a task whose worker has died
+_RETRIES: Final = 3  # how often a task is repeated whose worker has died
 _TASK_SECONDS: Final = 1.0
 _LEAST_SECONDS: Final = 0.1
 _TASKS_PER_CORE: Final = 4  # at least, so that all cores end at about the same time
 _SETUP_SHARE: Final = 0.25  # of a task's time that signals and tables may take
-_STORE_BYTES: Final = 256 << 20  # for results on their way
+_STORE_BYTES: Final = 256 << 20  # for results that are being sent
 _CONNECT_SECONDS: Final = 10.0
 _LEAST_ROOM: Final = 4  # tasks on their way to a cluster that has no cores yet
 
@@ -92,7 +92,7 @@ class Cluster:
         address = self._address or os.environ.get("RAY_ADDRESS")
         options: dict[str, Any] = {"address": address, "logging_level": logging.WARNING}
         if address is None:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked it to call home
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sends no usage statistics
             options |= {
                 "address": "local",
                 "num_cpus": self._threads,
@@ -102,7 +102,7 @@ class Cluster:
             }
         try:
             if address is not None:
-                _knock(address)
+                _check_reachable(address)
             self.ray.init(**options)
         except (OSError, RuntimeError, ValueError, ImportError) as error:
             raise SweepError(
@@ -116,14 +116,14 @@ class Cluster:
         return int(self.ray.cluster_resources().get("CPU", 0))
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise ``OSError`` when nobody listens at ``host:port``; Ray itself would try for a quarter of an hour."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
-class _Open:
+class _UnfinishedPart:
     """A part of which some tasks are not measured yet."""
 
     def __init__(self, part: Part, groups: Sequence[Numbers]) -> None:
@@ -146,7 +146,7 @@ class _Open:
 class _Task(NamedTuple):
     """Combinations ``span`` of a part, counted group after group."""
 
-    of: _Open
+    of: _UnfinishedPart
     span: tuple[int, int]
 
 
@@ -231,7 +231,7 @@ def _tasks(measurer: Measurer, parts: Iterator[Part], costs: Costs, cores: int) 
     seconds = costs.task_seconds(cores)
     for part in parts:
         groups = measurer.groups(part.columns, part.numbers.size)
-        of = _Open(part, groups)
+        of = _UnfinishedPart(part, groups)
         if not groups:
             yield _Task(of, (0, 0))
         for span in _spans([chosen.size for chosen in groups], costs, seconds):

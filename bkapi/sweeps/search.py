@@ -32,7 +32,7 @@ Direction = Literal["maximize", "minimize"]
 Parameters = dict[str, Any]
 
 _MOST_REFUSED: Final = 1000  # suggestions in a row that miss the conditions of a space
-_DIGEST: Final = "bk search"  # the attribute of a study that says what it searches
+_DIGEST: Final = "bk search"  # the attribute of a study that holds the digest of what it searches
 _REFUSED: Final = "misses conditions"
 _COMBINATION: Final = "combination"
 
@@ -171,7 +171,7 @@ class Search:
     def _checked_sampler(self, sampler: Any, seed: int | None) -> Any:
         samplers = self._optuna.samplers
         if sampler is None:
-            with warnings.catch_warnings():  # a liar was experimental before Optuna 5
+            with warnings.catch_warnings():  # constant_liar was experimental before Optuna 5
                 warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
                 return samplers.TPESampler(seed=seed or 0, constant_liar=True)
         if not isinstance(sampler, samplers.BaseSampler):
@@ -201,7 +201,7 @@ class Search:
         Ctrl-C returns what is done (``complete`` is False). Raises :class:`SearchError` when the study in the storage
         searches something else, or when hardly any suggestion meets the conditions; and what functions raise.
         """
-        with _quiet(self._optuna), progress_of(progress, self._trials, "search") as tell:
+        with _without_optuna_log(self._optuna), progress_of(progress, self._trials, "search") as tell:
             study = self._optuna.create_study(
                 storage=self._storage,
                 study_name=None if self._storage is None else self._study_name,
@@ -212,7 +212,7 @@ class Search:
             known = _Known(self._sweep, self._objectives)
             complete = True
             try:
-                answered = self._go_on(study, known, tell)
+                answered = self._measure_stored_trials(study, known, tell)
                 while answered < self._trials:
                     count = min(self._batch, self._trials - answered)
                     self._answer_batch(study, known, count, tell)
@@ -234,7 +234,7 @@ class Search:
             objectives=tuple(self._objectives),
         )
 
-    def _go_on(self, study: Any, known: _Known, tell: Callable[[float], object]) -> int:
+    def _measure_stored_trials(self, study: Any, known: _Known, tell: Callable[[float], object]) -> int:
         """Measure the combinations that the study has already; returns how many trials it has."""
         digest = self._digest()
         found = study.user_attrs.get(_DIGEST)
@@ -412,7 +412,7 @@ def _directions(given: Any, objectives: Mapping[str, Objective]) -> list[Directi
 
 
 @contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
+def _without_optuna_log(optuna: Any) -> Iterator[None]:
     """Keep Optuna from printing a line for every study."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))

@@ -60,7 +60,7 @@ MetricGroup = Literal["results", "drawdown", "all"]
 EngineName = Literal["local", "ray"]
 
 _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
-_PART_SECONDS: Final = 4.0  # what a killed sweep loses at most, about
+_PART_SECONDS: Final = 4.0  # about the most that a killed sweep loses
 _PART_COMBINATIONS: Final = (256, 65_536)
 _LEAST_TABLE_MEMORY: Final = 64 << 20
 _SMALL_RESULT: Final = 16 << 20  # fits, whatever max_memory says
@@ -205,9 +205,9 @@ class ParameterSweep:
             )
         self._resident = resident_bytes()
         self._probed: tuple[Choice, float, float] | None = None
-        self._take(space)
+        self._use_space(space)
 
-    def _take(self, space: Space) -> None:
+    def _use_space(self, space: Space) -> None:
         """Check a space, and prepare to measure it."""
         check_columns(space)
         check_hooks(space, self._roles.hooks)
@@ -235,7 +235,7 @@ class ParameterSweep:
                 hint=f"give {', '.join(self.space.names)}, or make a sweep of it.",
             )
         other = copy(self)
-        other._take(space)
+        other._use_space(space)
         return other
 
     def __repr__(self) -> str:
@@ -295,7 +295,7 @@ class ParameterSweep:
     def _part_size(self, choice: Choice) -> int:
         least, most = _PART_COMBINATIONS
         if table_bytes(choice, self._depth) > self._table_memory():
-            most *= 4  # tables that do not fit are made anew for every part
+            most *= 4  # every part fills tables again that do not fit
         wanted = int(_PART_SECONDS * self._threads / max(choice.seconds_per_combination, 1e-9))
         size = min(max(wanted, least), most)
         return 1 << (size.bit_length() - 1)
@@ -357,7 +357,7 @@ class ParameterSweep:
         complete = True
         with progress_of(progress, total) as tell:
             try:
-                self._fill(done, size, parts, measure, tell)
+                self._find_or_measure(done, size, parts, measure, tell)
             except KeyboardInterrupt:
                 if not done:
                     raise
@@ -376,7 +376,7 @@ class ParameterSweep:
             _sweep=self,
         )
 
-    def _fill(
+    def _find_or_measure(
         self,
         done: dict[tuple[int, int], pl.DataFrame | Path],
         size: int,

@@ -49,7 +49,7 @@ class Ahead:
             return None
         played = future.result()
         usable = played.stats is not None and not is_stopped() and played.conditions.hold()
-        return played if usable and self._is_unheard(played.conditions, played.run) else None
+        return played if usable and self._needs_no_python(played.conditions, played.run) else None
 
     def close(self) -> None:
         """Wait for the threads, and drop the runs that nobody will take."""
@@ -85,14 +85,14 @@ class Ahead:
 
     def _play(self, candidate: Candidate, conditions: Conditions) -> Played:
         run = self._candidates.prepare(candidate)
-        if not self._is_unheard(conditions, run):
+        if not self._needs_no_python(conditions, run):
             return Played(conditions, run, None)
         run.play_ahead()
         again = None if candidate.parameters is None else self._candidates.again(candidate, run)
         return Played(conditions, run, all_statistics(run, again))
 
     @staticmethod
-    def _is_unheard(conditions: Conditions, run: StrategyRun) -> bool:
+    def _needs_no_python(conditions: Conditions, run: StrategyRun) -> bool:
         """Whether the run needs no Python, and no listener of its beginning could change that."""
         told = emitters.before_start_subject.listeners or conditions.frame.callbacks is not None
         return run.is_unheard and not told

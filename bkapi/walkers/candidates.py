@@ -25,9 +25,9 @@ from bkcore.market import Market
 from bkcore.settings import EngineSettings
 from bkcore.signals import SignalTable
 
-_KEPT_TABLES: Final = 32  # signals of so many sets of parameters
-_KEPT_RUNS: Final = 4  # that were played again for their trades
-_NUMBERED: Final = 65_536  # combinations whose conditions are looked at together
+_KEPT_TABLES: Final = 32  # sets of parameters whose signals are kept
+_KEPT_RUNS: Final = 4  # runs that are kept after they were played again for their trades
+_NUMBERED: Final = 65_536  # combinations whose conditions are tested together
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Candidates(Sequence[Candidate]):
                 self._tables[key] = (
                     (strategy.signals, market),
                     made,
-                )  # what the key names stays alive with it
+                )  # keeps the objects alive whose ids are in the key
                 if len(self._tables) > _KEPT_TABLES:
                     self._tables.popitem(last=False)
             return self._tables[key][1]
