@@ -1,4 +1,4 @@
-"""How a strategy is run over history: ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
+"""How do users run a strategy over history? By ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Status = Literal["ready", "pending", "fulfilled", "rejected"]
 
 
 class BackgroundRun:
-    """A backtest in a thread of its own. Calling it asks the run to stop after the open position.
+    """A backtest in a thread of its own. Calling it asks the run to stop once the open position has ended.
 
     ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected.
     """
@@ -85,7 +85,7 @@ class BackgroundRun:
 
 
 class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
-    """Run strategies over history; the singleton is ``Backtest``."""
+    """Runs strategies over history; the singleton is ``Backtest``."""
 
     def __init__(self) -> None:
         self._background: dict[RunKey, BackgroundRun] = {}
