@@ -1,4 +1,4 @@
-"""What is inside a packed candle file: the one CSV of a zip archive or gzip stream, within bounds."""
+"""Reads packed candle files: the one CSV of a zip archive or gzip stream, up to a limit of size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bkcore.candle_errors import CandleFileError, damaged, shown
 
 #: Content beyond this is refused before memory is spent; ten years of minutes are 0.8 GB of CSV.
 MAX_BYTES = 2 << 30
-#: Packed candles expand about fivefold: more than this, and more than the free size, is a bomb.
+#: Packed candles expand about fivefold; an archive above the free size that expands more than this is refused.
 MAX_EXPANSION = 100
 FREE_BYTES = 16 << 20
 

@@ -1,4 +1,4 @@
-"""What makes candles valid: the value rule of spec market-data.md 4, and the order and grid of open times."""
+"""What makes candles valid? The value rule of spec market-data.md 4, and the order and grid of open times."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def columns_digest(symbol: str, step_ms: int, columns: Iterable[NDArray[Any]]) -
 
 
 class Flaw(NamedTuple):
-    """The first flaw of a batch: ``candle[row]`` has ``problem``, which lies in ``column``."""
+    """The first flaw of a batch: row ``row`` has ``problem``, in ``column``."""
 
     row: int
     column: str
@@ -60,7 +60,7 @@ class Flaw(NamedTuple):
 
 
 def reference_price(prices: Sequence[FloatColumn], min_candles_for_median: int) -> float | None:
-    """Upper median of all prices above zero, or their mean with few candles (spec market-data.md 4.1).
+    """Upper median of all prices above zero; their mean with few candles (spec market-data.md 4.1).
 
     prices : four f8[n]; None when no price is above zero.
     """
@@ -84,7 +84,7 @@ def first_flaw(
     """The first candle that breaks the rule of spec market-data.md 4, or None.
 
     columns : six f8[n] in the order of ``COLUMNS``, NaN where a value is missing or no number.
-    counted : four f8[n], the prices that the reference is made of, where they are not those of ``columns``.
+    counted : four f8[n], the prices for the reference, where they are not those of ``columns``.
     The columns are one adapter response: its candles share one reference price.
     """
     timestamp, *prices, volume = columns
@@ -126,7 +126,7 @@ def first_flaw(
 
 
 def _number(value: Any) -> float:
-    """A number as float, and NaN for whatever else: text and booleans are no numbers here."""
+    """A number as float; NaN for everything else, also for text and booleans."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         return math.nan
     try:
@@ -142,11 +142,11 @@ def validate_candles(
     price_anomaly_factor: float = PRICE_ANOMALY_FACTOR,
     min_candles_for_median: int = MIN_CANDLES_FOR_MEDIAN,
 ) -> None:
-    """Judge one adapter response by spec market-data.md 4; an empty one passes.
+    """Check one adapter response by spec market-data.md 4; an empty one passes.
 
     candles : mappings or objects with the six fields of ``COLUMNS``, or rows of six in that order.
-    ``about`` opens the error, e.g. ``"BTCUSDT 1m"``. As specified, order, alignment, gaps, duplicates and
-    open or close outside ``[low, high]`` are not looked at.
+    ``about`` opens the error, e.g. ``"BTCUSDT 1m"``. As specified, it does not check order, alignment, gaps,
+    duplicates, or whether open and close lie inside ``[low, high]``.
 
     Raises :class:`CandleValueError` for the first candle with a flaw, :class:`CandleTypeError` for a row
     that is no candle at all.
@@ -171,7 +171,7 @@ def validate_candles(
 
 
 def _counted(value: Any) -> float:
-    """What a value adds to the reference price: ``True`` counts as 1 there, as recorded in the golden cases."""
+    """How a value counts in the reference price; ``True`` counts as 1, as recorded in the golden cases."""
     return 1.0 if value is True else _number(value)
 
 
@@ -211,7 +211,7 @@ def check_values(
     price_anomaly_factor: float = PRICE_ANOMALY_FACTOR,
     min_candles_for_median: int = MIN_CANDLES_FOR_MEDIAN,
 ) -> None:
-    """Judge a long frame by the rule, in pieces of ``RESPONSE_CANDLES``.
+    """Check a long frame by the rule, in pieces of ``RESPONSE_CANDLES``.
 
     timestamps : i8[n]; columns : five f8[n], open, high, low, close, volume.
     """
@@ -230,7 +230,7 @@ def check_values(
 
 
 def _plainly_valid(prices: Sequence[FloatColumn], volume: FloatColumn, price_anomaly_factor: float) -> bool:
-    """Whether extremes alone clear every candle; NaN runs through min and max, so it never passes here.
+    """Whether minima and maxima alone prove every candle valid; a NaN makes it False.
 
     Any reference price is at most the highest price (the tiny allowance covers the rounding of a mean).
     """

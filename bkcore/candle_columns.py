@@ -1,4 +1,4 @@
-"""How foreign columns become candle columns: names recognised, values converted, nothing guessed twice."""
+"""Turns foreign columns into candle columns: recognises their names and converts their values."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "volume": ("volume", "v", "vol", "basevolume"),
 }  # fmt: skip
 
-#: Names that data frames give to an index without a name; they are the open times when nothing else is.
+#: Names that data frames give to an index without a name; it is the open time when no other column is.
 INDEX_NAMES = ("index", "__index_level_0__", "Unnamed: 0")
 
 
 @dataclass(frozen=True)
 class RawColumns:
-    """Named columns from anywhere; ``take(positions)`` fetches some, converted no further than needed.
+    """Named columns of any source; ``take(positions)`` fetches some of them, converted no more than needed.
 
-    ``borrowed`` says that the memory belongs to somebody who may still change it.
+    ``borrowed``: the memory belongs to somebody who may still change it.
     """
 
     names: tuple[str, ...]
@@ -70,7 +70,7 @@ class RawColumns:
 
 
 def positional_names(count: int, what: str, about: str) -> tuple[str, ...]:
-    """Names of columns that carry none: our six, or the twelve of Binance."""
+    """Names for columns that have none: our six, or the twelve of Binance."""
     if count == len(COLUMNS):
         return COLUMNS
     if count == len(BINANCE_COLUMNS):
@@ -124,7 +124,7 @@ def find_columns(names: Sequence[str], about: str) -> dict[str, int]:
 
 
 def settle(raw: RawColumns, about: str, unit: TimestampUnit | None) -> pl.DataFrame:
-    """The candle columns of ``raw`` in the one schema; values are converted, not yet judged.
+    """The candle columns of ``raw`` in the schema of candles; values are converted, but not checked yet.
 
     Raises :class:`EmptyCandlesError`, and :class:`CandleColumnError`, :class:`CandleTypeError`,
     :class:`CandleTimeError` or :class:`CandleValueError` (missing or unreadable) for the first bad column.
@@ -154,7 +154,7 @@ def settle(raw: RawColumns, about: str, unit: TimestampUnit | None) -> pl.DataFr
 
 
 def _floats(values: pl.Series, column: str, times: NDArray[np.int64], about: str) -> FloatColumn:
-    """``values`` as f8[n]; numbers of any kind, or text of numbers."""
+    """``values`` as f8[n]: numbers of any kind, or text of numbers."""
     dtype = values.dtype
     if not (dtype.is_numeric() or isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Null)):
         raise CandleTypeError(
@@ -182,7 +182,7 @@ def _floats(values: pl.Series, column: str, times: NDArray[np.int64], about: str
 
 
 def _marks(values: pl.Series) -> pl.Series | None:
-    """A ``filled`` column as booleans; anything that is not one was somebody's own column and is dropped."""
+    """A ``filled`` column as booleans; a column of another type is somebody's own and is dropped."""
     if isinstance(values.dtype, pl.String):
         values = values.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
     if isinstance(values.dtype, pl.Boolean) and not values.null_count():
@@ -199,7 +199,7 @@ def column_of(values: Any, name: str, about: str) -> pl.Series:
     if isinstance(values, list | tuple | range):
         return _column_of_objects(list(values), name, about)
     if hasattr(values, "__len__") and not isinstance(values, str | bytes | Mapping):
-        with suppress(Exception):  # what a foreign column raises is not known; it all means the same here
+        with suppress(Exception):  # a foreign column may raise anything; it then is no candle column
             return pl.Series(name, values)
     raise CandleTypeError(
         f"{about}: column {name!r} is {type(values).__name__!r}, not a column of values.",

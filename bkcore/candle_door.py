@@ -1,4 +1,4 @@
-"""What happens at the door: which order the checks have, and what a caller may say about them."""
+"""In which order are candles checked, and which checks can a caller change?"""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from bkcore.intervals import interval_step_ms
 
 
 class DoorOptions(TypedDict, total=False):
-    """What the door may be told beyond the gap policy; nobody needs it for ordinary candles.
+    """Options of the check besides the gap policy; ordinary candles need none.
 
     timestamp_unit : {"s", "ms", "us", "ns"}   of integer timestamps; recognised by magnitude when not given
     price_anomaly_factor : float               refuse prices below reference / factor; 1000 (math.inf: never)
     min_candles_for_median : int               with fewer candles the reference is a mean; 5
-    sparse : bool                              the interval is certain, however far each candle is from the next; False
+    sparse : bool                              the interval is certain, however far apart the candles are; False
     """
 
     timestamp_unit: TimestampUnit | None
@@ -40,14 +40,14 @@ class DoorOptions(TypedDict, total=False):
 
 
 def checked_symbol(symbol: Any) -> str:
-    """``symbol`` when it is one; raises :class:`CandleError`."""
+    """``symbol`` if it is one; raises :class:`CandleError`."""
     if not isinstance(symbol, str) or not symbol.strip():
         raise CandleError(f"symbol={shown(symbol)} is no symbol.", hint="pass text such as symbol='BTCUSDT'.")
     return symbol
 
 
 def check_options(gaps: str, options: DoorOptions, about: str) -> None:
-    """Refuse a gap policy or option that is none, before any candle is read; raises :class:`CandleError`."""
+    """Refuse an unknown gap policy or option, before any candle is read; raises :class:`CandleError`."""
     check_policy(gaps, about)
     known = (*DoorOptions.__annotations__, "symbol", "interval", "gaps")
     for name in options:
@@ -73,7 +73,7 @@ def check_options(gaps: str, options: DoorOptions, about: str) -> None:
 
 
 def measured_interval(timestamps: IntColumn, about: str) -> str:
-    """The interval that the smallest step forward is, for files whose name tells none."""
+    """The interval of the smallest step forward, for files whose name contains none."""
     steps = np.diff(timestamps)
     forward = steps[steps > 0]
     found = interval_of(int(forward.min())) if forward.size else None
@@ -91,7 +91,7 @@ def measured_interval(timestamps: IntColumn, about: str) -> str:
 def admitted(
     frame: pl.DataFrame, interval: str, gaps: GapPolicy, about: str, options: DoorOptions
 ) -> pl.DataFrame:
-    """The frame after every check of the door, with its gaps settled."""
+    """The frame after all checks, with its gaps treated as the policy says."""
     timestamps = frame["timestamp"].to_numpy()
     step = interval_step_ms(interval)
     check_times(timestamps, interval, step, about, sparse=options.get("sparse", False))
@@ -106,7 +106,7 @@ def admitted(
 
 
 def gaps_settled(frame: pl.DataFrame, interval: str, gaps: GapPolicy, about: str) -> pl.DataFrame:
-    """The frame as the gap policy wants it; raises :class:`CandleGapError`."""
+    """The frame with its gaps treated as the policy says; raises :class:`CandleGapError`."""
     step = interval_step_ms(interval)
     if gaps == "raise":
         refuse_holes(holes(frame["timestamp"].to_numpy(), step), about)

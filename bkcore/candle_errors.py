@@ -1,4 +1,4 @@
-"""What can be wrong with candles: one family, each error naming what, where and the way out."""
+"""What can be wrong with candles? One family of errors; each says what, where and the way out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def utc_text(timestamp: int) -> str:
     """``1704067200000`` (UTC ms) as ``"2024-01-01 00:00 UTC"``; seconds and ms only when not zero."""
     try:
         moment = _EPOCH + timedelta(milliseconds=timestamp)
-    except OverflowError:  # no calendar goes that far
+    except OverflowError:  # beyond the years of a datetime
         return f"{timestamp} ms after 1970"
     text = moment.strftime("%Y-%m-%d %H:%M")
     if timestamp % 60_000:
@@ -27,12 +27,12 @@ def utc_text(timestamp: int) -> str:
 
 
 def shown(value: object) -> str:
-    """A foreign value as an error shows it: its ``repr``, shortened."""
+    """A foreign value as errors show it: its ``repr``, shortened."""
     return reprlib.repr(value)
 
 
 def told_kind(dtype: pl.DataType) -> str:
-    """What a column that cannot be used holds, in a user's words."""
+    """What an unusable column holds, in a user's words."""
     if isinstance(dtype, pl.Boolean):
         return "true and false"
     if dtype.is_temporal():
@@ -45,7 +45,7 @@ def told_kind(dtype: pl.DataType) -> str:
 
 
 class CandleError(BkError, ValueError):
-    """Base of everything the candle door refuses, e.g. ``CandleFrame.from_any(frame, symbol="")``.
+    """Base of all errors about candles, e.g. ``CandleFrame.from_any(frame, symbol="")``.
 
     ``column``, ``row`` (counted from 0, without the header line) and ``timestamp`` (UTC ms) say where;
     each is None where it does not apply.
@@ -67,7 +67,7 @@ class CandleError(BkError, ValueError):
 
 
 class CandleTypeError(CandleError, TypeError):
-    """Raised by ``CandleFrame.from_any(42, symbol="BTCUSDT")``: data or a column of an unfit type."""
+    """Raised by ``CandleFrame.from_any(42, symbol="BTCUSDT")``: data or a column of an unsuitable type."""
 
 
 class CandleColumnError(CandleError):
@@ -103,11 +103,11 @@ class CandleGapError(CandleError):
 
 
 class CandleFileError(CandleError):
-    """Raised by ``CandleFrame.read("nowhere.csv")``: a file absent, damaged, unsafe or of no known format."""
+    """Raised by ``CandleFrame.read("nowhere.csv")``: the file is absent, damaged, unsafe or of an unknown format."""
 
 
 class CandleConflictError(CandleError):
-    """Raised by ``CandleFrame.read_many`` when two files tell different candles for one open time."""
+    """Raised by ``CandleFrame.read_many`` when two files have different candles for one open time."""
 
 
 class CandleResampleError(CandleError):
@@ -115,7 +115,7 @@ class CandleResampleError(CandleError):
 
 
 def damaged(about: str, what: str) -> CandleFileError:
-    """The error for a file that its format's reader gave up on; the reader's own words stay inside."""
+    """The error for a file that its format's reader could not read; the reader's own words are kept inside."""
     return CandleFileError(
         f"{about}: {what} is damaged or cut short.", hint="download or write the file again."
     )

@@ -1,4 +1,4 @@
-"""How candles come from files and go to them: read safely whatever lies there, written atomically."""
+"""Reads candle files, whatever lies there, and writes them whole or not at all."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _suffix(path: Path) -> str | None:
 
 
 def checked_path(path: Any) -> Path:
-    """``path`` as a path; raises :class:`CandleFileError` for what is none."""
+    """``path`` as a path; raises :class:`CandleFileError` when it is none."""
     try:
         return Path(path)
     except TypeError:
@@ -121,7 +121,7 @@ def _content(path: Path, suffix: str | None, about: str) -> bytes:
 
 
 def _unfit(path: Path, status: os.stat_result, suffix: str | None, about: str) -> CandleFileError | None:
-    """Why ``path`` is not read at all, or None."""
+    """Why ``path`` cannot be read at all, or None."""
     if stat.S_ISDIR(status.st_mode):
         return CandleFileError(
             f"{about}: {str(path)!r} is a directory.",
@@ -158,9 +158,9 @@ def _absent(path: Path, about: str) -> CandleFileError:
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
-    """Write candles to ``path``, as its suffix says; a reader meets the old file or the whole new one.
+    """Write candles to ``path`` in the format of its suffix; a reader sees the old file or the whole new one.
 
-    Raises :class:`CandleFileError` (no such folder, a directory, unknown suffix, or what the system says).
+    Raises :class:`CandleFileError` (no such folder, a directory, unknown suffix, or an error of the system).
     """
     suffix = _suffix(path)
     if suffix is None or suffix == ".zip":
@@ -180,7 +180,7 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path`` in one step: a temporary neighbour, flushed to disk, renamed over it."""
+    """Put ``content`` at ``path`` in one step: write a temporary file beside it, flush it to disk, rename it."""
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:

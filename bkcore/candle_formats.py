@@ -1,4 +1,4 @@
-"""How candles are laid out in CSV, Parquet and Arrow files: bytes to columns, and a frame to bytes."""
+"""Converts CSV, Parquet and Arrow: bytes to columns, and a frame to bytes."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _parsed_csv(data: bytes, separator: str, width: int, header: bool, about: st
 
 
 def columns_of_parquet(data: bytes, about: str) -> RawColumns:
-    """Parquet columns; only those asked for are decoded, page checksums compared where there are any."""
+    """Parquet columns; decodes only those asked for, and compares page checksums where there are any."""
     import pyarrow
     from pyarrow import parquet
 

@@ -1,4 +1,4 @@
-"""Which candles are missing: holes found, told, or filled with marked rows."""
+"""Which candles are missing? Finds holes, and refuses them or fills them with marked rows."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bkcore.errors import did_you_mean
 
 GapPolicy = Literal["raise", "keep", "fill"]
 
-#: More filled candles than this (ten years of minutes) mean wrong timestamps, not an outage.
+#: A gap that needs more candles than this (ten years of minutes) comes from wrong timestamps, not from an outage.
 MAX_FILLED = 5_256_000
 
 
 def check_policy(gaps: str, about: str) -> None:
-    """Refuse a gap policy that is none."""
+    """Refuse an unknown gap policy."""
     if gaps not in get_args(GapPolicy):
         raise CandleError(
             f"{about}: gaps={shown(gaps)} is no gap policy.",

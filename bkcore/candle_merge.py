@@ -1,4 +1,4 @@
-"""How candles of several files become one frame: by time, equal overlaps once, contradictions refused."""
+"""Joins candles of several files by time: equal overlaps are kept once, contradictions refused."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bkcore.candle_errors import CandleConflictError, utc_text
 
 
 def merged(frames: Sequence[tuple[str, pl.DataFrame]], about: str) -> pl.DataFrame:
-    """One frame of all candles, in the order of time; ``frames`` are pairs of file name and admitted candles.
+    """One frame of all candles in the order of time; ``frames`` are pairs of file name and checked candles.
 
-    Raises :class:`CandleConflictError` for the first open time that two files fill differently.
+    Raises :class:`CandleConflictError` for the first open time at which two files differ.
     """
     if any("filled" in frame.columns for _, frame in frames):
         frames = [

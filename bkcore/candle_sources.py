@@ -1,4 +1,4 @@
-"""Which shapes of data can be candles: frames of any library, dicts, rows and arrays, all as raw columns."""
+"""Which data can be candles? Reads frames of any library, dicts, rows and arrays as raw columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHAPES = "a data frame, a dict of columns, a list of dicts or of rows, or an ar
 def raw_columns(data: Any, about: str) -> RawColumns:
     """``data`` of any supported shape as named columns; raises :class:`CandleTypeError` for any other.
 
-    pandas is imported by whoever made the data, never here.
+    This module never imports pandas: whoever made a pandas frame has.
     """
     if isinstance(data, pl.LazyFrame):
         try:
@@ -119,7 +119,7 @@ def _of_rows(rows: Sequence[Any], about: str) -> RawColumns:
 
 
 def _of_foreign(data: Any, about: str) -> RawColumns:
-    """Frames of other libraries: what narwhals knows, else what speaks the Arrow stream protocol."""
+    """Frames of other libraries: those that narwhals knows, or that support the Arrow stream protocol."""
     import narwhals
 
     unknown = CandleTypeError(
@@ -154,6 +154,6 @@ def _of_foreign(data: Any, about: str) -> RawColumns:
 
 def _name_given_twice(data: Any) -> str | None:
     names: list[str] = []
-    with suppress(Exception):  # whatever a foreign object does when asked for its columns
+    with suppress(Exception):  # a foreign object may raise anything when asked for its columns
         names = [str(name) for name in getattr(data, "column_names", None) or data.columns]
     return next((name for name, count in Counter(names).items() if count > 1), None)

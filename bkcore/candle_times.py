@@ -1,4 +1,4 @@
-"""How a column of times becomes int64 UTC milliseconds: datetimes, integers of four units, ISO text."""
+"""Converts a column of times to int64 UTC milliseconds: datetimes, integers of four units, ISO text."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _unreadable(row: int, value: object, about: str) -> CandleTimeError:
 
 
 def _whole_numbers(times: pl.Series, about: str) -> NDArray[np.int64]:
-    """Numbers as int64; floats and decimals are fine as long as nothing is behind the point."""
+    """Numbers as int64; floats and decimals must have no fraction."""
     whole = times.cast(pl.Int64, strict=False)
     wrong = whole.is_null()
     if not times.dtype.is_integer():

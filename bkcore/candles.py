@@ -1,4 +1,4 @@
-"""What the engine reads: candles of one symbol and interval, checked once at the door and then frozen."""
+"""``CandleFrame``: candles of one symbol and interval, checked once and then unchangeable."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from bkcore.resample import EdgePolicy, HolePolicy, resample_frame
 
 @final
 class CandleFrame:
-    """Candles of one symbol and interval; every instance has passed the door's checks and never changes.
+    """Candles of one symbol and interval; every instance is valid and never changes.
 
     symbol, interval : str              e.g. ``"BTCUSDT"``, ``"1m"`` (spec market-data.md 2)
     frame : Polars frame                ``timestamp`` Int64 (UTC ms, open time); ``open``, ``high``, ``low``,
@@ -46,13 +46,13 @@ class CandleFrame:
     volume : f8[n]                      base currency
     filled : bool[n]                    True where a candle was invented to fill a gap
 
-    The arrays are contiguous, read-only, and lent without a copy. What holds: there is at least one candle;
+    The arrays are contiguous, read-only, and lent without a copy. It is guaranteed that there is at least one candle;
     timestamps rise and lie on the UTC grid of the interval; values are finite, prices above zero, volume not
-    negative, high >= low; no price is anomalously low (spec market-data.md 4; a long frame is judged in
+    negative, high >= low; no price is anomalously low (spec market-data.md 4; a long frame is checked in
     pieces of 1000 candles, as exchange responses are). Open and close may lie outside [low, high], as that
-    specification accepts. Holes exist only where they were asked for.
+    specification accepts. There are holes only if ``gaps="keep"`` allowed them.
 
-    ``CandleFrame(data, ...)`` is the same door as ``CandleFrame.from_any(data, ...)``.
+    ``CandleFrame(data, ...)`` does the same as ``CandleFrame.from_any(data, ...)``.
     """
 
     symbol: str
@@ -157,9 +157,9 @@ class CandleFrame:
     ) -> Self:
         """Candles of several files joined in the order of time; ``paths``: a list, a path, or a pattern ``"*.zip"``.
 
-        Each file passes the door by itself, so units and formats may differ. Candles that occur in several
+        Each file is checked by itself, so units and formats may differ. Candles that occur in several
         files must be identical and are kept once; :class:`CandleConflictError` names the first that are not.
-        All files must be of one symbol and interval. The gap policy looks at the joined whole.
+        All files must be of one symbol and interval. The gap policy applies to the joined frame.
         """
         if isinstance(paths, str):
             files = sorted(map(Path, glob.glob(paths)))  # noqa: PTH207 - a pattern may be absolute
@@ -188,7 +188,7 @@ class CandleFrame:
         """Write to CSV, ``.csv.gz``, Parquet or Arrow, as the suffix says; reading gives the same candles.
 
         The file appears whole or not at all. Symbol and interval are read back from its name, so call it
-        something like ``BTCUSDT-1m.parquet``. Raises :class:`CandleFileError`, and nothing was changed.
+        something like ``BTCUSDT-1m.parquet``. Raises :class:`CandleFileError`; then nothing was changed.
         """
         write_frame(self._frame, checked_path(path))
 
@@ -230,7 +230,7 @@ class CandleFrame:
 
     @classmethod
     def _trusted(cls, symbol: str, interval: str, frame: pl.DataFrame) -> Self:
-        """A frame made of admitted candles; it obeys the rules already."""
+        """A frame of candles that were checked already."""
         made = cls.__new__(cls)
         made._keep(symbol, interval, frame)
         return made
@@ -249,7 +249,7 @@ class CandleFrame:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """The candles as a Polars frame; it is the caller's own, changing it does not change the candles."""
+        """The candles as a Polars frame of the caller's own: changing it does not change the candles."""
         return self._frame.clone()
 
     def _column(self, name: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What the documented intervals are, in minutes and milliseconds, and how times align to them."""
+"""How long is an interval, and when does it begin? The documented intervals in minutes and milliseconds."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def interval_step_ms(interval: str) -> int:
 
 
 def candle_step_ms(interval: str) -> int:
-    """The same for intervals of candles, caches and schedules, which have no 12h (spec market-data.md 2)."""
+    """Length in milliseconds of an interval of candles, caches and schedules, all but 12h (spec market-data.md 2)."""
     if interval not in CANDLE_INTERVALS:
         raise _unknown(interval, CANDLE_INTERVALS)
     return interval_step_ms(interval)

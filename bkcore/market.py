@@ -1,4 +1,4 @@
-"""Candles as the machine reads them: read-only columns, their average price, and an index over it."""
+"""``Market``: candles as the machine reads them, as read-only columns with average prices and a block index."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def _fill_vwap(
     volume_sum: Any,
     out: Any,
 ) -> None:
-    """Spec engine.md 3.1: per candle a fresh fold over its window, oldest first; NaN before the first window.
+    """Spec engine.md 3.1: per candle a new sum over its window, oldest first; NaN before the first window.
 
-    Tiles keep the columns in cache, and the inner loop runs over candles, so that it vectorises while each
-    candle still sums in its own order. ``money``, ``price_sum`` and ``volume_sum`` are scratch space.
+    It works in tiles, to keep the columns in cache, and its inner loop runs over candles, so that it vectorises while
+    each candle still sums in its own order. ``money``, ``price_sum`` and ``volume_sum`` are scratch space.
     """
     size = close.size
     for k in range(min(window - 1, size)):
@@ -98,7 +98,7 @@ def row_at(timestamps: Any, step: Any, time: Any) -> Any:
 
 
 class PriceSeries(NamedTuple):
-    """A price per candle (f8[n], NaN before the first), what a level is held against, and the block index of that.
+    """The price of each candle that levels are compared with (f8[n], NaN before the first), and its block index.
 
     ``floors`` and ``ceilings`` are ``values`` itself for average prices, and the candles' lows and highs where
     candles touch levels.
@@ -196,16 +196,16 @@ class Market:
         return PriceSeries(self.close, self.low, self.high, *build_index(self.low, self.high))
 
     def prices(self, settings: EngineSettings) -> PriceSeries:
-        """The series that a run with these settings decides by."""
+        """The price series that a run with these settings uses."""
         if settings.fill == "touch":
             return self.touch_price
         return self.average_price(settings.average_candles)
 
     @contextmanager
     def shared(self) -> Iterator[Market]:
-        """The same market on a memory-mapped file: pickling it sends a path, and every process maps one copy.
+        """The same market on a memory-mapped file: pickling it sends the path, and all processes map the same copy.
 
-        The average prices built so far come along. The file is removed when the block ends.
+        It includes the average prices built so far. The file is removed when the block ends.
         """
         folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - memory, where there is one
         handle, path = tempfile.mkstemp(prefix="bk-market-", suffix=".columns", dir=folder)
@@ -223,7 +223,7 @@ class Market:
 
 
 def _write_columns(file: BinaryIO, market: Market) -> None:
-    """One page of JSON that says what lies where, then every column, eight bytes a value."""
+    """Write one page of JSON that says where each column lies, then the columns, eight bytes a value."""
     arrays: list[tuple[str, NDArray[Any]]] = [("timestamps", market.timestamps)]
     arrays += [(name, getattr(market, name)) for name in _COLUMNS]
     for window, series in market._series.items():

@@ -1,4 +1,4 @@
-"""In which order do trades close, and which is the middle one (spec reports.md 6.2): ordering in place."""
+"""In which order do trades close, and which value is the middle one? (spec reports.md 6.2) Without allocating."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def write_close_order(close: Any, is_backward: Any, order: Any) -> None:
 
 @rule
 def take_rank(values: Any, size: Any, rank: Any) -> Any:
-    """The value that stands at ``rank`` (from 0) when ``values[:size]`` is sorted (size > rank, no NaN).
+    """The value at ``rank`` (from 0) when ``values[:size]`` is sorted (size > rank, no NaN).
 
-    Selects in place: afterwards nothing before ``rank`` is larger and nothing behind it is smaller.
+    Selects in place: afterwards nothing before ``rank`` is larger and nothing after it is smaller.
     """
     low = 0
     high = size - 1

@@ -1,4 +1,4 @@
-"""How candles of one interval become candles of a longer one, aligned to the UTC epoch."""
+"""Makes candles of a longer interval from candles of a shorter one, aligned to the UTC epoch."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _refuse_holes_within(
 
 
 def _numbering(buckets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which of the buckets, counted from 0, each row is in."""
+    """The bucket of each row, counted from 0."""
     numbers: NDArray[np.int64] = np.zeros(buckets.size, dtype=np.int64)
     np.cumsum(np.diff(buckets) != 0, out=numbers[1:])
     return numbers

@@ -1,4 +1,4 @@
-"""How a frame of signals becomes the machine's table of candidates; every column is checked here, once."""
+"""Turns a frame of signals into the machine's table of candidates; checks every column."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class SignalFrameError(BkError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SignalTable:
-    """Candidates in time order (``SIGNAL`` records), and the texts that belong to them.
+    """Candidates in time order (``SIGNAL`` records), and their texts.
 
-    ``ids`` are the distinct ids, ``records["id"]`` counts into them; ``notes`` has a text per record or is None.
+    ``ids`` are the distinct ids, ``records["id"]`` is an index into them; ``notes`` has a text per record or is None.
     """
 
     records: NDArray[np.void]
@@ -61,9 +61,9 @@ class SignalTable:
 
 
 def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS) -> SignalTable:
-    """Check ``frame`` (columns: :data:`COLUMNS`) and lay it out for the machine.
+    """Check ``frame`` (columns: :data:`COLUMNS`) and turn it into the machine's records.
 
-    interval_ms   length of the strategy's interval: a row without a signal only matters after one with a signal
+    interval_ms   length of the strategy's interval: a row without a signal matters only after one with a signal
                   in the same interval
 
     Raises :class:`SignalFrameError` naming the column, the row, its time and the remedy.
@@ -167,7 +167,7 @@ def _time(column: pl.Series) -> pl.Series:
 
 
 def _rising(column: pl.Series) -> NDArray[np.int64]:
-    """The moments, none missing and none before the one above."""
+    """The moments; raises when one is missing or earlier than the one before."""
     if column.null_count():
         row = int(column.is_null().arg_max() or 0)
         raise SignalFrameError(
@@ -203,7 +203,7 @@ def _side(column: pl.Series) -> NDArray[np.float64]:
 def _follows_signal(
     time: NDArray[np.int64], silent: NDArray[np.bool_], interval_ms: int
 ) -> NDArray[np.bool_]:
-    """Rows that take back the signal of the row before, in the same interval."""
+    """Rows that withdraw the signal of the row before, in the same interval."""
     follows = np.zeros(time.size, np.bool_)
     bucket = time // interval_ms
     follows[1:] = silent[1:] & ~silent[:-1] & (bucket[1:] == bucket[:-1])
@@ -211,7 +211,7 @@ def _follows_signal(
 
 
 def _number(column: pl.Series) -> NDArray[np.float64]:
-    """The numbers, NaN where one is null."""
+    """The numbers, NaN for null."""
     import polars as pl
 
     if not (column.dtype.is_numeric() or column.dtype == pl.Null):

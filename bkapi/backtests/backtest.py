@@ -1,4 +1,4 @@
-"""How a strategy is run over history: ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
+"""How do users run a strategy over history? By ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ gates.install()
 
 
 class BackgroundRun(Background):
-    """A backtest in a thread of its own. Calling it asks the run to stop after the open position.
+    """A backtest in a thread of its own. Calling it asks the run to stop once the open position has ended.
 
     ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected.
     """
@@ -63,7 +63,7 @@ class BackgroundRun(Background):
 
 
 class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
-    """Run strategies over history; the singleton is ``Backtest``."""
+    """Runs strategies over history; the singleton is ``Backtest``."""
 
     def __init__(self) -> None:
         self._background: dict[RunKey, BackgroundRun] = {}

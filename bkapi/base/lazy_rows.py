@@ -1,4 +1,4 @@
-"""A long list whose items are made when they are looked at."""
+"""A list whose items are made only when somebody reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class LazyRows(Sequence[T]):
-    """Items made from numbers when they are looked at; equal to any sequence of equal items."""
+    """Items made from their numbers when they are read; equal to any sequence of equal items."""
 
     __slots__ = ("_make", "_numbers")
 

@@ -1,4 +1,4 @@
-"""What a moment is: an aware ``datetime`` in UTC at the API, integer milliseconds UTC inside."""
+"""Converts moments: aware UTC ``datetime`` in the API, integer milliseconds UTC inside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_datetime(moment: Moment) -> datetime:
-    """The aware UTC datetime that ``moment`` names; raises :class:`MomentError` when it names none."""
+    """The aware UTC datetime of ``moment``; raises :class:`MomentError` when it is none."""
     try:
         if isinstance(moment, datetime):
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -40,8 +40,8 @@ def to_datetime(moment: Moment) -> datetime:
 
 
 def _whole(moment: Any) -> int | None:
-    """Milliseconds of an integer or of a datetime of NumPy, None of anything else."""
-    numpy = sys.modules.get("numpy")  # who has one of its datetimes has imported it
+    """Milliseconds of an integer or of a datetime of NumPy; None for anything else."""
+    numpy = sys.modules.get("numpy")  # a datetime of NumPy cannot exist unless NumPy was imported
     if numpy is not None and isinstance(moment, numpy.datetime64):
         return int(moment.astype("datetime64[ms]").astype("int64"))
     return None if isinstance(moment, bool) or not isinstance(moment, Integral) else int(moment)

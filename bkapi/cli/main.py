@@ -1,4 +1,4 @@
-"""What ``bk`` does: backtest, sweep, walk, candle files, warm-up. A command imports what it needs when it runs."""
+"""The commands of ``bk``: backtest, sweep, walk, candle files, warm-up. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written down about a run: a folder with a readable report and the frames behind it."""
+"""Writes the ``--report`` folder of a run: a readable report and the frames behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``bk data store`` does: a folder of candles looked over, filled from files or an exchange, and read."""
+"""The commands ``bk data store``: list, import, fetch, check and export the candles of a store."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which events there are, and how to listen to them (spec adapters-and-events.md 1.3 to 1.7).
+"""Which events are there, and how do users listen to them? (spec adapters-and-events.md 1.3 to 1.7)
 
-``emitters`` holds the 40 documented channels and that of ``wake_on``; one row of :class:`Emitters` says everything
-about a channel. The ``listen_*`` functions are made from these rows.
+``emitters`` holds the 40 documented channels and the one of ``wake_on``. One row of :class:`Emitters` says everything
+about a channel, and the ``listen_*`` functions are made from these rows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a signal and its trade look like from outside: public rows and tick results (spec engine.md 1).
+"""What do users see of a signal and its trade? Public rows and tick results (spec engine.md 1).
 
 Prices are in quote currency, costs in USD, percents are percent (1.5 = 1.5 %), times ms UTC. All records are
-frozen: the same object is handed to every listener.
+frozen, because every listener gets the same object.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class PnlRecord(Record):
         return f"{type(self).__name__}({self.pnl_percentage:+.4f} %, {self.pnl_cost:+.4f} USD)"
 
 
-#: The result of anything that never opened.
+#: The result of a signal that never opened.
 NO_PNL = PnlRecord(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -150,7 +150,7 @@ class PublicSignal(Record):
 
 @record
 class Result(Record):
-    """Common part of the tick results: ``action`` says which it is, ``created_at`` (ms UTC) of when."""
+    """Common part of the tick results: ``action`` says which it is, ``created_at`` (ms UTC) is its time."""
 
     action: ClassVar[str]
     extra_in_repr: ClassVar[tuple[str, ...]] = ()
@@ -184,7 +184,7 @@ class Result(Record):
 
 @record
 class IdleResult(Result):
-    """Nothing open, nothing resting."""
+    """Nothing is open and nothing rests."""
 
     action: ClassVar[Literal["idle"]] = "idle"
 
@@ -207,7 +207,7 @@ class ScheduledResult(SignalResult):
 
 @record
 class WaitingResult(SignalResult):
-    """A resting order goes on waiting (tick mode only)."""
+    """A resting order is still waiting (tick mode only)."""
 
     action: ClassVar[Literal["waiting"]] = "waiting"
 
@@ -225,7 +225,7 @@ class OpenedResult(SignalResult):
 
 @record
 class ActiveResult(SignalResult):
-    """A position goes on (tick mode), or the candles of an infinite one ran out.
+    """A position is still open (tick mode), or the candles of an infinite one ran out.
 
     ``percent_tp`` / ``percent_sl``: how far the price has come towards that level, 0 to 100.
     """

@@ -1,4 +1,4 @@
-"""Candles that the code of a strategy holds itself, exchanged for a while: frames and columns in its variables."""
+"""Changes, for a while, the candles that a strategy's code keeps in its own variables (for the look-ahead check)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PRICES = ("open", "high", "low", "close")
 def altered_globals(
     functions: Iterable[Callable[..., Any]], base: Market, row: int | None, factor: float
 ) -> Iterator[None]:
-    """Let candles in the variables of functions change by ``factor`` from row ``row`` of the market on.
+    """For a block, multiply candles in the variables of functions by ``factor`` from row ``row`` of the market on.
 
-    Variables of their modules and their closures count: candle frames, Polars frames with a ``timestamp``, and arrays
-    and series as long as the market. None changes nothing.
+    Looks at the variables of their modules and closures: candle frames, Polars frames with a ``timestamp``, and
+    arrays and series as long as the market. With None nothing changes.
     """
     undo: list[Callable[[], object]] = []
     try:

@@ -1,4 +1,4 @@
-"""Which ideas are followed, and over which candles (spec risk-sizing-walker-sweep.md 4.2, 4.3)."""
+"""Which ideas does a sweep follow, and over which candles? (spec risk-sizing-walker-sweep.md 4.2, 4.3)"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DIRECTIONS = ("LONG", "SHORT", "NEUTRAL")
 class IdeaSweepError(BkError, ValueError):
     """Raised by ``Sweep.run({"symbol": "BTCUSDT", "sweep_name": "feed", "ideas": [{}]})``: an idea without fields.
 
-    So for a grid that is empty or has impossible values, and for ideas without candles.
+    Also raised for a grid that is empty or has impossible values, and for ideas without candles.
     """
 
 
@@ -66,12 +66,12 @@ def _idea(number: int, row: Any) -> Idea:
 
 
 def ideas_of(ideas: Iterable[Idea], symbol: str) -> list[Idea]:
-    """Those of one symbol in order of time; equal times keep their order."""
+    """The ideas of one symbol in order of time; those of equal times keep their order."""
     return sorted((idea for idea in ideas if idea.symbol == symbol), key=lambda idea: idea.ts)
 
 
 def without_flood(ideas: Iterable[Idea]) -> list[Idea]:
-    """The directional ideas that keep their distance (spec 4.2); dropped ones do not extend the window."""
+    """The directional ideas, without those too close to the last kept one (spec 4.2)."""
     kept_at: dict[tuple[str | int, str], int] = {}
     kept: list[Idea] = []
     for idea in ideas:
@@ -84,10 +84,10 @@ def without_flood(ideas: Iterable[Idea]) -> list[Idea]:
 
 
 class CandleTrail:
-    """The minutes behind each of many moments that come in order of time.
+    """Fetches the minutes that follow each of many moments, which come in order of time.
 
-    Candles are asked for in chunks as documented: only full ones count, the first failure ends a path. What has been
-    fetched for the idea before is not asked for again.
+    Asks for candles in chunks as documented: only full chunks count, and the first failure ends a path. Keeps
+    what it has fetched for the previous idea.
     """
 
     def __init__(self, exchange_name: str, symbol: str) -> None:
@@ -130,7 +130,7 @@ class CandleTrail:
         )
 
     def _keep(self, needed: int, minute: int, rows: pl.DataFrame) -> None:
-        """Add the chunk that starts at ``minute``; what lies before ``needed`` may go."""
+        """Add the chunk that starts at ``minute``; drop what lies before ``needed``."""
         if not self._first <= needed <= minute <= self._first + self._count:
             self._first, self._count = needed, 0
         known = self._first + self._count - minute

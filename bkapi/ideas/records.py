@@ -1,4 +1,4 @@
-"""What a sweep over ideas answers with: profiles, trades, tracks, rankings (spec risk-sizing-walker-sweep.md 4).
+"""What does a sweep over ideas return? Profiles, trades, tracks, rankings (spec risk-sizing-walker-sweep.md 4).
 
 Percents are percent unless a field says otherwise, times are ms UTC, holds are minutes.
 """
@@ -116,10 +116,10 @@ class AuthorTrack(Record):
 
 @record
 class GridPointReport(Record):
-    """What a point of the grid made of the ideas (spec 4.7).
+    """The results of the ideas at one point of the grid (spec 4.7).
 
     ``win_rate`` is 0 to 1; drawdown and recovery are of added, not compounded, percents in order of entry; ratios are
-    infinite where nothing was lost. ``trades_list`` is worked out when it is looked at.
+    infinite where nothing was lost. ``trades_list`` is computed when it is read.
     """
 
     point: GridPoint

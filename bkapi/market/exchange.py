@@ -1,6 +1,6 @@
-"""How candles, prices, order book and trades are asked for, in a strategy and outside of one.
+"""How do users ask for candles, prices, order book and trades, in a strategy and outside of one?
 
-Whatever strategy code asks is answered as of the ambient "now": no candle at or after it can be reached
+What strategy code asks for is answered as of the ambient "now": no candle at or after it can be reached
 (spec market-data.md 5, 6, 9).
 """
 

@@ -1,4 +1,4 @@
-"""Which ticks a frame has, and the services that give them (spec market-data.md 11)."""
+"""Which ticks does a frame have? Also the services that return them (spec market-data.md 11)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FrameModeError(BkError, RuntimeError):
 
 
 class ClientFrame:
-    """One frame: the times of its ticks, worked out once."""
+    """One frame; computes the times of its ticks once."""
 
     def __init__(self, schema: FrameSchema) -> None:
         self.schema = schema
@@ -88,7 +88,7 @@ class FrameConnectionService:
         return self.get_frame(names.frame_name).get_timeframe(symbol)
 
     def clear(self, frame_name: str | None = None) -> None:
-        """Forget one client or all: overrides and the wall clock count anew."""
+        """Forget one client or all; the next use takes overrides and the wall clock into account."""
         if frame_name is None:
             _clients.clear()
         else:

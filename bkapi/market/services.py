@@ -1,4 +1,4 @@
-"""The documented services over exchanges: who is asked, and within which context (spec market-data.md 10)."""
+"""The documented services over exchanges: they validate names and pass requests on (spec market-data.md 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Levels of a signal from percents: ``Position.bracket`` and ``Position.moonbag`` (spec engine.md 14)."""
+"""Computes the levels of a signal from percents: ``Position.bracket``, ``Position.moonbag`` (spec engine.md 14)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOONBAG_PERCENT = 50.0
 
 
 class Levels(TypedDict):
-    """Fields of a signal: side and both levels, in quote currency."""
+    """Side and both levels of a signal, in quote currency."""
 
     position: Side
     price_take_profit: float
@@ -18,7 +18,7 @@ class Levels(TypedDict):
 
 
 class Position:
-    """Take-profit and stop-loss prices from percents of the price, for both sides."""
+    """Computes take-profit and stop-loss prices from percents of the price, for both sides."""
 
     @staticmethod
     def bracket(

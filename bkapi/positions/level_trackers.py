@@ -1,4 +1,4 @@
-"""Which levels a signal has reached: partial profit and loss, and breakeven (spec adapters-and-events.md 15)."""
+"""Which levels has a signal reached? Partial profit and loss, and breakeven (spec adapters-and-events.md 15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a position history is worth, outside of any run (spec engine.md 9)."""
+"""What is a position history worth outside of a run? (spec engine.md 9)"""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ProfitError(BkError, ValueError):
 
 
 class TotalClosed(TypedDict):
-    """Share of a position that is closed, percent, and what is left of its cost, USD."""
+    """The closed share of a position, percent, and what is left of its cost, USD."""
 
     total_closed_percent: float
     remaining_cost_basis: float
 
 
 def to_profit_loss_dto(signal: Any, price_close: float) -> PnlRecord:
-    """What closing everything at ``price_close`` gives, fees and slippage of the configuration included.
+    """The result of closing everything at ``price_close``, with fees and slippage of the configuration.
 
     signal   a mapping or a public row: ``position``, ``price_open``, ``cost``, ``entries`` and ``partials``
 
@@ -61,7 +61,7 @@ def to_profit_loss_dto(signal: Any, price_close: float) -> PnlRecord:
 
 
 def get_effective_price_open(signal: Any) -> float:
-    """Effective entry of a history: what was paid per coin, partial closes taken into account (spec engine.md 9.2)."""
+    """Effective entry of a history: the price paid per coin, after partial closes (spec engine.md 9.2)."""
     return float(_settled(signal)[0][0]["effective_open"])
 
 

@@ -1,4 +1,4 @@
-"""The closed trades of a run as results, made when somebody looks at them, and the statistics over all of them."""
+"""The closed trades of a run as results, made when somebody reads them, and their statistics."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a user asks for statistics and documents: ``Risk.get_data(symbol, context)`` and its like (spec reports.md 2.2).
+"""How do users ask for statistics and documents? ``Risk.get_data(symbol, context)`` and its like (spec reports.md 2.2).
 
-One class makes all facades; a kind that was not enabled still answers for a finished backtest, from its log.
+One class makes all facades. A kind that was not enabled still answers for a finished backtest, from its log.
 """
 
 from __future__ import annotations

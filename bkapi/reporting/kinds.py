@@ -1,4 +1,4 @@
-"""Which kinds of report there are: the one table that statistics, documents and records are made from (spec 1)."""
+"""Which kinds of report are there? The table behind statistics, documents and records (spec reports.md 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the rows of a bucket become statistics: frames for :mod:`bkapi.statistics.measured` (spec reports.md 6, 8).
+"""Turns the rows of a bucket into the frames of :mod:`bkapi.statistics.measured` (spec reports.md 6, 8).
 
 Rows come newest first, as a bucket holds them.
 """

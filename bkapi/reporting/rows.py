@@ -1,6 +1,6 @@
-"""What a row of a report holds, and how an event becomes one (spec reports.md 8).
+"""What does a row of a report hold, and how is it made of an event? (spec reports.md 8)
 
-The conversions are data: field by field the path in the event. A row that uses the time of the context is made while
+The conversions are data: the path in the event, field by field. A row that uses the time of the context is made while
 the event is delivered.
 """
 

@@ -1,4 +1,4 @@
-"""What turns reports on and off: ``Markdown`` and ``Report`` (spec reports.md 2.3, 10, 11)."""
+"""How do users turn reports on and off? By ``Markdown`` and ``Report`` (spec reports.md 2.3, 10, 11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a position is: fixed percentage, Kelly, ATR (spec risk-sizing-walker-sweep.md 2)."""
+"""How large is a position? Fixed percentage, Kelly, ATR (spec risk-sizing-walker-sweep.md 2)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Who hears what, in documented order: rows of the event log and stops of the machine become events and callbacks.
+"""Which listener or callback hears what, and in which order? Turns the event log and the machine's stops into events.
 
-A run that nobody listens to is one kernel call; every listener or callback adds the stops that it needs, and
-payloads are made only for those who hear them (spec engine.md 13).
+A run without listeners is one kernel call. Every listener or callback adds the stops that it needs, and payloads are
+made only for channels that somebody listens to (spec engine.md 13).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _EVENT_BITS = {kind: Listen.EVENTS << kind for kind in EventKind}
 _ACTIONS: dict[int, CommitAction] = {
     int(code): cast("CommitAction", code.name.lower().replace("_", "-")) for code in Commit
 }
-#: How a commit calls the number that its command was given.
+#: The field of a commit that holds the number of its command.
 _VALUE_FIELDS: dict[int, str] = {
     Commit.AVERAGE_BUY: "cost",
     Commit.PARTIAL_PROFIT: "percent_to_close",
@@ -72,7 +72,7 @@ _ID_FIELDS: dict[int, str] = {
     Commit.ACTIVATE_SCHEDULED: "activate_id",
 }
 
-#: Which channels and callbacks want to hear a kind of event or stop; each is delivered in its own block.
+#: Which channels and callbacks need a kind of event or stop.
 _HEARD_BY: tuple[tuple[int, tuple[Channel[Any], ...], tuple[str, ...]], ...] = (
     (
         Listen.IDLE,
@@ -106,22 +106,22 @@ _HEARD_BY: tuple[tuple[int, tuple[Channel[Any], ...], tuple[str, ...]], ...] = (
 
 
 def _wants_times() -> bool:
-    """Whether somebody wants to hear how long each tick took; a document is content with those visited anyway."""
+    """Whether somebody needs the duration of every tick; documents need only that of visited ticks."""
     return any(not subscription.collects for subscription in emitters.performance_emitter.listeners)
 
 
 class RiskPlaces(Protocol):
-    """Where a run keeps its places in the risk profiles; :class:`bkapi.risk.run_risk.RunRisk` does."""
+    """The places that a run holds in its risk profiles; :class:`bkapi.risk.run_risk.RunRisk` implements it."""
 
     def hold(self, signal: PublicSignal) -> None:
-        """The reserved place has become a position."""
+        """Turn the reserved place into a position."""
 
     def release(self) -> None:
-        """Nothing is open and nothing rests any more."""
+        """Give the place back: nothing is open and nothing rests."""
 
 
 class DeliveringRun(Protocol):
-    """What is read of the run that is told; :class:`bkapi.runs.strategy.StrategyRun` is one."""
+    """What :class:`EventDelivery` reads of its run; :class:`bkapi.runs.strategy.StrategyRun` is one."""
 
     symbol: str
     names: MethodContext
@@ -151,7 +151,7 @@ class DeliveringRun(Protocol):
 
 
 class EventDelivery:
-    """Tells what a run does, in documented order.
+    """Delivers the events of a run to listeners and callbacks, in documented order.
 
     Besides its own place in the event log it changes two things: ``state.pending`` while a close is told, so that
     getters see the position as it was, and the places that the run holds in its risk profiles.
@@ -167,7 +167,7 @@ class EventDelivery:
         #: The common fields of events, in their order.
         self._place: RunKey = run_key(owner.symbol, owner.names, backtest=owner.backtest)
         self._bits = 0
-        self._bits_at = -1  # what `Channel.changes` was when they were put together
+        self._bits_at = -1  # the value of `Channel.changes` when the bits were gathered
         self._times = owner.run.market.timestamps
         self._prices = owner.run.series.values
         self._told = 0
@@ -188,14 +188,14 @@ class EventDelivery:
         return bits
 
     def bits(self) -> int:
-        """``Listen`` bits of everybody who listens now."""
+        """``Listen`` bits of all channels and callbacks that somebody listens to now."""
         if self._bits_at != Channel.changes:
             self._bits_at = Channel.changes
             self._bits = self._gathered_bits()
         return self._bits
 
     def has_to_tell(self) -> bool:
-        """Whether anybody listens who could not read it from the log afterwards."""
+        """Whether events must be delivered during the run: somebody listens who cannot read the log afterwards."""
         return (
             bool(self._own_bits)
             or _wants_times()
@@ -224,7 +224,7 @@ class EventDelivery:
     # ------------------------------------------------------------------------------------------- how
 
     def now(self, timestamp: int) -> None:
-        """Let user code run at ``timestamp``."""
+        """Set the ambient "now" in which user code runs to ``timestamp``."""
         self.moment = timestamp
         execution.set(ExecutionContext(self._owner.symbol, timestamp, self._owner.backtest))
 
@@ -233,7 +233,7 @@ class EventDelivery:
         report_error(error, source, self._owner.repeats)
 
     def tell(self, channel: Channel[Any], make: Callable[[], Any]) -> None:
-        """Emit a payload, made only if somebody listens."""
+        """Emit the payload that ``make`` returns; it is not called when nobody listens."""
         if channel.listeners:
             try:
                 channel.emit(make())
@@ -241,7 +241,7 @@ class EventDelivery:
                 self._failed(error, channel.name)
 
     def _call(self, name: str, *arguments: Any) -> None:
-        """Call a strategy callback ``name(symbol, *arguments, when, backtest)`` if there is one."""
+        """Call the strategy's callback ``name(symbol, *arguments, when, backtest)`` if there is one."""
         callback = getattr(self._callbacks, name)
         if callback is not None:
             owner, moment = self._owner, execution.require(name)
@@ -251,7 +251,7 @@ class EventDelivery:
                 self._failed(error, name)
 
     def written(self, row: PublicSignal | None, price: float) -> None:
-        """``on_write`` is not guarded: an error in it ends the run (spec engine.md 4.6)."""
+        """Call ``on_write``; an error in it ends the run (spec engine.md 4.6)."""
         callback = self._callbacks.on_write
         if callback is not None:
             owner, moment = self._owner, execution.require("on_write")
@@ -297,7 +297,7 @@ class EventDelivery:
     # ------------------------------------------------------------------------------------ rows of the log
 
     def tell_events(self) -> Results:
-        """Deliver the rows that the log has grown by since the last time."""
+        """Deliver the rows that were added to the log since the last call."""
         run, state = self._run, self._state
         while self._told < state.event_count:
             timestamp, price, revision, kind, code = read_event(run.tables.events, self._told)
@@ -334,7 +334,7 @@ class EventDelivery:
         self.released()
 
     def candidate(self) -> SignalInput:
-        """The candidate at hand as it came, or what a table or a kernel says of it; levels in percent become prices."""
+        """The candidate at hand as it was given, or made from the row of the table or kernel, with levels as prices."""
         asked = self._asked()
         if asked is not None:
             return asked
@@ -347,16 +347,16 @@ class EventDelivery:
         return {name: value for name, value in signal.items() if value is not None}
 
     def asked(self, dto: SignalInput) -> None:
-        """``get_signal`` or the user has given a signal for this tick."""
+        """Keep the signal that ``get_signal`` or a command has given for this tick."""
         self._dto, self._dto_at = dto, self._state.tick_time
 
     def _asked(self) -> SignalInput | None:
-        """The signal that was given for this tick, or None: then it is one of the table or of a kernel."""
+        """The signal that was given for this tick; None when the candidate comes from a table or a kernel."""
         at_hand = self._state.candidate == FROM_SLOT and self._dto_at == self._state.tick_time
         return self._dto if at_hand else None
 
     def _described(self, candidate: int) -> SignalInput:
-        """A candidate of the table or of the slot in the words of a signal; None for what it leaves out."""
+        """A candidate of the table or of the slot as the fields of a signal; None for fields that were not given."""
         slot = self._run.slot[0] if candidate == FROM_SLOT else self._run.signals[candidate]
         given = int(slot["given"])
         return {
@@ -483,7 +483,7 @@ class EventDelivery:
     def _tell_level(
         self, channel: Channel[LevelEvent], trade: int, timestamp: int, price: float, code: int
     ) -> None:
-        """All levels of a candle show the row as it was before the first of them (spec engine.md 8.3)."""
+        """Tell a level; all levels of a candle show the row as it was before the first of them (spec engine.md 8.3)."""
         if self._levels is None or self._levels[:2] != (trade, timestamp):
             self._levels = (trade, timestamp, self._rows.public(trade, price))
         data = self._levels[2]
@@ -501,7 +501,7 @@ class EventDelivery:
             self._call("on_breakeven", self._rows.public(trade, price), price)
 
     def _tell_logged_commit(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        """Commits of resting orders are told among the other words of that moment (spec engine.md 13.2)."""
+        """Tell a commit; those of resting orders are told with the event they belong to (spec engine.md 13.2)."""
         if code == Commit.ACTIVATE_SCHEDULED:
             self._activation_price = price
         elif code != Commit.CANCEL_SCHEDULED:
@@ -511,7 +511,7 @@ class EventDelivery:
         self.tell(emitters.strategy_commit_subject, lambda: self._commit_event(trade, timestamp, price, code))
 
     def queued_commit(self, price: float, value: float, code: int) -> dict[str, Any]:
-        """A commit that waits to be announced, as ``get_strategy_status`` shows it (spec live.md 4.2)."""
+        """A commit that has not been announced yet, as ``get_strategy_status`` shows it (spec live.md 4.2)."""
         row = {
             "action": _ACTIONS[code],
             "symbol": self._owner.symbol,
@@ -545,7 +545,7 @@ class EventDelivery:
             self._call(callback, self._rows.public(trade, price), price)
 
     def _monitored(self) -> None:
-        """``on_partial_profit`` / ``on_partial_loss`` hear the progress of every candle of their side."""
+        """Call ``on_partial_profit`` or ``on_partial_loss`` with the progress at every candle on their side."""
         branch = self._state.branch
         name = {1: "on_partial_profit", -1: "on_partial_loss"}.get(branch)
         if name is not None and getattr(self._callbacks, name) is not None:
@@ -575,7 +575,7 @@ class EventDelivery:
         self.tell(emitters.progress_backtest_emitter, lambda: self.progress(done, total))
 
     def _raised(self) -> None:
-        """A jitted function raised: its error is told, and the candle goes on without it."""
+        """Report what a jitted function raised; the candle goes on without it."""
         self.now(self._run.when)
         report_error(self._run.raised(), self._owner.names.strategy_name, self._owner.repeats)
 
@@ -609,7 +609,7 @@ def commit_event(
     about: tuple[str | None, str | None],
     source: dict[str, Any],
 ) -> StrategyCommitEvent:
-    """What is told of a commit; ``value`` is the number and ``about`` the id and note that its command was given."""
+    """The payload of a commit; ``value`` is its number, ``about`` the id and note that the command was given."""
     action = _ACTIONS[code]
     note: str | None = signal.note
     values: dict[str, Any] = {"current_price": price, "effective_price_open": signal.price_open}

@@ -1,4 +1,4 @@
-"""What a run leaves behind when it has ended: its trades, its events, its statistics."""
+"""What does a finished run leave behind? Its trades, its events, its statistics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run leaves behind; the frames and the statistics are made when first asked for, and kept."""
+    """A finished run; its frames and statistics are made when first asked for, and kept."""
 
     symbol: str
     names: MethodContext
@@ -56,7 +56,7 @@ class FinishedRun:
 
 
 def finished_run(strategy_run: StrategyRun) -> FinishedRun:
-    """What a run that has ended leaves behind."""
+    """The finished run of a run that has ended."""
     return FinishedRun(
         strategy_run.symbol, strategy_run.names, strategy_run.run, strategy_run.settings, strategy_run
     )

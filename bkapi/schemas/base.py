@@ -1,4 +1,4 @@
-"""What every registered schema has in common: frozen, no unknown fields, one clear error (spec market-data.md 19)."""
+"""What do all schemas have in common? Frozen, no unknown fields, one clear error (spec market-data.md 19)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bkcore.errors import did_you_mean
 
 
 def or_default(default: Any) -> BeforeValidator:
-    """Everything falsy counts as left out, as documented."""
+    """Treats everything falsy as left out, as documented."""
     return BeforeValidator(lambda value: value or default)
 
 
@@ -66,7 +66,7 @@ class Schema(BaseModel):
         }
 
     def overridden(self, partial: Mapping[str, Any]) -> Self:
-        """A copy with the fields of ``partial`` in place of its own, not validated (spec 19)."""
+        """A copy with the fields of ``partial`` replaced, not validated (spec 19)."""
         values = self.given()
         if any(name in partial for name in self.alternatives):
             for name in self.alternatives:
@@ -92,7 +92,7 @@ def _unknown_field(schema: type[Schema], name: str) -> SchemaError:
 
 
 def _first_problem(schema: type[Schema], values: object, error: ValidationError) -> SchemaError:
-    """The first of pydantic's complaints in our words."""
+    """The first of pydantic's complaints, in our words."""
     problem = error.errors(include_url=False)[0]
     if not problem["loc"]:
         fields = ", ".join(schema.model_fields)

@@ -1,4 +1,4 @@
-"""The documented doors of the registries: add, get, override and list schemas of each kind (spec market-data.md 19)."""
+"""The documented functions over the registries: add, get, override and list schemas (spec market-data.md 19)."""
 
 from __future__ import annotations
 

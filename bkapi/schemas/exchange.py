@@ -1,4 +1,4 @@
-"""What may be registered of an exchange: where candles come from, how numbers are written (spec market-data.md 19)."""
+"""Which fields does an exchange have? Where candles come from, how numbers are written (spec market-data.md 19)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Format: TypeAlias = Callable[[str, float, bool], Any]
 
 
 class ExchangeCallbacks(Schema):
-    """What an exchange wants to be told (spec market-data.md 5.1)."""
+    """Callbacks of an exchange (spec market-data.md 5.1)."""
 
     kind: ClassVar[str] = "exchange callbacks"
 

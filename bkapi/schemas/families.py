@@ -1,6 +1,6 @@
-"""The schema and validation service of each kind, under their documented names (spec market-data.md 19, 20).
+"""The schema service and the validation service of each kind, by their documented names (spec market-data.md 19, 20).
 
-They are made from one generic pair and one table; sweeps have theirs beside their clients.
+One generic pair and one table make them; those of sweeps are in :mod:`bkapi.ideas.sweep`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What may be registered of a frame: a span of time and its ticks (spec market-data.md 11, 19)."""
+"""Which fields does a frame have? A span of time and the interval of its ticks (spec market-data.md 11, 19)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bkapi.schemas.base import Callback, FrameInterval, Schema, not_usable, opti
 
 
 def _moment(value: object) -> datetime:
-    """A date as a frame takes it: text is refused, as recorded in the golden cases."""
+    """A date of a frame; text is refused, as recorded in the golden cases."""
     if not isinstance(value, str):
         try:
             return to_datetime(value)  # type: ignore[arg-type]
@@ -27,7 +27,7 @@ Date: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class FrameCallbacks(Schema):
-    """What a frame wants to be told (spec market-data.md 11.2)."""
+    """Callbacks of a frame (spec market-data.md 11.2)."""
 
     kind: ClassVar[str] = "frame callbacks"
 
@@ -65,7 +65,7 @@ class FrameSchema(Schema):
 
     @classmethod
     def unchecked(cls, values: Mapping[str, Any]) -> Self:
-        """As for any schema; dates become aware UTC datetimes, since nothing else could be computed with."""
+        """As for any schema, but dates become aware UTC datetimes, since a run computes with them."""
         computed = dict(values)
         for field in ("start_date", "end_date"):
             if field in values:

@@ -1,4 +1,4 @@
-"""How a position is managed without Python at every candle: the declarative rules of a strategy."""
+"""``Policy``: the rules by which the machine manages a position itself, without calling Python at every candle."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Levels = tuple[tuple[float, float], ...]
 
 
 class Policy(Schema):
-    """Rules that the machine itself follows at every monitored candle, as a listener of its ping would.
+    """Rules that the machine follows at every monitored candle, as a listener of its ping would.
 
     ``Policy(trailing_stop_from_percent=1, trailing_stop_distance_percent=0.5)`` lets the stop follow half a percent
-    behind the price once the position is one percent ahead. A rule that is left out does nothing. The rules speak in
+    behind the price once the position is one percent ahead. A rule that is left out does nothing. The rules act in
     this order: close, breakeven, trailing stop, trailing take, partial profit, partial loss, ladder. Each gives the
     command of the same name; what the command refuses is tried again at the next candle (spec engine.md 10).
 
     A *move* is the percent by which the price has come in favour of the position since its effective entry. Levels
-    and moves are measured with the position as it is when the ping is sent. Every rule equals the same rule written
-    with ``commit_*`` in a ping listener, trade for trade.
+    and moves are measured with the position as it is when the ping is sent. Every rule gives the same trades as the
+    same rule written with ``commit_*`` in a ping listener.
     """
 
     kind: ClassVar[str] = "policy"

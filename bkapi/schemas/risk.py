@@ -1,4 +1,4 @@
-"""What may be registered of a risk profile (spec risk-sizing-walker-sweep.md 1)."""
+"""Which fields does a risk profile have? (spec risk-sizing-walker-sweep.md 1)"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bkapi.schemas.base import Callback, Name, Schema, optional, plain_list
 
 
 class RiskCallbacks(Schema):
-    """What a risk profile wants to be told (spec risk-sizing-walker-sweep.md 1.1)."""
+    """Callbacks of a risk profile (spec risk-sizing-walker-sweep.md 1.1)."""
 
     kind: ClassVar[str] = "risk callbacks"
 
@@ -29,7 +29,7 @@ def _validations(value: Any) -> Any:
 
 
 class RiskSchema(Schema):
-    """Which signals may be taken (spec risk-sizing-walker-sweep.md 1.1).
+    """Which signals may open (spec risk-sizing-walker-sweep.md 1.1).
 
     A validation is a function of the payload, or a mapping ``{"validate": function, "note": text}``.
     """

@@ -1,6 +1,6 @@
-"""The documented services over a registry: schemas by name, and which names are valid (spec market-data.md 19, 20).
+"""The two documented services over a registry: schemas by name, and valid names (spec market-data.md 19, 20).
 
-Each kind derives its two services from here and names its registry.
+The services of each kind derive from these and name their registry.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SchemaService(Generic[S]):
 
 
 class ValidationService(Generic[S]):
-    """``validate`` and ``list`` of one kind; a subclass names :meth:`know` its ``add_<kind>``."""
+    """``validate`` and ``list`` of one kind; a subclass calls :meth:`know` ``add_<kind>``."""
 
     registry: ClassVar[Registry[Any]]
 

@@ -1,4 +1,4 @@
-"""What may be registered of a sizing (spec risk-sizing-walker-sweep.md 2)."""
+"""Which fields does a sizing have? (spec risk-sizing-walker-sweep.md 2)"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bkapi.schemas.base import Callback, Name, Number, Schema, optional, owner
 
 
 class SizingCallbacks(Schema):
-    """What a sizing wants to be told (spec risk-sizing-walker-sweep.md 2.1)."""
+    """Callbacks of a sizing (spec risk-sizing-walker-sweep.md 2.1)."""
 
     kind: ClassVar[str] = "sizing callbacks"
 

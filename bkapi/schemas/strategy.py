@@ -1,7 +1,6 @@
-"""What may be registered: the fields of each kind of schema, checked at the door (spec market-data.md 19).
+"""Which fields does a strategy have? (spec market-data.md 19)
 
-Schemas are frozen and refuse unknown fields. Bad input raises one :class:`SchemaError` that names the
-field, the value and the remedy. Times given to user functions are aware UTC datetimes, here and everywhere.
+Times given to user functions are aware UTC datetimes, here and everywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ StrategyInterval: TypeAlias = Literal["1m", "3m", "5m", "15m", "30m", "1h"]
 
 
 class StrategyCallbacks(Schema):
-    """What a strategy wants to be told (spec engine.md 1.7); every function may be a coroutine function."""
+    """Callbacks of a strategy (spec engine.md 1.7); every function may be a coroutine function."""
 
     kind: ClassVar[str] = "strategy callbacks"
 

@@ -1,4 +1,4 @@
-"""What may be registered of a sweep over ideas (spec risk-sizing-walker-sweep.md 4)."""
+"""Which fields does a sweep over ideas have? (spec risk-sizing-walker-sweep.md 4)"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bkapi.schemas.base import Callback, Schema, optional, or_default
 
 
 class SweepCallbacks(Schema):
-    """What a sweep over ideas wants to be told, in this order (spec risk-sizing-walker-sweep.md 4.8).
+    """Callbacks of a sweep over ideas, in the order of their calls (spec risk-sizing-walker-sweep.md 4.8).
 
     They are called synchronously; what one of them raises ends the run.
     """
@@ -33,7 +33,7 @@ GridAxis: TypeAlias = Literal[
 
 
 class SweepSchema(Schema):
-    """Which grid a feed of ideas is tried on (spec risk-sizing-walker-sweep.md 4.1).
+    """The grid that a feed of ideas is tried on (spec risk-sizing-walker-sweep.md 4.1).
 
     An axis that ``grid_axes`` leaves out has its default values; ``report_order`` is sharpe, sortino, pnl or recovery,
     anything else counts as sharpe. Values of the axes are checked when the sweep runs.

@@ -1,4 +1,4 @@
-"""What may be registered beside strategies: walkers, risk profiles, sizings and actions (spec market-data.md 19)."""
+"""Which fields does a walker have? (spec market-data.md 19)"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bkapi.schemas.space import Space
 
 
 class WalkerCallbacks(Schema):
-    """What a walker wants to be told (spec risk-sizing-walker-sweep.md 3.1)."""
+    """Callbacks of a walker (spec risk-sizing-walker-sweep.md 3.1)."""
 
     kind: ClassVar[str] = "walker callbacks"
 
@@ -24,9 +24,9 @@ class WalkerCallbacks(Schema):
 
 
 class WalkerSchema(Schema):
-    """Which strategies are compared, and by what (spec risk-sizing-walker-sweep.md 3.1).
+    """Which strategies are compared, and by which metric (spec risk-sizing-walker-sweep.md 3.1).
 
-    With a ``space`` every combination of it, of every strategy, is a candidate of its own: its names are parameters of
+    With a ``space``, every combination of it is a candidate, for every strategy. Its names are parameters of
     the strategies (``params``), fields of their policies, or the bracket of their signals, as for ``Sweep``.
     """
 

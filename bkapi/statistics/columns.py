@@ -1,4 +1,4 @@
-"""Which columns a metric has, and of which ones less is better."""
+"""Which columns may a metric name, and of which is less better?"""
 
 from __future__ import annotations
 

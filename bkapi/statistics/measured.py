@@ -1,7 +1,7 @@
-"""How the numbers of a report come about: statistics from frames of trades or events.
+"""Computes the statistics of each kind of report from frames of trades or events.
 
 Frames come in arrival order, newest last. Of each bucket the newest ``row_limit`` rows are kept (None keeps
-all) and every number is computed from what was kept (spec reports.md 6, 8). The trade formulas themselves lie
+all) and every number is computed from what was kept (spec reports.md 6, 8). The trade formulas are
 in :mod:`bkcore.metrics`; numba and polars are imported when the first number is asked for.
 """
 
@@ -339,7 +339,7 @@ def _trade_columns(trades: pl.DataFrame, kept: Sequence[int]) -> TradeColumns:
 
 
 def _in_ms(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
-    """``frame`` with the named times as int64 ms UTC, be they integers, datetimes or nothing but nulls."""
+    """``frame`` with the named times as int64 ms UTC, whether they are integers, datetimes or all null."""
     return frame.with_columns(
         (frame[name].dt.epoch("ms") if frame[name].dtype.is_temporal() else frame[name]).cast(pl.Int64)
         for name in names
@@ -349,7 +349,7 @@ def _in_ms(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
 def _measured(
     columns: TradeColumns, mask: NDArray[np.bool_] | None = None, *, scope: Scope | None = None
 ) -> NDArray[np.float64]:
-    """The metric vector of the rows that ``mask`` selects; a series unless ``scope`` says otherwise."""
+    """The metric vector of the rows in ``mask``; they form a series unless ``scope`` says otherwise."""
     from bkcore.metrics import Scope, measure
 
     if mask is not None:
@@ -359,7 +359,7 @@ def _measured(
 
 
 def _available(metrics: NDArray[np.float64]) -> dict[str, Any]:
-    """The metric vector by name: counts as integers, the trend in words, None for what is not available."""
+    """The metric vector by name: counts as integers, the trend in words, None where a number is not available."""
     from bkcore.metrics import COUNTS, METRIC_NAMES
     from bkcore.price_profile import Trend
 

@@ -1,4 +1,4 @@
-"""What the statistics of a report look like: one frozen record per kind (spec reports.md 6.7, 6.8, 8).
+"""Which numbers do the statistics of a report have? One frozen record per kind (spec reports.md 6.7, 6.8, 8).
 
 ``None`` means "not available". Percent is percent, durations of trades are minutes, times are ms UTC.
 """

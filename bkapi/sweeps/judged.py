@@ -1,4 +1,4 @@
-"""How the best row of a sweep is judged: what its combinations earned in each period, and how its neighbours did."""
+"""How good is the best row of a sweep really? Gathers what :mod:`bkapi.guards.overfitting` needs to judge it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NEAREST: Final = 2  # neighbours per parameter where parameters lie on no grid
 
 
 class Replay(Protocol):
-    """What can play a combination of a sweep again; :class:`bkapi.sweeps.sweep.ParameterSweep` can.
+    """A sweep whose combinations can be played again; :class:`bkapi.sweeps.sweep.ParameterSweep` is one.
 
     ``symbol`` and ``frame_name`` may be left out where the sweep has one market.
     """
@@ -39,10 +39,10 @@ class Replay(Protocol):
         symbol: str = "",
         frame_name: str = "",
     ) -> NDArray[np.float64]:
-        """What combinations of one market earned in each period, f8[periods, n], in percent."""
+        """The returns of combinations of one market in each period, f8[periods, n], in percent."""
 
     def play(self, combination: int, symbol: str = "", frame_name: str = "") -> FinishedRun:
-        """The whole backtest of a combination in a market of the sweep."""
+        """Backtest a combination in a market of the sweep."""
 
 
 def overfitting_of_sweep(
@@ -61,15 +61,15 @@ def overfitting_of_sweep(
 ) -> Overfitting:
     """Judge the best row of a sweep by ``by`` (the same row as ``result.top(1, by=by)``).
 
-    chosen   the rows that the best is taken from, as :class:`bkapi.sweeps.result.SweepResult` has them
-    tried    all rows, before any choice among them
+    chosen   the rows from which the best is taken, as :class:`bkapi.sweeps.result.SweepResult` has them
+    tried    all rows, before any filter
     parameters   the columns that are parameters
     less_is_better   the columns of which less is better
-    most     combinations whose returns per period are worked out: all, or a sample by ``seed`` and the best
-    draws    runs with random entries to hold the best against; 0 leaves that out
-    trials   how many were tried, where the sweep was not the first look at these candles; default: its rows before
+    most     combinations whose returns per period are computed: all, or else a sample by ``seed`` and the best
+    draws    runs with random entries to compare the best with; 0 for none
+    trials   how many were tried, if the sweep was not the first look at these candles; default: its rows before
              any :meth:`SweepResult.where`
-    frame_name   needed where the sweep has several: returns of other times cannot stand side by side
+    frame_name   needed where the sweep has several, since returns of different times cannot be compared
 
     Raises :class:`UnknownNameError` for an unknown metric and :class:`TooFewTrialsError` without a trade.
     """
@@ -141,7 +141,7 @@ def overfitting_of_sweep(
 def _sample(
     tried: pl.LazyFrame, best: Mapping[str, Any], count: int, most: int, seed: int
 ) -> tuple[pl.DataFrame, bool]:
-    """The rows to measure, all or the best and a random sample in their order, and whether the best was drawn."""
+    """The rows to measure in order: all, or the best and a random sample. And whether the sample drew the best."""
     names = [name for name in ("combination", "symbol", "total_trades") if name in best]
     if count <= most:
         return tried.select(names).collect(), True
@@ -157,8 +157,8 @@ def plateau_of(
 ) -> tuple[float, int]:
     """Plateau score of the best row, and how many neighbours it has.
 
-    Neighbours differ by at most one step in every parameter that is a number, and in no other. Where no parameter
-    lies on a grid, the nearest combinations stand in for them.
+    Neighbours differ by at most one step in every numeric parameter, and in no other. Where no parameter
+    lies on a grid, the nearest combinations count as neighbours.
     """
     if by in parameters or not tried.collect_schema()[by].is_numeric():
         return math.nan, 0

@@ -1,4 +1,4 @@
-"""What a sweep has found: a frame with a row per combination, ranked, cut and looked into."""
+"""What has a sweep found? A frame with a row per combination, to rank, filter and look into."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SweepResult:
     parameters   the names of the parameters
     settings     those of the run
     complete     False when the sweep was stopped before its end
-    by           what rows are ranked by where nothing else is said
+    by           the metric that ranks rows when a call names none
     less_is_better   columns of which less is better
     """
 
@@ -58,7 +58,7 @@ class SweepResult:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """All rows in memory."""
+        """All rows, loaded into memory."""
         return self.lazy.collect()
 
     @cached_property
@@ -104,11 +104,11 @@ class SweepResult:
 
     @property
     def tried(self) -> pl.LazyFrame:
-        """The rows before any :meth:`where`: what a choice among them has to be held against."""
+        """The rows before any :meth:`where`: the number of trials behind a choice among them."""
         return self.lazy if self._tried is None else self._tried
 
     def heatmap(self, x: str | None = None, y: str | None = None, metric: str | None = None) -> pl.DataFrame:
-        """Best value of ``metric`` per ``x`` and ``y`` over everything else: a row per ``y``, a column per ``x``.
+        """The best value of ``metric`` for each pair of ``x`` and ``y``: a row per ``y``, a column per ``x``.
 
         ``x`` and ``y`` default to the first two parameters, ``metric`` to ``self.by``. Raises
         :class:`UnknownNameError` for an unknown parameter or metric, :class:`SweepResultError` when there are not two
@@ -135,7 +135,7 @@ class SweepResult:
         return wide.rename({name: f"{float(name):g}" for name in wide.columns if name not in (y, "null")})
 
     def run(self, combination: int, *, symbol: str = "", frame_name: str = "") -> FinishedRun:
-        """The whole backtest of one combination: trades, events, statistics.
+        """Backtest one combination in full: trades, events, statistics.
 
         combination   its number, the column ``combination``
         symbol, frame_name   needed where the sweep has several
@@ -151,7 +151,7 @@ class SweepResult:
         return self._sweep
 
     def trades(self, combination: int, *, symbol: str = "", frame_name: str = "") -> pl.DataFrame:
-        """The trades of one combination in full, worked out on demand (arguments of :meth:`run`)."""
+        """The trades of one combination, computed on demand (arguments of :meth:`run`)."""
         return self.run(combination, symbol=symbol, frame_name=frame_name).trades
 
     def statistics(self, combination: int, *, symbol: str = "", frame_name: str = "") -> BacktestStatistics:
@@ -168,7 +168,7 @@ class SweepResult:
         trials: int | None = None,
         frame_name: str = "",
     ) -> Overfitting:
-        """How much of the best row is selection: see :func:`bkapi.sweeps.judged.overfitting_of_sweep`."""
+        """How much of the best row is selection; see :func:`bkapi.sweeps.judged.overfitting_of_sweep`."""
         from bkapi.sweeps.judged import overfitting_of_sweep
 
         return overfitting_of_sweep(
@@ -217,15 +217,15 @@ class SweepResult:
 
 
 def _equals(name: str, value: Any) -> pl.Expr:
-    """Whether a column shows ``value``; None is a value, and what is neither number nor text is shown as text."""
+    """Whether a column equals ``value``; None is a value, and what is neither number nor text is compared as text."""
     shown = value if value is None or isinstance(value, int | float | str) else str(value)
     return pl.col(name).eq_missing(pl.lit(shown))
 
 
 class SweepResultError(BkError, ValueError):
-    """Raised by ``result.heatmap()`` of a sweep with one parameter: the result cannot answer that."""
+    """Raised by ``result.heatmap()`` of a sweep with one parameter: the result cannot answer the question."""
 
 
 def told_parameters(parameters: Mapping[str, Any]) -> str:
-    """``take_profit_percent=1.5, fast=10``."""
+    """Parameters as text: ``take_profit_percent=1.5, fast=10``."""
     return ", ".join(f"{name}={value!r}" for name, value in parameters.items())

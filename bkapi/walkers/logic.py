@@ -1,4 +1,4 @@
-"""How a walker goes from candidate to candidate and tells what it found (spec risk-sizing-walker-sweep.md 3.2)."""
+"""Goes from candidate to candidate and tells how each did (spec risk-sizing-walker-sweep.md 3.2)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEFAULT_METRIC = "sharpe_ratio"
 
 
 class KeptResults(WalkerMarkdownService):
-    """What walkers of this process found, for those who ask without having enabled the documents.
+    """The results of the walkers of this process, for users who did not enable the documents.
 
     trials   of the last comparison, by walker and symbol
     """
@@ -41,7 +41,7 @@ class KeptResults(WalkerMarkdownService):
 
     @property
     def is_subscribed(self) -> bool:
-        """It is told by every walker itself."""
+        """True, always: every walker hands its results over itself."""
         return True
 
     def knows(self, walker_name: str, symbol: str) -> bool:
@@ -63,7 +63,7 @@ class Walk:
     """One comparison in progress; :meth:`events` plays it.
 
     context   ``{"walker_name": ..., "exchange_name": ..., "frame_name": ...}``
-    threads   backtests in which no Python code has a part are played ahead in so many threads, with the same results
+    threads   so many threads play backtests that need no Python before their turn, with the same results
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Walk:
             current.stop()
 
     def events(self) -> Events:
-        """An event per candidate that has been tested; a consumer that goes away ends the comparison."""
+        """Yield an event per tested candidate; closing the generator ends the comparison."""
         try:
             self.listen()
             kept.trials[self._source["walker_name"], self.symbol] = self._trials
@@ -172,7 +172,7 @@ class Walk:
         return event
 
     def _best_with(self, name: str, value: float | None) -> dict[str, Any]:
-        """The best so far: a greater value replaces it, an equal one does not, and None never wins."""
+        """The best so far: a greater value replaces it; an equal one or None does not."""
         best = self._best
         if best is None or best.metric_value is None:
             return {"best_metric": value, "best_strategy": None if value is None else name}
@@ -200,7 +200,7 @@ class Walk:
         return run, all_statistics(run, self.candidates.again(candidate, run) if repeatable else None)
 
     def _begin(self, run: StrategyRun) -> None:
-        """Let requests to stop reach a run, also one that came a moment ago."""
+        """Let requests to stop reach a run, also one that was made just before."""
         with self._turn:
             self._current = run
             is_stopped = run.names.strategy_name in self._stopped
@@ -233,7 +233,7 @@ def metric_of(stats: BacktestStatistics, metric: str) -> float | None:
 
 
 class WalkerLogicPrivateService:
-    """Backtests strategy after strategy and yields how each did; the best is known all the time."""
+    """Backtests strategy after strategy and yields after each how it did and which is the best so far."""
 
     def run(
         self,
@@ -268,5 +268,5 @@ class WalkerLogicPublicService:
 
 
 def outside(walk: Walk) -> Events:
-    """The events of a walk; callbacks and listeners are outside of every run (spec market-data.md 13)."""
+    """The events of a walk; its callbacks and listeners run outside of every context (spec market-data.md 13)."""
     return iterate_in_context(walk.events())

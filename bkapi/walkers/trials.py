@@ -1,4 +1,4 @@
-"""What a comparison remembers of its trials: enough to say how much of its winner is selection."""
+"""Remembers the returns of every candidate of a comparison, to say how much of its winner is selection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Trials:
-    """The returns of every candidate that was tested, some 2 KB each, and the run of the best one."""
+    """The returns of every tested candidate (about 2 KB each), and the run of the best one."""
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
@@ -73,7 +73,7 @@ class Trials:
         )
 
     def _plateau(self, winner: int) -> tuple[float, int]:
-        """Among the combinations of the winning strategy, where it was varied."""
+        """Plateau score of the winner among the combinations of its strategy; None without a space."""
         best = self._tested[winner]
         if best.parameters is None:
             return math.nan, 0

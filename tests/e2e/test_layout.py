@@ -112,6 +112,8 @@ def test_a_document_names_files_that_exist(document: str) -> None:
 def test_what_a_reader_is_told_to_install_is_this_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     texts = [*MODULES.values(), ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    told = {one for path in texts for one in re.findall(r'pip install "([\w-]+)\[([\w,]+)\]"', path.read_text())}
+    told = {
+        one for path in texts for one in re.findall(r'pip install "([\w-]+)\[([\w,]+)\]"', path.read_text())
+    }
     assert {name for name, _ in told} == {project["name"]}
     assert {extra for _, extra in told} <= set(project["optional-dependencies"])

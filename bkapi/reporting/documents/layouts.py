@@ -1,4 +1,4 @@
-"""How a document is laid out: the lines around its tables, as data (spec reports.md 9).
+"""Which lines stand around the tables of a document? Layouts as data (spec reports.md 9).
 
 A line of a summary is ``label | field | code | suffix``; a value that is not available is ``N/A`` without the suffix.
 """

@@ -1,6 +1,6 @@
-"""How a finished run tells afterwards what happened: rows of its log become the events that listeners would have heard.
+"""Makes events from the log of a finished run: those that listeners would have received while it ran.
 
-A position is shown as it was: the revision that was in force, with the best and worst price up to that moment.
+A position is shown as it was: the revision in force, with the best and worst price up to that moment.
 """
 
 from __future__ import annotations

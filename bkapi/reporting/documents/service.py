@@ -1,7 +1,7 @@
-"""What a service of documents does: collect events, keep the newest rows, and write them up (spec reports.md 2.1).
+"""What does a service of documents do? It collects events, keeps the newest rows and writes them (spec reports.md 2.1).
 
-One class for all kinds but the walker. It is told of events through the channels; a run that nobody else listens to
-tells nothing, its log is read when somebody asks.
+One class serves all kinds but the walker. It gets events through the channels. When nobody else listens to a run, it
+gets none, and reads the run's log when somebody asks for the document.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The thirteen services of documents: what each kind listens to (spec reports.md 1, 2.1)."""
+"""Which channels does each of the thirteen services of documents listen to? (spec reports.md 1, 2.1)"""
 
 from __future__ import annotations
 

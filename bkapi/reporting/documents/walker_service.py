@@ -1,4 +1,4 @@
-"""What the service of walker documents does: a bucket per walker and symbol, a result per strategy (spec 8.3)."""
+"""The service of walker documents: a bucket per walker and symbol, a result per strategy (spec 8.3)."""
 
 from __future__ import annotations
 

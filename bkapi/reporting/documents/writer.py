@@ -1,4 +1,4 @@
-"""Where documents are written: a folder of ``.md`` files, JSON Lines, nowhere, or what a user provides (spec 10)."""
+"""Where do documents go? To a folder of ``.md`` files, JSON Lines, nowhere, or what a user provides (spec 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report service writes about an event: the fields of each kind and action, as data (spec reports.md 12).
+"""Which fields does a report service write about an event? By kind and action, as data (spec reports.md 12).
 
 A line names fields; ``name=path`` reads a field from elsewhere, ``name!`` writes it even when it is None, ``@GROUP``
 stands for a group. Fields that are not set are left out.

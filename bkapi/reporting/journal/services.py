@@ -1,4 +1,4 @@
-"""The thirteen services of records: every event is written as it comes (spec reports.md 11, 12)."""
+"""The thirteen services of records: each writes every event as it comes (spec reports.md 11, 12)."""
 
 from __future__ import annotations
 

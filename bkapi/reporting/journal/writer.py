@@ -1,4 +1,4 @@
-"""Where records are written: JSON Lines, SQLite, Parquet, nowhere, or what a user provides (spec reports.md 11)."""
+"""Where do records go? To JSON Lines, SQLite, Parquet, nowhere, or what a user provides (spec reports.md 11)."""
 
 from __future__ import annotations
 

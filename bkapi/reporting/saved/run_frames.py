@@ -1,4 +1,4 @@
-"""What a finished run looks like as frames: closed trades for statistics, signals with their names for documents."""
+"""A finished run as frames: closed trades for statistics, signals with their names for documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that was written down: a folder with Parquet and a manifest, which can be rendered and repeated.
+"""Saves a run as a folder with Parquet files and a manifest, which can be shown and repeated.
 
 ``trades.parquet``, ``events.parquet``, the strategy's file, and last ``manifest.json``: a folder without it is no run.
 """
