@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bkapi.cli.options import Gaps
+from bkapi.cli import options
 from bkapi.cli.output import say
 
 if TYPE_CHECKING:
@@ -46,11 +46,9 @@ def list_series(root: Root = _DEFAULT) -> None:
 @store.command("import")
 def import_files(
     exchange: Exchange,
-    files: Annotated[str, typer.Argument(help="A candle file, or a quoted pattern such as 'dumps/*.zip'.")],
-    symbol: Annotated[
-        str | None, typer.Option(help="The symbol, where the file name does not tell it.")
-    ] = None,
-    interval: Annotated[str | None, typer.Option(help="The interval, likewise.")] = None,
+    files: options.File,
+    symbol: options.Symbol = None,
+    interval: options.Interval = None,
     root: Root = _DEFAULT,
 ) -> None:
     """Add the candles of files; what is stored already stays as it is."""
@@ -99,10 +97,10 @@ def export(
     exchange: Exchange,
     symbol: Symbol,
     interval: Interval,
-    target: Annotated[str, typer.Argument(help="The file to write: .csv, .csv.gz, .parquet, .arrow.")],
+    target: options.Target,
     start: Annotated[str | None, typer.Option(help="First candle, as 2024-01-31 (UTC).")] = None,
     end: Annotated[str | None, typer.Option(help="The end, which is not included.")] = None,
-    gaps: Gaps = "raise",
+    gaps: options.Gaps = "raise",
     root: Root = _DEFAULT,
 ) -> None:
     """Write stored candles to a file."""

@@ -57,6 +57,9 @@ DEFAULT_AXES: Mapping[str, tuple[float, ...]] = {
     "profit_lock_percent": (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0),
 }
 _SIDES = {"LONG": 1, "SHORT": -1}
+#: The figures of a report, and those of them that are whole numbers.
+_FIGURES: Final = GridPointReport.field_names[3:]
+_COUNTS: Final = ("skipped_busy", "p95_hold_minutes", "p99_hold_minutes")
 
 
 class SweepRequest(TypedDict, total=False):
@@ -211,23 +214,12 @@ class _Run:
 
     def _make_report(self, number: int) -> GridPointReport:
         row = self.figures[number].tolist()
+        figures: dict[str, Any] = {name: row[Figure[name.upper()]] for name in _FIGURES}
         return GridPointReport(
             self.point(number),
             LazyRows(range(int(row[Figure.TRADES])), lambda trade: self.trades(number)[trade]),
             {name: int(row[code]) for code, name in enumerate(EXIT_REASONS)},
-            int(row[Figure.SKIPPED_BUSY]),
-            row[Figure.TOTAL_PNL_PERCENT],
-            row[Figure.AVG_PNL_PERCENT],
-            row[Figure.WIN_RATE],
-            row[Figure.PROFIT_FACTOR],
-            row[Figure.MAX_SERIES_DRAWDOWN_PERCENT],
-            row[Figure.CALMAR_RATIO],
-            row[Figure.RECOVERY_FACTOR],
-            row[Figure.AVG_HOLD_MINUTES],
-            int(row[Figure.P95_HOLD_MINUTES]),
-            int(row[Figure.P99_HOLD_MINUTES]),
-            row[Figure.SHARPE],
-            row[Figure.SORTINO],
+            **{name: int(value) if name in _COUNTS else value for name, value in figures.items()},
         )
 
     def _make_trades(self, number: int) -> tuple[IdeaTrade, ...]:
@@ -335,8 +327,8 @@ class _Run:
             name: axis[level] for name, axis, level in zip(self.axes, self.grid.axes, levels, strict=True)
         }
         figures = {figure.name.lower(): self.figures[order, figure] for figure in Figure}
-        counts = (*EXIT_REASONS, "trades", "skipped_busy", "p95_hold_minutes", "p99_hold_minutes")
-        return pl.DataFrame({**values, **figures}).with_columns(pl.col(counts).cast(pl.Int64))
+        counts = pl.col(*EXIT_REASONS, "trades", *_COUNTS)
+        return pl.DataFrame({**values, **figures}).with_columns(counts.cast(pl.Int64))
 
     def result(
         self, total: int, truncated: int, order: str, best: Sequence[BestGridPoint]
