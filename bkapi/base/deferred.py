@@ -1,13 +1,14 @@
-"""Polars, imported at its first use: modules that a light import goes through take ``pl`` from here."""
+"""Polars and NumPy, imported at their first use: modules that a light import goes through take them from here."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["pl"]
+__all__ = ["np", "pl"]
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 else:
 
@@ -18,4 +19,4 @@ else:
         def __getattr__(self, name: str) -> Any:
             return getattr(import_module(self._name), name)
 
-    pl = _Deferred("polars")
+    np, pl = _Deferred("numpy"), _Deferred("polars")

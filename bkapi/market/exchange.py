@@ -161,8 +161,9 @@ class ClientExchange(_MarketData, ExchangeSource):
     def _rows(self, symbol: str, span: CandleRange, *, backtest: bool) -> pl.DataFrame:
         """The candles of a range, after ``on_candle_data`` has heard of them."""
         rows = self.rows(symbol, span, backtest=backtest)
-        about = (symbol, span.interval, from_ms(span.since), span.limit)
-        call_back(self.schema.callbacks, "on_candle_data", *about, rows)
+        if self._is_heard:
+            about = (symbol, span.interval, from_ms(span.since), span.limit)
+            call_back(self.schema.callbacks, "on_candle_data", *about, rows)
         return rows
 
     def get_next_candles(self, symbol: str, interval: str, limit: int) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from bkapi.base.deferred import pl
+from bkapi.base.deferred import np, pl
 from bkapi.statistics.records import (
     COUNTED_ACTIONS,
     BacktestStatistics,
@@ -29,7 +29,6 @@ from bkcore.errors import BkError
 from bkcore.intervals import MINUTE_MS
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from bkapi.statistics.records import Rows
@@ -119,8 +118,6 @@ def live_statistics(
     rows of all actions; those with action ``closed``, a pnl and a positive ``close_timestamp`` make the
     numbers. A null ``pending_at`` means the time of the close. ``rows``, errors: :func:`backtest_statistics`.
     """
-    import numpy as np
-
     _require(events, ("action", *TRADE_COLUMNS))
     kept = _newest(events.height, row_limit)
     pnl, peak, fall, pending, close, price = _trade_columns(events, kept)
@@ -144,8 +141,6 @@ def heat_statistics(trades: pl.DataFrame, *, row_limit: int | None = ROW_LIMIT) 
     without a positive ``pending_at`` and ``close_timestamp`` is left out of the durations only.
     Raises :class:`StatisticsError` when a column is missing.
     """
-    import numpy as np
-
     from bkcore.metrics import Scope
 
     _require(trades, ("symbol", *TRADE_COLUMNS))
