@@ -30,6 +30,20 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: Read-only one-dimensional columns: they fit plain arrays and zero-copy Polars columns alike.
 f8 = types.Array(types.float64, 1, "C", readonly=True)
 i8 = types.Array(types.int64, 1, "C", readonly=True)
+i4 = types.Array(types.int32, 1, "C", readonly=True)
+#: Columns that a kernel writes.
+f8_out = types.Array(types.float64, 1, "C")
+i8_out = types.Array(types.int64, 1, "C")
+i4_out = types.Array(types.int32, 1, "C")
+
+
+def type_of(record: type[Any], *fields: Any) -> Any:
+    """How Numba types a named tuple of these fields."""
+    numba_types: Any = types
+    if len(set(fields)) == 1:
+        return numba_types.NamedUniTuple(fields[0], len(fields), record)
+    return numba_types.NamedTuple(fields, record)
+
 
 _ANNOUNCEMENT = "bk: compiling the numeric core, once per version (10 to 30 seconds) ...\n"
 _announced = False
