@@ -25,6 +25,9 @@ _compile: Any = njit
 #: Without reference counts: kernels borrow the arrays of their caller and allocate nothing.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
+#: What kernels are made of is never called from Python: it needs no door to it.
+_INSIDE: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Read-only one-dimensional columns: they fit plain arrays and zero-copy Polars columns alike.
@@ -111,13 +114,13 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
 
 def rule(function: Function) -> Function:
     """Mark a function that kernels call; it is compiled into each of them and has no cache of its own."""
-    compiled: Function = _compile(forceinline=True, **_OPTIONS)(function)
+    compiled: Function = _compile(forceinline=True, **_INSIDE)(function)
     return compiled
 
 
 def routine(function: Function) -> Function:
     """Mark a function that several kernels share and that is large enough to be called instead of inlined."""
-    compiled: Function = _compile(**_OPTIONS)(function)
+    compiled: Function = _compile(**_INSIDE)(function)
     return compiled
 
 
