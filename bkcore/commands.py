@@ -39,6 +39,18 @@ def write_revision(state: Any, revisions: Any, position: Any) -> None:
 
 
 @rule
+def take_back(position: Any, revision: Any) -> None:
+    """Give a copy of a trade the look that it had at ``revision``: the inverse of :func:`write_revision`."""
+    position.effective_open = revision.effective_open
+    position.active_take = revision.take_profit
+    position.active_stop = revision.stop_loss
+    position.invested = revision.invested
+    position.closed_percent = revision.closed_percent
+    position.entry_count = revision.entry_count
+    position.partial_count = revision.partial_count
+
+
+@rule
 def queue_commit(state: Any, commits: Any, code: Any, price: Any, value: Any) -> None:
     """Remember a commit that the log has to tell."""
     if state.logs:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numba import float64, int64, types
 
-from bkcore.commands import execute
+from bkcore.commands import execute, take_back
 from bkcore.drivers import advance
-from bkcore.event_log import take_back
 from bkcore.jit import i8, kernel
 from bkcore.machine import open_position, price_extremes, terms_of
 from bkcore.pnl import pnl_percent

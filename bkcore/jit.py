@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit, types
-from numba.core import config as numba_config
 
-_config: Any = numba_config  # its attributes are set at run time
+from bkcore.numba_internals import NO_REFERENCE_COUNTS, config as _config
+
 _compile: Any = njit
 #: Without reference counts: kernels borrow the arrays of their caller and allocate nothing.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", **NO_REFERENCE_COUNTS}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -36,7 +36,7 @@ _announced = False
 
 
 #: Modules whose constants and layouts are compiled into kernels, besides those that hold rules and kernels.
-_COMPILED_IN = ("codes.py", "intervals.py", "jit.py", "records.py", "settings.py")
+_COMPILED_IN = ("codes.py", "intervals.py", "jit.py", "numba_internals.py", "records.py", "settings.py")
 
 
 def _source_digest() -> str:

@@ -148,10 +148,10 @@ def apply_policy(
         if not granted:
             break
         position.loss_rules_done += 1
-    if position.entry_count < policy.most_entries:
-        if side * (price - next_rung(policy, position, entries)) <= 0.0:
-            cost = next_entry_cost(settings, policy, position)
-            execute(state, settings, tables, Command.AVERAGE_BUY, known_price, cost, time)
+    averages = position.entry_count < policy.most_entries
+    if averages and side * (price - next_rung(policy, position, entries)) <= 0.0:
+        cost = next_entry_cost(settings, policy, position)
+        execute(state, settings, tables, Command.AVERAGE_BUY, known_price, cost, time)
 
 
 @rule
