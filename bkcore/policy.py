@@ -104,8 +104,8 @@ def apply_policy(
     price         of the candle being monitored: what triggers a rule, and what trailing is judged at
     known_price   of the candle before: what the other commands are booked at, as for a user
     """
-    trades, entries, partials, _, _ = tables
-    position = trades[uint64(state.current)]
+    entries, partials = tables.entries, tables.partials
+    position = tables.trades[uint64(state.current)]
     side = position.side
     move = -np.inf
     if policy.breakeven_from != np.inf or policy.stop_from != np.inf or policy.take_from != np.inf:

@@ -16,7 +16,7 @@ from numba import int8, int64, types, uint64
 from numpy.typing import NDArray
 
 from bkcore.codes import Deferred, Side, Sound
-from bkcore.drivers import exit_due, quiet_band
+from bkcore.gliding import quiet_band
 from bkcore.jit import direct, f8, i8, kernel, rule
 from bkcore.machine import (
     MINUTE,
@@ -30,9 +30,10 @@ from bkcore.machine import (
     write_row,
 )
 from bkcore.market import Market, row_at
+from bkcore.phases import exit_due
 from bkcore.policy import MOST_LEVELS, POLICY, apply_policy
 from bkcore.price_index import leaves_band
-from bkcore.records import COMMIT, ENTRY, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
+from bkcore.records import COMMIT, ENTRY, PARTIAL, POSITION, REVISION, SIGNAL, STATE, RunTables, array_of
 from bkcore.run import Frame, Records
 from bkcore.settings import SETTINGS, EngineSettings
 from bkcore.sweep_fold import CURSOR, fold_trade, load_walk, store_walk
@@ -65,8 +66,8 @@ def play_trade(
 ) -> Any:
     """Play the position of ``tables`` from candle ``row`` to its end, at ``until`` by the clock; returns where."""
     timestamps, opened, high, low, series, floors, ceilings, lows, highs = columns
-    trades, entries, partials, _, _ = tables
-    position = trades[0]
+    entries, partials = tables.entries, tables.partials
+    position = tables.trades[0]
     while True:
         if state.deferred == Deferred.NONE:
             band = quiet_band(state, settings, policy, position, entries, partials, series[uint64(row - 1)])
@@ -158,7 +159,7 @@ def walk_paths(
     """
     settings = setting[0]
     state = states[0]
-    tables = (trades, entries, partials, revisions, commits)
+    tables = RunTables(trades, entries, partials, revisions, commits, ())
     columns = (timestamps, opened, high, low, series, floors, ceilings, lows, highs)
     position = trades[0]
     minutes = settings.step_ms / MINUTE
