@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit, types
-from numba.core import config as numba_config
 
-_config: Any = numba_config  # its attributes are set at run time
+from bkcore.numba_internals import NO_REFERENCE_COUNTS, config as _config
+
 _compile: Any = njit
 #: Without reference counts: kernels borrow the arrays of their caller and allocate nothing.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-
-#: What kernels are made of is never called from Python: it needs no door to it.
-_INSIDE: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", **NO_REFERENCE_COUNTS}
+#: Only kernels are called from Python.
+_INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,7 +52,15 @@ _announced = False
 
 
 #: Modules whose constants and layouts are compiled into kernels, besides those that hold rules and kernels.
-_COMPILED_IN = ("codes.py", "intervals.py", "jit.py", "records.py", "settings.py")
+_COMPILED_IN = (
+    "codes.py",
+    "intervals.py",
+    "jit.py",
+    "numba_internals.py",
+    "records.py",
+    "settings.py",
+    "shifts.py",
+)
 
 
 def _source_digest() -> str:
@@ -114,13 +121,13 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
 
 def rule(function: Function) -> Function:
     """Mark a function that kernels call; it is compiled into each of them and has no cache of its own."""
-    compiled: Function = _compile(forceinline=True, **_INSIDE)(function)
+    compiled: Function = _compile(forceinline=True, **_INNER)(function)
     return compiled
 
 
 def routine(function: Function) -> Function:
     """Mark a function that several kernels share and that is large enough to be called instead of inlined."""
-    compiled: Function = _compile(**_INSIDE)(function)
+    compiled: Function = _compile(**_INNER)(function)
     return compiled
 
 

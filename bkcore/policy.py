@@ -104,8 +104,8 @@ def apply_policy(
     price         of the candle being monitored: what triggers a rule, and what trailing is judged at
     known_price   of the candle before: what the other commands are booked at, as for a user
     """
-    trades, entries, partials, _, _ = tables
-    position = trades[uint64(state.current)]
+    entries, partials = tables.entries, tables.partials
+    position = tables.trades[uint64(state.current)]
     side = position.side
     move = -np.inf
     if policy.breakeven_from != np.inf or policy.stop_from != np.inf or policy.take_from != np.inf:
@@ -148,10 +148,10 @@ def apply_policy(
         if not granted:
             break
         position.loss_rules_done += 1
-    if position.entry_count < policy.most_entries:
-        if side * (price - next_rung(policy, position, entries)) <= 0.0:
-            cost = next_entry_cost(settings, policy, position)
-            execute(state, settings, tables, Command.AVERAGE_BUY, known_price, cost, time)
+    averages = position.entry_count < policy.most_entries
+    if averages and side * (price - next_rung(policy, position, entries)) <= 0.0:
+        cost = next_entry_cost(settings, policy, position)
+        execute(state, settings, tables, Command.AVERAGE_BUY, known_price, cost, time)
 
 
 @rule

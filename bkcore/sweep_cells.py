@@ -80,8 +80,10 @@ class Candle(NamedTuple):
 class Begun(NamedTuple):
     """A position that begins at a slot, with no level of its own, and where its exits are written.
 
-    cells, cell    the table, and the column of the slot in it
-    row            the first candle monitored
+    settings, position     a record each of ``SETTINGS`` and ``POSITION``
+    entries, partials      their tables
+    cells, cell            the table, and the column of the slot in it
+    row                    the first candle monitored
     """
 
     settings: Any
@@ -118,10 +120,11 @@ def outcome_of_key(key: Any) -> Any:
 
 
 @rule
-def candle_at(market: Any, row: Any) -> Any:
+def candle_at(inputs: Any, row: Any) -> Any:
     """The candle of a row."""
+    candles, prices = inputs.candles, inputs.prices
     return Candle(
-        market.timestamps[row], market.series[row], market.opened[row], market.low[row], market.high[row]
+        candles.timestamps[row], prices.values[row], candles.open[row], candles.low[row], candles.high[row]
     )
 
 

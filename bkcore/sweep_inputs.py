@@ -1,4 +1,4 @@
-"""What the kernels of a sweep are handed of a market, and the records that they play a trade in."""
+"""What the kernels of a sweep are handed: a market, settings, signals and slots, and tables to play a trade in."""
 
 from __future__ import annotations
 
@@ -8,65 +8,66 @@ import numpy as np
 from numba import int64
 
 from bkcore.jit import f8, i8, rule, type_of
-from bkcore.machine import time_of_expiry
-from bkcore.market import Market
-from bkcore.records import COMMIT, ENTRY, PARTIAL, POSITION, REVISION, STATE, array_of
-from bkcore.settings import EngineSettings
+from bkcore.machine import last_moment
+from bkcore.market import Candles, Market, PriceSeries
+from bkcore.records import (
+    COMMIT,
+    ENTRY,
+    EVENT,
+    PARTIAL,
+    POSITION,
+    REVISION,
+    SIGNAL,
+    STATE,
+    RunTables,
+    array_of,
+)
+from bkcore.run import Records
+from bkcore.settings import SETTINGS, EngineSettings
+from bkcore.sweep_slots import SLOT_COLUMNS, SlotColumns, Slots
 
 
-class MarketColumns(NamedTuple):
-    """Candles without holes, and what levels are held against.
+class Inputs(NamedTuple):
+    """What all combinations and threads share.
 
-    timestamps : i8[n]            candle OPEN times, UTC ms
-    opened, high, low : f8[n]     quote currency
-    series : f8[n]                price of each candle (:class:`bkcore.market.PriceSeries`)
-    floors, ceilings : f8[n]      what a level below and above the price is held against
-    lows, highs : f8[about n / 15]   their block index (:func:`bkcore.price_index.build_index`)
+    candles : Candles, prices : PriceSeries   of a market without holes
+    settings : SETTINGS[1]
+    signals : SIGNAL[m]      candidates by time
+    slots : SlotColumns      where a trade can begin
     """
 
-    timestamps: Any
-    opened: Any
-    high: Any
-    low: Any
-    series: Any
-    floors: Any
-    ceilings: Any
-    lows: Any
-    highs: Any
+    candles: Any
+    prices: Any
+    settings: Any
+    signals: Any
+    slots: SlotColumns
 
 
-class Scratch(NamedTuple):
-    """Records that a thread plays one trade after another in.
-
-    states : STATE[1]   of which ``frame_end`` is set, ms UTC
-    trades : POSITION[1], entries : ENTRY[k], partials : PARTIAL[k]   with room for the entries and partials of a trade
-    revisions : REVISION[0], commits : COMMIT[1]   nothing is remembered of commands
-    """
-
-    states: Any
-    trades: Any
-    entries: Any
-    partials: Any
-    revisions: Any
-    commits: Any
+CANDLES = type_of(Candles, i8, f8, f8, f8, f8, f8)
+PRICES = type_of(PriceSeries, f8, f8, f8, f8, f8)
+INPUTS = type_of(Inputs, CANDLES, PRICES, array_of(SETTINGS), array_of(SIGNAL), SLOT_COLUMNS)
+STATES = array_of(STATE)
+RUN_TABLES = type_of(RunTables, *map(array_of, (POSITION, ENTRY, PARTIAL, REVISION, COMMIT, EVENT)))
 
 
-MARKET_COLUMNS = type_of(MarketColumns, i8, *[f8] * 8)
-SCRATCH = type_of(Scratch, *map(array_of, (STATE, POSITION, ENTRY, PARTIAL, REVISION, COMMIT)))
+def inputs_of(market: Market, settings: EngineSettings, signals: Records, slots: Slots) -> Inputs:
+    """Inputs of a run with these settings."""
+    candles = Candles(*(market.timestamps, market.open, market.high, market.low, market.close, market.volume))
+    return Inputs(candles, market.prices(settings), settings.record(), signals, slots.columns)
 
 
-def columns_of(market: Market, settings: EngineSettings) -> MarketColumns:
-    """The columns of a market, with the prices that a run with these settings decides by."""
-    return MarketColumns(market.timestamps, market.open, market.high, market.low, *market.prices(settings))
+def states_of(frame_end: int) -> Records:
+    """A state (``STATE[1]``) in a frame that ends at ``frame_end``, ms UTC."""
+    states = np.zeros(1, STATE)
+    states["frame_end"] = frame_end
+    return states
 
 
-def scratch_of(frame_end: int, *, entries: int = 1, partials: int = 1) -> Scratch:
-    """Records for trades with at most so many entries and partial closes, in a frame that ends at ``frame_end``."""
-    state = np.zeros(1, STATE)
-    state["frame_end"] = frame_end
-    return Scratch(
-        *(state, np.zeros(1, POSITION), np.zeros(entries, ENTRY), np.zeros(partials, PARTIAL)),
-        *(np.zeros(0, REVISION), np.zeros(1, COMMIT)),
+def tables_of_trade(entries: int = 1, partials: int = 1) -> RunTables:
+    """Tables to play one trade after another in, each with so many entries and partial closes at most."""
+    return RunTables(
+        *(np.zeros(1, POSITION), np.zeros(entries, ENTRY), np.zeros(partials, PARTIAL)),
+        *(np.zeros(0, REVISION), np.zeros(1, COMMIT), np.zeros(0, EVENT)),
     )
 
 
@@ -77,5 +78,5 @@ def row_of_end(state: Any, settings: Any, position: Any, row: Any) -> Any:
     Without holes rows are time, so this is what :func:`bkcore.market.row_at` would find. A quotient of floats is exact
     enough: times are far below 2 ** 53.
     """
-    until = min(state.frame_end + 1, time_of_expiry(position))
+    until = last_moment(position, state.frame_end) + 1
     return row + int64(np.ceil((until - position.pending_at) / settings.step_ms))

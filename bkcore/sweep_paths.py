@@ -4,8 +4,8 @@ The sweep driver of the machine: it walks from slot to slot as :mod:`bkcore.swee
 the rules of :mod:`bkcore.machine` and :mod:`bkcore.policy`, jumping over quiet candles. All combinations play the
 trades of one stretch of candles before they go on to the next, so that the stretch stays near the core.
 
-In which order a candle is read (exit, extreme, policy) says :func:`bkcore.drivers.advance`; :func:`play_trade` follows
-it without what a sweep has no use for: logs, listeners, hooks. ``tests/property/test_sweep_paths.py`` holds the two
+In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.phases`; :func:`play_trade` keeps
+to it without what a sweep has no use for: logs, listeners, hooks. ``tests/property/test_sweep_paths.py`` holds the two
 together.
 """
 
@@ -20,7 +20,7 @@ from numba import int8, int64, types, uint64
 from numpy.typing import NDArray
 
 from bkcore.codes import Deferred, Side, Sound
-from bkcore.drivers import exit_due, quiet_band
+from bkcore.gliding import quiet_band
 from bkcore.jit import direct, f8, kernel, rule, type_of
 from bkcore.machine import (
     branch_at,
@@ -34,9 +34,10 @@ from bkcore.machine import (
 )
 from bkcore.market import Market
 from bkcore.metrics import outcome_of
+from bkcore.phases import exit_due
 from bkcore.policy import MOST_LEVELS, POLICY, apply_policy
 from bkcore.price_index import leaves_band
-from bkcore.records import SIGNAL, array_of
+from bkcore.records import array_of
 from bkcore.run import Frame, Records
 from bkcore.settings import SETTINGS, EngineSettings
 from bkcore.sweep_fold import (
@@ -51,8 +52,8 @@ from bkcore.sweep_fold import (
     noted,
     store_walk,
 )
-from bkcore.sweep_inputs import MARKET_COLUMNS, SCRATCH, columns_of, row_of_end, scratch_of
-from bkcore.sweep_slots import SLOT_COLUMNS, Slots, slot_after
+from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
+from bkcore.sweep_slots import Slots, slot_after
 from bkcore.sweep_walks import ChunkSweep, Columns, Depth, Listing, Measured, Part
 
 _i1_out = types.Array(types.int8, 1, "C")
@@ -93,50 +94,47 @@ def take_combination(state: Any, combinations: Any, c: Any) -> Any:
 
 
 @rule
-def begin_trade(
-    state: Any, settings: Any, signals: Any, scratch: Any, slots: Any, slot: Any, market: Any
-) -> Any:
+def begin_trade(state: Any, inputs: Any, tables: Any, slot: Any) -> Any:
     """Open a position at a slot; returns whether, that is, whether its signal is not refused."""
+    slots = inputs.slots
     state.tick_time = slots.times[slot]
-    state.tick_price = market.series[uint64(slots.rows[slot] - 1)]
+    state.tick_price = inputs.prices.values[uint64(slots.rows[slot] - 1)]
     state.trade_count = 0
     state.entry_count = 0
     state.partial_count = 0
-    signal = signals[uint64(slots.signals[slot])]
-    if write_row(state, settings, signal, scratch.trades, scratch.entries, scratch.partials):
+    signal = inputs.signals[uint64(slots.signals[slot])]
+    if write_row(state, inputs.settings[0], signal, tables.trades, tables.entries, tables.partials):
         return False
     state.entry_count = 1
     state.pending = 1
     state.deferred = int64(Deferred.NONE)
-    open_position(scratch.trades[0], scratch.entries, state.tick_time)
+    open_position(tables.trades[0], tables.entries, state.tick_time)
     return True
 
 
 @rule
-def play_trade(
-    state: Any, settings: Any, policy: Any, extremes: Any, scratch: Any, market: Any, row: Any, until: Any
-) -> Any:
+def play_trade(state: Any, inputs: Any, policy: Any, extremes: Any, tables: Any, row: Any, until: Any) -> Any:
     """Play the position at hand from candle ``row`` to its end, at ``until`` by the clock; returns where.
 
     extremes   whether its best and worst moments are wanted
     """
-    series = market.series
-    _, trades, entries, partials, revisions, commits = scratch
-    tables = (trades, entries, partials, revisions, commits)
-    position = trades[0]
+    settings, candles, prices = inputs.settings[0], inputs.candles, inputs.prices
+    timestamps, series = candles.timestamps, prices.values
+    entries, partials = tables.entries, tables.partials
+    position = tables.trades[0]
     while True:
         if state.deferred == Deferred.NONE:
             band = quiet_band(state, settings, policy, position, entries, partials, series[uint64(row - 1)])
-            at = leaves_band(market.floors, market.ceilings, market.lows, market.highs, row, until, *band)
+            at = leaves_band(prices.floors, prices.ceilings, prices.lows, prices.highs, row, until, *band)
             if extremes and at > row:
-                settle_extremes(position, market.timestamps, series, market.lows, market.highs, row, at)
+                settle_extremes(position, timestamps, series, prices.lows, prices.highs, row, at)
             row = at
         here = uint64(row)
-        time = market.timestamps[here]
+        time = timestamps[here]
         price = series[here]
         reason, exit_price = exit_due(
             *(state, settings, position, time, price),
-            *(market.opened[here], market.low[here], market.high[here]),
+            *(candles.open[here], candles.low[here], candles.high[here]),
         )
         if reason:
             close_position(position, entries, partials, settings, reason, time, exit_price)
@@ -150,18 +148,11 @@ def play_trade(
         row += 1
 
 
-@kernel(
-    types.void(
-        *(MARKET_COLUMNS, array_of(SETTINGS), array_of(SIGNAL), SCRATCH, SLOT_COLUMNS, int64),
-        *(COMBINATIONS, int64, int64, int64, WALKS_OUT, LISTED),
-    )
-)
+@kernel(types.void(INPUTS, STATES, RUN_TABLES, int64, COMBINATIONS, int64, int64, int64, WALKS_OUT, LISTED))
 def walk_paths(
-    market: Any,
-    setting: Any,
-    signals: Any,
-    scratch: Any,
-    slots: Any,
+    inputs: Any,
+    states: Any,
+    tables: Any,
     end_slot: Any,
     combinations: Any,
     extremes: Any,
@@ -172,17 +163,17 @@ def walk_paths(
 ) -> None:
     """Play the trades of combinations ``[begin, end)`` that begin before ``end_slot``, and add them to their sums.
 
-    market : MarketColumns, setting : SETTINGS[1], signals : SIGNAL[m]
-    scratch : Scratch            records to play in, of the thread
-    slots : SlotColumns          of the whole frame
+    inputs : Inputs
+    states : STATE[1]            of the thread; its ``frame_end`` is set
+    tables : RunTables           of the thread, with room for the entries and partial closes of a trade
     combinations : Combinations
     extremes : 0 or 1            whether best and worst moments are wanted
     walks : Walks                goes on
     listed : Listed              where trades are written down one by one, if it has places
     """
-    settings = setting[0]
-    state = scratch.states[0]
-    position = scratch.trades[0]
+    settings, slots = inputs.settings[0], inputs.slots
+    state = states[0]
+    position = tables.trades[0]
     state.has_policy = combinations.policies.size > 0
     lists = listed.places.size > 0
     last_slot = uint64(end_slot)
@@ -193,7 +184,7 @@ def walk_paths(
         policy = take_combination(state, combinations, c)
         walk = load_walk(walks, c)
         while slot < last_slot:
-            if not begin_trade(state, settings, signals, scratch, slots, slot, market):
+            if not begin_trade(state, inputs, tables, slot):
                 walk = noted(walk, 1, 0)
                 slot = uint64(slots.after[slot])
                 continue
@@ -201,7 +192,7 @@ def walk_paths(
                 position.fall_unpriced = 0
             row = int64(slots.rows[slot])
             until = row_of_end(state, settings, position, row)
-            at = play_trade(state, settings, policy, extremes, scratch, market, row, until)
+            at = play_trade(state, inputs, policy, extremes, tables, row, until)
             result, peak, fall = position.pnl_percent, position.peak_pnl_percent, position.fall_pnl_percent
             walk = fold_trade(
                 extremes, walks, c, walk, Trade(slot, outcome_of(result), at - row, result, peak, fall)
@@ -247,10 +238,8 @@ class PathSweep(ChunkSweep):
         threads: int = 1,
     ) -> None:
         super().__init__(slots, settings.step_ms, depth=depth, threads=threads, most=_PART)
-        self._market = columns_of(market, settings)
-        self._settings = settings.record()
+        self._inputs = inputs_of(market, settings, signals, slots)
         self._frame_end = frame.end_ms
-        self._signals = signals
         rows = np.arange(STRETCH, len(market) + STRETCH, STRETCH)
         ends = np.unique(np.searchsorted(slots.columns.rows, rows))
         self._ends = ends[ends > 0].tolist()
@@ -291,7 +280,7 @@ class PathSweep(ChunkSweep):
         rules = np.zeros(0, POLICY) if policies is None else policies
         sounds = np.empty(takes.size, np.int8)
         brackets = (takes / 100.0, stops / 100.0, lifetimes)
-        _find_sounds(self._settings, *brackets, sounds)
+        _find_sounds(self._inputs.settings, *brackets, sounds)
         return (*brackets, rules, sounds)
 
     def _stages(self, pool: ThreadPoolExecutor) -> Iterator[tuple[list[int], float]]:
@@ -300,8 +289,8 @@ class PathSweep(ChunkSweep):
     def _walk(self, stage: list[int], columns: Columns, part: Part, walks: Walks, listing: Listing) -> None:
         combinations = Combinations(*columns)
         most = int(combinations.policies["most_entries"].max(initial=0))
-        scratch = scratch_of(self._frame_end, entries=2 + most, partials=2 * MOST_LEVELS + 2)
-        inputs = (self._market, self._settings, self._signals, scratch, self._slots.columns)
+        tables = tables_of_trade(2 + most, 2 * MOST_LEVELS + 2)
+        inputs = (self._inputs, states_of(self._frame_end), tables)
         extremes = int(self._extremes or listing.columns.places.size > 0)
         for end_slot in stage:
             _walk_paths(*inputs, end_slot, combinations, extremes, *part, walks, listing.columns)

@@ -2,6 +2,8 @@
 
 A flat run asks at the first tick of each interval bucket, and after a trade at the next tick, unless the trade began in
 that tick's bucket (spec engine.md 5, step 2). So the next slot follows from a slot and the row of its exit.
+
+This says of all ticks at once, in columns, what :mod:`bkcore.throttle` says of one, which is the truth.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 from numba import uint64
 
 from bkcore.codes import Given
+from bkcore.intervals import first_tick_after, first_tick_from
 from bkcore.jit import i4, i8, rule, type_of
 from bkcore.market import Market
 from bkcore.run import Frame, Records
@@ -90,11 +93,11 @@ def slots_of(market: Market, frame: Frame, signals: Records, interval_ms: int) -
     slot_of_tick[chosen] = np.arange(chosen.size)
     grid = np.flatnonzero(has_signal & is_first)
     # From any tick: the first grid slot of a later bucket.
-    later_ticks = ((buckets + 1) * interval_ms - frame.start_ms + frame.step_ms - 1) // frame.step_ms
+    later_ticks = first_tick_from((buckets + 1) * interval_ms, frame.start_ms, frame.step_ms)
     following = np.append(slot_of_tick[grid], np.int32(chosen.size))
     later = following[np.searchsorted(grid, later_ticks)]
     beginning = np.append(np.where(has_signal, slot_of_tick[:-1], later), np.int32(chosen.size))
-    next_tick = (market.timestamps - frame.start_ms) // frame.step_ms + 1
+    next_tick = first_tick_after(market.timestamps, frame.start_ms, frame.step_ms)
     last_of_bucket = frame.start_ms + (later_ticks[chosen] - 1) * frame.step_ms
     freed = -((market.timestamps[0] - last_of_bucket) // market.step_ms)
     columns = SlotColumns(

@@ -4,7 +4,7 @@ Each of these exits is a function of the slot and of its own level alone, and a 
 So a grid of them costs the sum of its axes in candle work, and a few look-ups per trade and combination. The rules are
 those of :mod:`bkcore.machine`: a table asks it candle by candle, as the skip driver does, with one level at a time.
 
-In which order a candle is read (exit, extreme, policy) says :func:`bkcore.drivers.advance`; here exits are looked for
+In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.phases`; here exits are found
 level by level, and :class:`~bkcore.sweep_cells.Rank` puts them in that order. ``tests/property/test_sweep_tables.py``
 holds the two together.
 """
@@ -33,9 +33,8 @@ from bkcore.machine import (
 from bkcore.market import Market
 from bkcore.policy import move_percent, trailed_stop
 from bkcore.price_index import leaves_band
-from bkcore.records import SIGNAL, array_of
 from bkcore.run import Frame, Records
-from bkcore.settings import SETTINGS, EngineSettings
+from bkcore.settings import EngineSettings
 from bkcore.sweep_cells import (
     CELLS_OUT,
     SLOTS,
@@ -52,8 +51,8 @@ from bkcore.sweep_cells import (
     start_cell,
     write_exit,
 )
-from bkcore.sweep_inputs import MARKET_COLUMNS, SCRATCH, columns_of, row_of_end, scratch_of
-from bkcore.sweep_slots import SLOT_COLUMNS, Slots, slot_after
+from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
+from bkcore.sweep_slots import Slots, slot_after
 
 _TAKE_BITS = int(
     Violation.TAKE_PROFIT
@@ -132,12 +131,12 @@ def is_near(settings: Any, stop: Any, candle: Any) -> Any:
 
 
 @rule
-def begin_trade(state: Any, settings: Any, signal: Any, levels: Any, scratch: Any) -> None:
+def begin_trade(state: Any, settings: Any, signal: Any, levels: Any, tables: Any) -> None:
     """Open the position of a slot, with the first level of each axis and without an end."""
     terms = terms_with(state, settings, signal, levels.takes[0], levels.stops[0], levels.lifetimes[0])
-    fill_row(state, terms, signal, scratch.trades, scratch.entries, scratch.partials)
-    position = scratch.trades[0]
-    open_position(position, scratch.entries, state.tick_time)
+    fill_row(state, terms, signal, tables.trades, tables.entries, tables.partials)
+    position = tables.trades[0]
+    open_position(position, tables.entries, state.tick_time)
     position.lifetime = np.inf
 
 
@@ -178,14 +177,15 @@ def time_lifetimes(begun: Any, state: Any, signal: Any, levels: Any, later: Any)
 
 
 @rule
-def next_candle(begun: Any, market: Any, row: Any, end: Any, one: Any, other: Any) -> Any:
+def next_candle(begun: Any, inputs: Any, row: Any, end: Any, one: Any, other: Any) -> Any:
     """The first candle of ``[row, end)`` that reaches one of two prices, else ``end``; what lies before is quiet."""
+    timestamps, prices = inputs.candles.timestamps, inputs.prices
     at = leaves_band(
-        *(market.floors, market.ceilings, market.lows, market.highs, row, end),
+        *(prices.floors, prices.ceilings, prices.lows, prices.highs, row, end),
         *(min(one, other), max(one, other)),
     )
     if begun.cells.peaks.size and at > row:
-        settle_extremes(begun.position, market.timestamps, market.series, market.lows, market.highs, row, at)
+        settle_extremes(begun.position, timestamps, prices.values, prices.lows, prices.highs, row, at)
     return at
 
 
@@ -217,7 +217,7 @@ def end_by_clock(begun: Any, levels: Any, clock: Any, row: Any, following: Any, 
 
 
 @routine
-def find_static_exits(begun: Any, market: Any, slots: Any, slot: Any, levels: Any, horizon: Any) -> None:
+def find_static_exits(begun: Any, inputs: Any, slot: Any, levels: Any, horizon: Any) -> None:
     """Fill the cells of targets, stops and lifetimes, as the candles come to them.
 
     Levels ascend: the candle that reaches one has reached those before it, so only the next of each axis is watched.
@@ -237,9 +237,9 @@ def find_static_exits(begun: Any, market: Any, slots: Any, slot: Any, levels: An
         best = levels.prices[take] if take < takes_end else never
         worst = levels.prices[stop] if stop < stops_end else -never
         end = levels.clocks[clock]
-        row = next_candle(begun, market, row, end, best, worst)
-        candle = candle_at(market, row)
-        following = slot_after(slots, slot, row)
+        row = next_candle(begun, inputs, row, end, best, worst)
+        candle = candle_at(inputs, row)
+        following = slot_after(inputs.slots, slot, row)
         if row == end:
             clock = end_by_clock(begun, levels, clock, row, following, candle)
             continue
@@ -308,8 +308,7 @@ def fill_trailed(
 @routine
 def follow_price(
     begun: Any,
-    market: Any,
-    slots: Any,
+    inputs: Any,
     slot: Any,
     levels: Any,
     trail: Any,
@@ -336,13 +335,13 @@ def follow_price(
             behind = trailed_stop(side, best, levels.trail_distance[trail])
             behind = behind + side * behind * _ROUNDING
             ahead = best
-        row = next_candle(begun, market, row, horizon, behind, ahead)
+        row = next_candle(begun, inputs, row, horizon, behind, ahead)
         if row == horizon:
             break
-        candle = candle_at(market, row)
+        candle = candle_at(inputs, row)
         price = candle.price
         if follows:
-            following = slot_after(slots, slot, row)
+            following = slot_after(inputs.slots, slot, row)
             trail = fill_trailed(begun, levels, trail, end, best, farthest, row, candle, following)
         note_extreme(begun, candle)
         if move_percent(position, price) >= start and (not follows or side * (price - best) > 0.0):
@@ -352,9 +351,7 @@ def follow_price(
 
 
 @rule
-def find_trailed_exits(
-    begun: Any, state: Any, market: Any, slots: Any, slot: Any, levels: Any, horizon: Any
-) -> None:
+def find_trailed_exits(begun: Any, state: Any, inputs: Any, slot: Any, levels: Any, horizon: Any) -> None:
     """Fill the cells of the stops that follow the price, until the last lifetime is over."""
     position = begun.position
     position.active_take = position.side * np.inf
@@ -364,55 +361,43 @@ def find_trailed_exits(
     while trail < levels.trail_from.size:
         end = same_start(levels, trail)
         for k in range(trail, end):
-            start_cell(begun, first + k, False, slots.after[slot])
+            start_cell(begun, first + k, False, inputs.slots.after[slot])
         open_position(position, begun.entries, state.tick_time)
         if levels.trail_from[trail] != np.inf:
-            follow_price(begun, market, slots, slot, levels, trail, end, farthest, horizon)
+            follow_price(begun, inputs, slot, levels, trail, end, farthest, horizon)
         trail = end
 
 
-@kernel(
-    types.void(
-        *(MARKET_COLUMNS, array_of(SETTINGS), array_of(SIGNAL), SCRATCH),
-        *(SLOT_COLUMNS, int64, int64, LEVEL_COLUMNS, CELLS_OUT),
-    )
-)
+@kernel(types.void(INPUTS, STATES, RUN_TABLES, int64, int64, LEVEL_COLUMNS, CELLS_OUT))
 def fill_tables(
-    market: Any,
-    setting: Any,
-    signals: Any,
-    scratch: Any,
-    slots: Any,
-    first_slot: Any,
-    end_slot: Any,
-    levels: Any,
-    cells: Any,
+    inputs: Any, states: Any, tables: Any, first_slot: Any, end_slot: Any, levels: Any, cells: Any
 ) -> None:
     """Fill the cells of slots ``[first_slot, end_slot)``, at most ``SLOTS``, for each level of each axis.
 
-    market : MarketColumns, setting : SETTINGS[1], signals : SIGNAL[m]
-    scratch : Scratch        records to play in, of the thread
-    slots : SlotColumns      of the whole frame
+    inputs : Inputs
+    states : STATE[1]        of the thread; its ``frame_end`` is set
+    tables : RunTables       of the thread, to play a trade in
     levels : LevelColumns    of the thread, which notes there what levels come to
     cells : Cells            the answer
     """
-    settings = setting[0]
-    state = scratch.states[0]
+    settings = inputs.settings[0]
+    slots = inputs.slots
+    state = states[0]
     for slot in range(first_slot, end_slot):
         row = int64(slots.rows[slot])
-        signal = signals[slots.signals[slot]]
+        signal = inputs.signals[slots.signals[slot]]
         later = slots.after[slot]
         state.tick_time = slots.times[slot]
-        state.tick_price = market.series[row - 1]
-        begin_trade(state, settings, signal, levels, scratch)
+        state.tick_price = inputs.prices.values[row - 1]
+        begin_trade(state, settings, signal, levels, tables)
         begun = Begun(
-            *(settings, scratch.trades[0], scratch.entries, scratch.partials),
+            *(settings, tables.trades[0], tables.entries, tables.partials),
             *(cells, slot - first_slot, row),
         )
         price_levels(begun, state, signal, levels, later)
         horizon = time_lifetimes(begun, state, signal, levels, later)
-        find_static_exits(begun, market, slots, slot, levels, horizon)
-        find_trailed_exits(begun, state, market, slots, slot, levels, horizon)
+        find_static_exits(begun, inputs, slot, levels, horizon)
+        find_trailed_exits(begun, state, inputs, slot, levels, horizon)
 
 
 _fill_tables = direct(fill_tables)
@@ -468,7 +453,9 @@ class TableMaker:
         self._slots = slots
         self._levels = levels
         self._wanted = (True, extremes, extremes, prices)
-        self._inputs = (columns_of(market, settings), settings.record(), signals, scratch_of(frame.end_ms))
+        self._inputs = (
+            *(inputs_of(market, settings, signals, slots), states_of(frame.end_ms), tables_of_trade()),
+        )
         trail_from, trail_distance = np.ascontiguousarray(levels.trails.T)
         self._columns = LevelColumns(
             *(levels.takes / 100.0, levels.stops / 100.0, levels.lifetimes, trail_from, trail_distance),
@@ -483,5 +470,5 @@ class TableMaker:
             *(np.empty(count, np.int32), np.empty(count, np.int32)),
             *(np.empty(count if wanted else 0) for wanted in self._wanted),
         )
-        _fill_tables(*self._inputs, self._slots.columns, first, end, self._columns, cells)
+        _fill_tables(*self._inputs, first, end, self._columns, cells)
         return Table(first, end, cells)
