@@ -100,7 +100,11 @@ class Commit(IntEnum):
 
 
 class Phase(IntEnum):
-    """Where a suspended run continues (see ``drivers.advance``)."""
+    """Where a suspended run continues: what each does stands in ``bkcore.phases``.
+
+    EXIT to LEVELS are the one order of checks of a candle (spec engine.md 8.1, 8.2): an exit by command, clock or
+    level, the extreme, wake conditions, the ping, policy and hook, breakeven, levels.
+    """
 
     TICK = 0
     ASK = 1
@@ -126,8 +130,9 @@ class Phase(IntEnum):
 
 
 class Wake(IntEnum):
-    """Why ``drivers.advance`` returned to its caller."""
+    """Why ``drivers.advance`` returned to its caller; NONE while it goes on."""
 
+    NONE = -1
     DONE = 0
     GET_SIGNAL = 1
     IDLE = 2

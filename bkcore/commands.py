@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numba import float64, int64, uint64
 
+from bkcore import shifts
 from bkcore.codes import Command, Commit, Deferred, Given, Status, Violation
 from bkcore.jit import kernel, rule
 from bkcore.machine import is_price, price_extremes, reaches_breakeven, rests, violations
@@ -36,6 +37,18 @@ def write_revision(state: Any, revisions: Any, position: Any) -> None:
     revision.entry_count = position.entry_count
     revision.partial_count = position.partial_count
     state.revision_count += 1
+
+
+@rule
+def take_back(position: Any, revision: Any) -> None:
+    """Give a copy of a trade the look that it had at ``revision``: the inverse of :func:`write_revision`."""
+    position.effective_open = revision.effective_open
+    position.active_take = revision.take_profit
+    position.active_stop = revision.stop_loss
+    position.invested = revision.invested
+    position.closed_percent = revision.closed_percent
+    position.entry_count = revision.entry_count
+    position.partial_count = revision.partial_count
 
 
 @rule
@@ -101,34 +114,20 @@ def close_part(
     return True
 
 
-@rule
-def stop_distance(position: Any) -> Any:
-    """Percent of the effective entry between it and the original stop."""
-    entry = position.effective_open
-    return abs((entry - position.stop_loss) / entry * 100.0)
-
-
-@rule
-def take_distance(position: Any) -> Any:
-    """Percent of the effective entry between it and the original target."""
-    entry = position.effective_open
-    return abs((position.take_profit - entry) / entry * 100.0)
+shift_of = rule(shifts.shift_of)
+price_of = rule(shifts.price_of)
 
 
 @rule
 def stop_shift(position: Any, price: Any) -> Any:
     """Shift that brings the stop to ``price`` (spec 10.5)."""
-    entry = position.effective_open
-    signed = (entry - price) / entry * 100.0 if position.side > 0 else (price - entry) / entry * 100.0
-    return signed - stop_distance(position)
+    return shift_of(price, -position.side, position.effective_open, position.stop_loss)
 
 
 @rule
 def take_shift(position: Any, price: Any) -> Any:
     """Shift that brings the target to ``price`` (spec 10.6)."""
-    entry = position.effective_open
-    signed = (price - entry) / entry * 100.0 if position.side > 0 else (entry - price) / entry * 100.0
-    return signed - take_distance(position)
+    return shift_of(price, position.side, position.effective_open, position.take_profit)
 
 
 @rule
@@ -138,18 +137,12 @@ def is_shift(shift: Any) -> Any:
 
 
 @rule
-def moved(entry: Any, side: Any, percent: Any) -> Any:
-    """The price ``percent`` away from the entry, in the direction of ``side``."""
-    return entry * (1.0 + percent / 100.0) if side > 0 else entry * (1.0 - percent / 100.0)
-
-
-@rule
 def trail_stop(settings: Any, position: Any, shift: Any, price: Any) -> Any:
     """Move the stop to its original distance plus ``shift`` percentage points (spec 10.5)."""
     if not (is_shift(shift) and is_price(price)):
         return False
     side = position.side
-    stop = moved(position.effective_open, -side, stop_distance(position) + shift)
+    stop = price_of(shift, -side, position.effective_open, position.stop_loss)
     if side * (price - stop) < 0.0 or side * (position.active_take - stop) <= 0.0:
         return False
     absorbed = position.trails_stop and not side * (stop - position.active_stop) > 0.0
@@ -166,7 +159,7 @@ def trail_take(settings: Any, position: Any, shift: Any, price: Any) -> Any:
     if not (is_shift(shift) and is_price(price)):
         return False
     side = position.side
-    take = moved(position.effective_open, side, take_distance(position) + shift)
+    take = price_of(shift, side, position.effective_open, position.take_profit)
     if side * (take - price) < 0.0 or side * (take - position.active_stop) <= 0.0:
         return False
     absorbed = position.trails_take and not side * (position.active_take - take) > 0.0
@@ -213,13 +206,12 @@ def execute(
 ) -> Any:
     """Grant or refuse a ``Command`` on the current position; returns whether it was granted (spec 10.2).
 
-    tables  trades, entries, partials, revisions and commits
+    tables  :class:`bkcore.records.RunTables`, with room for a row more each
     price   what the command is judged and booked at
     value   cost, percent, dollars, shift or new price, as the command wants
-
-    Tables need room for one more row each.
+    time    ms UTC
     """
-    trades, entries, partials, revisions, commits = tables
+    trades, entries, partials = tables.trades, tables.entries, tables.partials
     if not state.pending:
         return False
     position = trades[uint64(state.current)]
@@ -258,8 +250,8 @@ def execute(
         return False
     if code == Commit.AVERAGE_BUY:
         renew(position, entries, partials)
-    write_revision(state, revisions, position)
-    queue_commit(state, commits, code, price, value)
+    write_revision(state, tables.revisions, position)
+    queue_commit(state, tables.commits, code, price, value)
     is_partial = code == Commit.PARTIAL_PROFIT or code == Commit.PARTIAL_LOSS
     if is_partial and position.remaining <= position.invested * 1e-9:
         state.deferred = int64(Deferred.CLOSE)  # everything is sold: the next candle closes it (spec 10.4)
@@ -269,7 +261,11 @@ def execute(
 
 @kernel(int64(array_of(SETTINGS), array_of(POSITION), int64, float64))
 def breakeven_allowed(setting: Any, trades: Any, index: Any, price: Any) -> Any:
-    """:func:`allows_breakeven` of one trade, for ``get_breakeven``."""
+    """:func:`allows_breakeven` of the trade at ``index`` at ``price``, for ``get_breakeven``; 1 or 0.
+
+    setting  one record of ``SETTINGS``
+    trades   ``POSITION`` records
+    """
     return int64(allows_breakeven(setting[0], trades[index], price))
 
 
@@ -287,7 +283,12 @@ def signal_violations(
 ) -> Any:
     """The combined validator of spec engine.md 6.4: bits of ``Violation`` for a signal at market ``price``.
 
-    ``given`` is 0 or ``Given.PRICE_OPEN``: whether a limit price may make the signal rest.
+    setting   one record of ``SETTINGS``
+    side      code of ``Side``
+    price_open, take_profit, stop_loss, price   quote currency
+    lifetime  minutes, inf for none
+    cost      quote currency
+    given     0 or ``Given.PRICE_OPEN``: whether a limit price may make the signal rest
     """
     if not is_price(price):
         return int64(Violation.CURRENT_PRICE)

@@ -9,7 +9,8 @@ from numba import types
 from numpy.typing import NDArray
 
 from bkcore.codes import CancelReason, CloseReason, Commit, EventKind, Side, Status
-from bkcore.jit import kernel, rule
+from bkcore.commands import take_back
+from bkcore.jit import kernel
 from bkcore.pnl import pnl_percent
 from bkcore.records import ENTRY, EVENT, PARTIAL, POSITION, REVISION, array_of
 from bkcore.settings import SETTINGS
@@ -20,18 +21,6 @@ if TYPE_CHECKING:
     from bkcore.run import Run
 
 _f8_out = types.Array(types.float64, 1, "C")
-
-
-@rule
-def take_back(position: Any, revision: Any) -> None:
-    """Give a copy of a trade the look that it had at ``revision``."""
-    position.effective_open = revision.effective_open
-    position.active_take = revision.take_profit
-    position.active_stop = revision.stop_loss
-    position.invested = revision.invested
-    position.closed_percent = revision.closed_percent
-    position.entry_count = revision.entry_count
-    position.partial_count = revision.partial_count
 
 
 @kernel(

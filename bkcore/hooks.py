@@ -13,13 +13,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import float64, from_dtype, int64, njit, types
-from numba.core import cgutils
-from numba.core.errors import NumbaError
-from numba.core.imputils import lower_cast
-from numba.extending import intrinsic
 
 from bkcore.errors import BkError
 from bkcore.jit import f8
+from bkcore.numba_internals import NumbaError, intrinsic, lower_cast, unpack_tuple
 from bkcore.records import POSITION, SIGNAL
 
 MOST_ORDERS = 8
@@ -142,8 +139,7 @@ def _by_address(signature: Any) -> Callable[[Any, Any, Any, Any], Any]:
         convention = context.call_conv
         kind = convention.get_function_type(signature.return_type, signature.args)
         pointer = builder.inttoptr(address, kind.as_pointer())
-        unpack: Any = cgutils.unpack_tuple
-        unpacked = unpack(builder, values, len(signature.args))
+        unpacked = unpack_tuple(builder, values, len(signature.args))
         status, result = convention.call_function(
             builder, pointer, signature.return_type, signature.args, unpacked
         )
@@ -152,26 +148,19 @@ def _by_address(signature: Any) -> Callable[[Any, Any, Any, Any], Any]:
     return generate
 
 
-_when_cast: Callable[..., Callable[[Any], Any]] = lower_cast
-
-
-@_when_cast(types.IntEnumMember, types.Float)
+@lower_cast(types.IntEnumMember, types.Float)
 def _enum_as_float(context: Any, builder: Any, kind: Any, wanted: Any, value: Any) -> Any:
     """``orders[0, 0] = Command.BREAKEVEN`` stores the number of the code."""
     return context.cast(builder, value, kind.dtype, wanted)
 
 
-#: Numba calls these with its typing context; for a type checker they are what kernels call.
-_by_the_compiler: Callable[[Any], Any] = intrinsic
-
-
-@_by_the_compiler
+@intrinsic
 def call_kernel(typing_context: Any, address: Any, arguments: Any) -> Any:
     """Call a kernel at ``address`` with a tuple of its arguments."""
     return int64(int64, arguments), _by_address(KERNEL_SIGNATURE)
 
 
-@_by_the_compiler
+@intrinsic
 def call_manage(typing_context: Any, address: Any, arguments: Any) -> Any:
     """Call a manage hook at ``address`` with a tuple of its arguments."""
     return int64(int64, arguments), _by_address(MANAGE_SIGNATURE)

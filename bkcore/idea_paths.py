@@ -14,22 +14,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numba import float64, int64, types
 
-from bkcore.jit import f8, kernel, rule
+from bkcore.jit import f8, f8_out, i8_out, kernel, rule, type_of
 from bkcore.ordering import take_median
 
-f8_out = types.Array(types.float64, 1, "C")
-i8_out = types.Array(types.int64, 1, "C")
 f8_table = types.Array(types.float64, 2, "C")
 i8_table = types.Array(types.int64, 2, "C")
-
-
-def type_of(record: type[Any], *fields: Any) -> Any:
-    """How Numba types a named tuple of these fields."""
-    numba_types: Any = types
-    if len(set(fields)) == 1:
-        return numba_types.NamedUniTuple(fields[0], len(fields), record)
-    return numba_types.NamedTuple(fields, record)
-
 
 #: The candle of what does not happen.
 NEVER: Final = int(np.iinfo(np.int64).max)

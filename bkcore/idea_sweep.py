@@ -25,14 +25,11 @@ from bkcore.idea_paths import (
     Diagnostic,
     Touches,
     diagnose,
-    f8_out,
     f8_table,
-    i8_out,
     i8_table,
     touch_levels,
-    type_of,
 )
-from bkcore.jit import kernel, rule
+from bkcore.jit import f8_out, i8_out, kernel, rule, type_of
 from bkcore.ordering import take_rank
 
 MINUTE: Final = 60_000

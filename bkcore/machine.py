@@ -1,6 +1,7 @@
-"""The trading rules of one signal, candle by candle: the only place where they are written.
+"""The trading rules of one signal, candle by candle: what is valid, what ends it, how far it came.
 
-Each rule reads and writes a position record and says what happened; the drivers decide when to call it.
+Each rule reads and writes a position record and says what happened; who runs candles decides when to call it. Money is
+worked out in :mod:`bkcore.pnl`, commands in :mod:`bkcore.commands`, the rules of a policy in :mod:`bkcore.policy`.
 ``side`` is +1 or -1, so ``side * (a - b)`` is the distance in the direction of profit, exact for both sides.
 """
 
@@ -12,11 +13,12 @@ import numpy as np
 from numba import int64, uint64
 
 from bkcore.codes import CloseReason, EventKind, Given, Side, Sound, Status, Violation
+from bkcore.intervals import MINUTE_MS
 from bkcore.jit import rule
 from bkcore.pnl import pnl_percent, renew
 from bkcore.price_index import first_maximum, first_minimum
 
-MINUTE = 60_000
+MINUTE = MINUTE_MS
 
 
 @rule
@@ -286,6 +288,16 @@ def mark_fall(position: Any, time: Any, price: Any) -> None:
 
 
 @rule
+def mark_extreme(position: Any, branch: Any, time: Any, price: Any) -> Any:
+    """Record ``price`` as the best seen so far on the profit side, else as the worst; returns the event kind."""
+    if branch > 0:
+        mark_peak(position, time, price)
+        return int64(EventKind.HIGHEST_PROFIT)
+    mark_fall(position, time, price)
+    return int64(EventKind.MAX_DRAWDOWN)
+
+
+@rule
 def price_extremes(position: Any, entries: Any, partials: Any, settings: Any) -> None:
     """Work out the results at the recorded extremes; due before entries or partials change and at the end."""
     if position.peak_unpriced:
@@ -315,6 +327,12 @@ def time_of_expiry(position: Any) -> Any:
 
 
 @rule
+def last_moment(position: Any, frame_end: Any) -> Any:
+    """Last moment (ms) at which the clock lets the position live; then frame or lifetime are over (spec 4.4, 8.1)."""
+    return min(frame_end, time_of_expiry(position) - 1)
+
+
+@rule
 def exit_of_candle(
     position: Any, settings: Any, frame_end: Any, time: Any, price: Any, opened: Any, low: Any, high: Any
 ) -> Any:
@@ -325,7 +343,7 @@ def exit_of_candle(
     the stop counts; what the clock ends is closed at the open.
     """
     side = position.side
-    if time > frame_end or time >= time_of_expiry(position):
+    if time > last_moment(position, frame_end):
         return int64(CloseReason.TIME_EXPIRED), opened if settings.touches else price
     take = position.active_take
     stop = position.active_stop
@@ -391,24 +409,26 @@ def branch_at(position: Any, price: Any) -> Any:
 
 
 @rule
+def reaches_level(level: Any, progress: Any) -> Any:
+    """Whether ``progress``, percent of the way, has come to the tenth after ``level``, of ten (spec engine.md 8.3)."""
+    return level < 10 and progress >= 10.0 * (level + 1)
+
+
+@rule
 def update_extreme(position: Any, branch: Any, time: Any, price: Any) -> Any:
     """Record a new best or worst price; returns the event kind, or -1 (spec engine.md 8.4)."""
     side = position.side
     if branch > 0 and side * (price - position.peak_price) > 0.0:
-        mark_peak(position, time, price)
-        return int64(EventKind.HIGHEST_PROFIT)
+        return mark_extreme(position, branch, time, price)
     if branch < 0 and side * (price - position.fall_price) < 0.0:
-        mark_fall(position, time, price)
-        return int64(EventKind.MAX_DRAWDOWN)
+        return mark_extreme(position, branch, time, price)
     return -1
 
 
 @rule
 def breakeven_price(position: Any, settings: Any) -> Any:
     """Price from which closing costs nothing and earns the threshold (spec engine.md 8.6)."""
-    if position.side > 0:
-        return position.effective_open * (1.0 + settings.breakeven)
-    return position.effective_open * (1.0 - settings.breakeven)
+    return bracket_price(position.effective_open, position.side, settings.breakeven)
 
 
 @rule
@@ -419,7 +439,7 @@ def reaches_breakeven(position: Any, settings: Any, price: Any) -> Any:
 
 @rule
 def level_price(position: Any, level: Any, target: Any, toward: Any) -> Any:
-    """A price just before ``level`` tenths of the way from the entry to ``target`` are gone.
+    """A price just before ``level`` tenths of the way from the entry to ``target`` are gone (:func:`reaches_level`).
 
     ``toward`` is +1 on the profit side and -1 on the loss side. Where trailing or averaging left no way, every
     level is due at once: the entry itself.
@@ -459,7 +479,7 @@ def due_band(position: Any, settings: Any, logs: Any) -> Any:
 
 @rule
 def extreme_band(position: Any) -> Any:
-    """Prices ``(low, high)`` strictly between which a candle is neither a new best nor a new worst."""
+    """Prices ``(low, high)`` strictly between which :func:`update_extreme` records nothing."""
     entry = position.effective_open
     if position.side > 0:
         return min(position.fall_price, entry), max(position.peak_price, entry)

@@ -17,7 +17,7 @@ import numpy as np
 from numba import int64, types
 from numpy.typing import NDArray
 
-from bkcore.intervals import MINUTE_MS, interval_step_ms
+from bkcore.intervals import MINUTE_MS, first_tick_from, interval_step_ms
 from bkcore.jit import f8, kernel, rule
 from bkcore.price_index import build_index
 
@@ -77,13 +77,16 @@ def _fill_vwap(
                 out[first + k] = price_sum[k] / volume_sum[k]
 
 
+_first_tick_from = rule(first_tick_from)
+
+
 @rule
 def row_at(timestamps: Any, step: Any, time: Any) -> Any:
     """First row whose timestamp is ``>= time``; constant time without gaps, a binary search with them."""
     size = timestamps.size
     if size == 0 or time <= timestamps[0]:
         return int64(0)
-    guess = (time - timestamps[0] + step - 1) // step
+    guess = _first_tick_from(time, timestamps[0], step)
     if guess < size and timestamps[guess] == time:
         return guess
     low = int64(0)
@@ -95,6 +98,17 @@ def row_at(timestamps: Any, step: Any, time: Any) -> Any:
         else:
             high = middle
     return low
+
+
+class Candles(NamedTuple):
+    """The columns of a market: times of opening i8[n], UTC ms, ascending; prices in quote currency and volume f8[n]."""
+
+    timestamps: NDArray[np.int64]
+    open: Column
+    high: Column
+    low: Column
+    close: Column
+    volume: Column
 
 
 class PriceSeries(NamedTuple):

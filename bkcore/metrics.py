@@ -1,8 +1,10 @@
-"""What a series of trades was worth: the one numeric definition of every statistic (spec reports.md 6, 7).
+"""What a series of trades was worth: the numbers of reports, walkers and parameter sweeps (spec reports.md 6, 7).
 
-Reports, walkers and parameter sweeps all read the vector that :func:`trade_metrics` fills. The kernel
-allocates nothing and releases the GIL: a sweep hands it the same scratch arrays for every combination.
-Sums are left folds in the order of spec 6.2.
+:func:`trade_metrics` has the trades at hand and fills the whole vector; its sums are left folds in the order of spec
+6.2. A sweep that keeps only sums (:mod:`bkcore.sweep_fold`) makes its metrics by the same rules: :func:`write_totals`
+and its like, :func:`next_account` for equity and drawdown, :func:`next_run` for streaks. What it sums up, it sums in
+another order, and the deviation in one pass, so means may differ in the last bits; equity and drawdown do not.
+The sweep over ideas has figures of its own (spec risk-sizing-walker-sweep.md 4.7; :mod:`bkcore.idea_sweep`).
 """
 
 from __future__ import annotations
@@ -16,12 +18,9 @@ from numba import int64, types
 from numpy.typing import ArrayLike, NDArray
 
 from bkcore.errors import BkError
-from bkcore.jit import f8, i8, kernel, rule
+from bkcore.jit import f8, f8_out, i8, i8_out, kernel, rule
 from bkcore.ordering import take_median, write_close_order
 from bkcore.price_profile import DAY, price_profile
-
-_f8_out = types.Array(types.float64, 1, "C")
-_i8_out = types.Array(types.int64, 1, "C")
 
 MINIMUM_TRADES: Final = 10
 MINIMUM_DAYS: Final = 14.0
@@ -30,6 +29,10 @@ MAXIMUM_YEARLY_PERCENT: Final = 100.0
 RATIO_CLAMP: Final = 1000.0
 EPSILON: Final = 1e-9
 MINUTE: Final = 60_000.0
+#: How a trade came out; see :func:`outcome_of`.
+WIN, EVEN, LOSS = range(3)
+#: More than three roundings: what a comparison of products may be wrong by against one of quotients.
+_ROUNDINGS: Final = 2e-15
 
 
 class Scope(IntEnum):
@@ -139,6 +142,21 @@ class Minutes(NamedTuple):
     loss_total: Any
 
 
+class Account(NamedTuple):
+    """An account that compounds fully from 1 (spec 6.5).
+
+    equity      what it holds; 0 once it is blown
+    peak        the most that it held
+    drawdown    its largest fall, percent of the peak before
+    kept        at or above this share of the peak, equity has surely fallen no farther: that spares a division
+    """
+
+    equity: Any
+    peak: Any
+    drawdown: Any
+    kept: Any
+
+
 #: The metrics that count something: 0, not NaN, without trades.
 COUNTS: Final = (
     Metric.TOTAL_TRADES,
@@ -171,32 +189,42 @@ def clamp_ratio(ratio: Any) -> Any:
 
 
 @rule
+def outcome_of(result: Any) -> Any:
+    """WIN, EVEN or LOSS; what is no number is EVEN. There is nothing to guess, as a branch would have it."""
+    return int64(EVEN) - int64(result > 0.0) + int64(result < 0.0)
+
+
+@rule
+def next_run(run: Any, outcome: Any, following: Any) -> Any:
+    """Length of the run after a trade ``following`` one of ``outcome``, which stood in a run of so many (spec 6.4)."""
+    return run + 1 if following == outcome else int64(1)
+
+
+@rule
 def runs_of(pnl: Any, is_backward: Any) -> Any:
-    """The :class:`Runs` of a column; a result of 0 ends a run."""
+    """The :class:`Runs` of a column; a result of 0 ends a run. Each run is summed up before it is added."""
     size = pnl.size
-    wins = losses = longest_win = longest_loss = 0
-    win_runs = loss_runs = 0
-    run = win_total = loss_total = 0.0
+    longest_win = longest_loss = win_runs = loss_runs = run = int64(0)
+    outcome = int64(EVEN)
+    total = win_total = loss_total = 0.0
     for k in range(size + 1):
         value = 0.0 if k == size else pnl[size - 1 - k if is_backward else k]
-        if wins > 0 and not value > 0.0:
-            win_total += run
-            win_runs += 1
-            wins = 0
-            run = 0.0
-        if losses > 0 and not value < 0.0:
-            loss_total += run
-            loss_runs += 1
-            losses = 0
-            run = 0.0
-        if value > 0.0:
-            wins += 1
-            run += value
-            longest_win = max(longest_win, wins)
-        elif value < 0.0:
-            losses += 1
-            run += value
-            longest_loss = max(longest_loss, losses)
+        following = outcome_of(value)
+        if following != outcome:
+            if outcome == WIN:
+                win_total += total
+                win_runs += 1
+            elif outcome == LOSS:
+                loss_total += total
+                loss_runs += 1
+            total = 0.0
+        run = next_run(run, outcome, following)
+        outcome = following
+        total += value
+        if outcome == WIN:
+            longest_win = max(longest_win, run)
+        elif outcome == LOSS:
+            longest_loss = max(longest_loss, run)
     return Runs(longest_win, longest_loss, win_runs, loss_runs, win_total, loss_total)
 
 
@@ -243,27 +271,61 @@ def write_minutes(minutes: Any, metrics: Any) -> None:
 
 
 @rule
-def follow_equity(pnl: Any, fall: Any, order: Any) -> Any:
-    """Mark-to-market equity of full compounding from 1 (spec 6.5).
+def compound(equity: Any, percent: Any) -> Any:
+    """``equity`` after a result of ``percent``; nothing is left below 0."""
+    after = equity * (1.0 + percent * 0.01)
+    return 0.0 if after <= 0.0 else after
 
-    Returns ``(final equity, maximum drawdown in percent)``; a blown account is ``(0, 100)``.
-    """
-    equity = 1.0
-    peak = 1.0
-    drawdown = 0.0
-    for k in range(pnl.size):
-        i = order[k]
-        if fall[i] < 0.0:
-            trough = equity * (1.0 + fall[i] / 100.0)
-            if trough <= 0.0:
-                return 0.0, 100.0
-            drawdown = max(drawdown, (peak - trough) / peak * 100.0)
-        equity = equity * (1.0 + pnl[i] / 100.0)
-        if equity <= 0.0:
-            return 0.0, 100.0
-        peak = max(peak, equity)
+
+@rule
+def share_kept(drawdown: Any) -> Any:
+    """``Account.kept`` of a drawdown in percent."""
+    return 1.0 - drawdown * 0.01 + _ROUNDINGS
+
+
+@rule
+def fall_to(peak: Any, drawdown: Any, kept: Any, equity: Any) -> Any:
+    """``(drawdown, kept)`` of an account that held ``peak`` and then ``equity``."""
+    if equity < peak * kept:
         drawdown = max(drawdown, (peak - equity) / peak * 100.0)
-    return equity, (np.nan if math.isnan(equity) else drawdown)
+        kept = share_kept(drawdown)
+    return drawdown, kept
+
+
+@rule
+def next_account(account: Any, result: Any, fall: Any) -> Any:
+    """The account after a trade that came out at ``result`` percent and was at ``fall`` at worst (spec 6.5).
+
+    A fall that is not below 0, NaN among them, is none.
+    """
+    equity, peak, drawdown, kept = account
+    if fall < 0.0:
+        trough = compound(equity, fall)
+        drawdown, kept = fall_to(peak, drawdown, kept, trough)
+        equity = 0.0 if trough == 0.0 else equity
+    equity = compound(equity, result)
+    peak = max(peak, equity)
+    drawdown, kept = fall_to(peak, drawdown, kept, equity)
+    return Account(equity, peak, drawdown, kept)
+
+
+@rule
+def drawdown_of(account: Any) -> Any:
+    """Maximum drawdown in percent: 100 for a blown account, NaN where the equity is no number."""
+    if account.equity == 0.0:
+        return 100.0
+    return np.nan if math.isnan(account.equity) else account.drawdown
+
+
+@rule
+def follow_equity(pnl: Any, fall: Any, order: Any) -> Any:
+    """The :class:`Account` after all trades; nothing follows a blown one."""
+    account = Account(1.0, 1.0, 0.0, share_kept(0.0))
+    for k in range(pnl.size):
+        account = next_account(account, pnl[order[k]], fall[order[k]])
+        if account.equity == 0.0:
+            break
+    return account
 
 
 @rule
@@ -342,7 +404,7 @@ def write_totals(totals: Any, scope: Any, metrics: Any) -> None:
                 metrics[Metric.CALMAR_RATIO] = clamp_ratio(yearly / drawdown)
 
 
-@kernel(types.void(f8, f8, f8, i8, i8, f8, types.int64, _i8_out, _f8_out, _f8_out))
+@kernel(types.void(f8, f8, f8, i8, i8, f8, types.int64, i8_out, f8_out, f8_out))
 def trade_metrics(
     pnl: Any,
     peak: Any,
@@ -409,10 +471,11 @@ def trade_metrics(
     squares = 0.0
     for k in range(size):  # the median has not reordered the values yet
         squares += (values[k] - average) * (values[k] - average)
-    equity, drawdown = follow_equity(pnl, fall, order)
+    account = follow_equity(pnl, fall, order)
     totals = Totals(
         *(size, win_count, loss_count, total, win_total, loss_total, squares, downside),
-        *(peak_count, peak_total, highest, fall_count, fall_total, lowest, first, last, equity, drawdown),
+        *(peak_count, peak_total, highest, fall_count, fall_total, lowest),
+        *(first, last, account.equity, drawdown_of(account)),
     )
     write_totals(totals, scope, metrics)
     write_minutes(minutes_of(pnl, pending, close, not is_pool, is_series), metrics)

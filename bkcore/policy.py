@@ -14,6 +14,7 @@ from numba import uint64
 from bkcore.codes import Command
 from bkcore.commands import execute, stop_shift, take_shift
 from bkcore.jit import rule
+from bkcore.machine import bracket_price
 from bkcore.pnl import pnl_percent
 
 MOST_LEVELS = 10
@@ -52,6 +53,18 @@ def move_percent(position: Any, price: Any) -> Any:
 
 
 @rule
+def trailed_stop(side: Any, best: Any, distance_percent: Any) -> Any:
+    """Where a stop stands that follows the price: ``distance_percent`` behind ``best``, the best price it has seen."""
+    return bracket_price(best, -side, distance_percent / 100.0)
+
+
+@rule
+def trailed_take(side: Any, price: Any, distance_percent: Any) -> Any:
+    """Where a target stands that follows the price back: ``distance_percent`` ahead of it."""
+    return bracket_price(price, side, distance_percent / 100.0)
+
+
+@rule
 def best_entry(position: Any, entries: Any) -> Any:
     """The lowest entry of a long position, the highest of a short one."""
     best = entries[uint64(position.entry_first)].price
@@ -59,6 +72,12 @@ def best_entry(position: Any, entries: Any) -> Any:
         if position.side * (entries[uint64(k)].price - best) < 0.0:
             best = entries[uint64(k)].price
     return best
+
+
+@rule
+def next_rung(policy: Any, position: Any, entries: Any) -> Any:
+    """The price at which the ladder makes its next entry: a step worse than the best entry so far."""
+    return bracket_price(best_entry(position, entries), -position.side, policy.ladder_step / 100.0)
 
 
 @rule
@@ -85,8 +104,8 @@ def apply_policy(
     price         of the candle being monitored: what triggers a rule, and what trailing is judged at
     known_price   of the candle before: what the other commands are booked at, as for a user
     """
-    trades, entries, partials, _, _ = tables
-    position = trades[uint64(state.current)]
+    entries, partials = tables.entries, tables.partials
+    position = tables.trades[uint64(state.current)]
     side = position.side
     move = -np.inf
     if policy.breakeven_from != np.inf or policy.stop_from != np.inf or policy.take_from != np.inf:
@@ -101,12 +120,12 @@ def apply_policy(
             state, settings, tables, Command.BREAKEVEN, known_price, 0.0, time
         )
     if move >= policy.stop_from:
-        stop = price * (1.0 - side * policy.stop_distance / 100.0)
+        stop = trailed_stop(side, price, policy.stop_distance)
         if side * (stop - position.active_stop) > 0.0:
             shift = stop_shift(position, stop)
             execute(state, settings, tables, Command.TRAILING_STOP, price, shift, time)
     if move >= policy.take_from:
-        take = price * (1.0 + side * policy.take_distance / 100.0)
+        take = trailed_take(side, price, policy.take_distance)
         if side * (take - position.active_take) < 0.0:
             shift = take_shift(position, take)
             execute(state, settings, tables, Command.TRAILING_TAKE, price, shift, time)
@@ -129,11 +148,10 @@ def apply_policy(
         if not granted:
             break
         position.loss_rules_done += 1
-    if position.entry_count < policy.most_entries:
-        rung = best_entry(position, entries) * (1.0 - side * policy.ladder_step / 100.0)
-        if side * (price - rung) <= 0.0:
-            cost = next_entry_cost(settings, policy, position)
-            execute(state, settings, tables, Command.AVERAGE_BUY, known_price, cost, time)
+    averages = position.entry_count < policy.most_entries
+    if averages and side * (price - next_rung(policy, position, entries)) <= 0.0:
+        cost = next_entry_cost(settings, policy, position)
+        execute(state, settings, tables, Command.AVERAGE_BUY, known_price, cost, time)
 
 
 @rule
@@ -174,10 +192,10 @@ def policy_band(settings: Any, policy: Any, position: Any, entries: Any, partial
     if policy.breakeven_from != np.inf and position.breakeven_rule_done == 0:
         best = min(best, entry + percent * policy.breakeven_from)
     if policy.stop_from != np.inf:
-        tightens = stop / (1.0 - side * policy.stop_distance / 100.0)
+        tightens = stop / trailed_stop(side, 1.0, policy.stop_distance)
         best = min(best, max(tightens, entry + percent * policy.stop_from))
     if policy.take_from != np.inf:
-        tightens = take / (1.0 + side * policy.take_distance / 100.0)
+        tightens = take / trailed_take(side, 1.0, policy.take_distance)
         if side * last >= tightens + margin:
             worst = max(worst, tightens)  # beyond it already: only a way back can tighten
         else:
@@ -189,8 +207,7 @@ def policy_band(settings: Any, policy: Any, position: Any, entries: Any, partial
         way = max(entry - stop, 0.0) * 0.01
         worst = max(worst, entry - way * policy.loss_at[uint64(position.loss_rules_done)])
     if position.entry_count < policy.most_entries:
-        rung = best_entry(position, entries) * (1.0 - side * policy.ladder_step / 100.0)
-        worst = max(worst, side * rung)
+        worst = max(worst, side * next_rung(policy, position, entries))
     best = best - margin
     worst = worst + margin
     if side > 0:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import int64, types, uint64
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from bkcore.jit import f8, kernel, rule
+from bkcore.numba_internals import intrinsic
 
 _f8_out = types.Array(types.float64, 1, "C")
 FIRST_SHIFT, SECOND_SHIFT, THIRD_SHIFT = 4, 8, 12
@@ -75,7 +75,8 @@ def build_index(
     return lows, highs
 
 
-def _compare_four(
+@intrinsic
+def _are_inside(
     typing_context: Any, floors: Any, ceilings: Any, first: Any, low: Any, high: Any
 ) -> tuple[Any, Any]:
     """Whether four values from ``first`` on lie strictly inside the band: two comparisons of vectors."""
@@ -99,9 +100,6 @@ def _compare_four(
         return builder.icmp_unsigned("==", outside, ir.IntType(4)(0))
 
     return signature, generate
-
-
-_are_inside: Any = intrinsic(_compare_four)
 
 
 @rule

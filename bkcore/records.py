@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import from_dtype, types
@@ -208,6 +208,56 @@ NEW_WAKE = 2
 
 #: No bucket has been asked yet, or the throttle was reset.
 NO_BUCKET = np.iinfo(np.int64).min
+
+
+#: Room that a table of a run keeps for what one candle may add to it; policies and hooks add rows, not events.
+EVENTS_PER_CANDLE = 32
+ROWS_PER_CANDLE = 32
+
+
+class RunTables(NamedTuple):
+    """The tables of a run that fill up, each with room for more than the state has counted.
+
+    trades : POSITION, entries : ENTRY, partials : PARTIAL, revisions : REVISION, commits : COMMIT, events : EVENT
+
+    Where nobody asks what was, revisions and events may be empty, and commits of one row.
+    """
+
+    trades: Any
+    entries: Any
+    partials: Any
+    revisions: Any
+    commits: Any
+    events: Any
+
+
+class Plan(NamedTuple):
+    """What a strategy has said before a run begins.
+
+    settings, policy    a record each of ``SETTINGS`` and ``POLICY``
+    signals : SIGNAL    its candidates by time
+    parameters : f8[p]  numbers for its jitted functions
+    """
+
+    settings: Any
+    policy: Any
+    signals: Any
+    parameters: Any
+
+
+class Scratch(NamedTuple):
+    """What a run and its jitted functions write on.
+
+    slot : SIGNAL[1]         the answer to ``Wake.GET_SIGNAL``, or of a kernel, with ``candidate = FROM_SLOT``
+    position : POSITION[1]   the copy of the position that a hook looks at
+    memory : f8[2 * 64]      what hooks remember, and what they remembered before the last call
+    orders : f8[8, 2]        what a hook orders: command and value
+    """
+
+    slot: Any
+    position: Any
+    memory: Any
+    orders: Any
 
 
 def array_of(dtype: np.dtype[Any]) -> Any:

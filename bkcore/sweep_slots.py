@@ -2,26 +2,28 @@
 
 A flat run asks at the first tick of each interval bucket, and after a trade at the next tick, unless the trade began in
 that tick's bucket (spec engine.md 5, step 2). So the next slot follows from a slot and the row of its exit.
+
+This says of all ticks at once, in columns, what :mod:`bkcore.throttle` says of one, which is the truth.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numba import uint64
 
 from bkcore.codes import Given
+from bkcore.intervals import first_tick_after, first_tick_from
+from bkcore.jit import i4, i8, rule, type_of
 from bkcore.market import Market
 from bkcore.run import Frame, Records
 from bkcore.settings import EngineSettings
 
-Int32 = NDArray[np.int32]
 
-
-@dataclass(frozen=True, eq=False)
-class Slots:
-    """Ticks at which a signal row is offered, ascending.
+class SlotColumns(NamedTuple):
+    """Slots as kernels take them, ascending.
 
     times : i8[n]      the tick, UTC ms
     rows : i4[n]       the candle that opens at it: the first one monitored
@@ -29,19 +31,35 @@ class Slots:
     freed : i4[n]      first candle of an exit that is followed by a tick of a later bucket
     after : i4[n]      where an earlier exit leads: the first tick of a later bucket that is a slot; n = none
     next_after : i4[rows of the market]   where an exit at that candle or a later one leads; n = none
-    first : int        the slot that the run begins with
     """
 
-    times: NDArray[np.int64]
-    rows: Int32
-    signals: Int32
-    freed: Int32
-    after: Int32
-    next_after: Int32
+    times: Any
+    rows: Any
+    signals: Any
+    freed: Any
+    after: Any
+    next_after: Any
+
+
+SLOT_COLUMNS = type_of(SlotColumns, i8, i4, i4, i4, i4, i4)
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """Ticks at which a signal row is offered, and ``first``, the number of the one that the run begins with."""
+
+    columns: SlotColumns
     first: int
 
     def __len__(self) -> int:
-        return self.times.size
+        return int(self.columns.times.size)
+
+
+@rule
+def slot_after(slots: Any, slot: Any, row: Any) -> Any:
+    """The slot that follows a trade that began at ``slot`` and ended at candle ``row``."""
+    here = uint64(slot)
+    return slots.next_after[uint64(row)] if row >= slots.freed[here] else slots.after[here]
 
 
 def reason_against_slots(market: Market, settings: EngineSettings, frame: Frame, signals: Records) -> str:
@@ -75,19 +93,19 @@ def slots_of(market: Market, frame: Frame, signals: Records, interval_ms: int) -
     slot_of_tick[chosen] = np.arange(chosen.size)
     grid = np.flatnonzero(has_signal & is_first)
     # From any tick: the first grid slot of a later bucket.
-    later_ticks = ((buckets + 1) * interval_ms - frame.start_ms + frame.step_ms - 1) // frame.step_ms
+    later_ticks = first_tick_from((buckets + 1) * interval_ms, frame.start_ms, frame.step_ms)
     following = np.append(slot_of_tick[grid], np.int32(chosen.size))
     later = following[np.searchsorted(grid, later_ticks)]
     beginning = np.append(np.where(has_signal, slot_of_tick[:-1], later), np.int32(chosen.size))
-    next_tick = (market.timestamps - frame.start_ms) // frame.step_ms + 1
+    next_tick = first_tick_after(market.timestamps, frame.start_ms, frame.step_ms)
     last_of_bucket = frame.start_ms + (later_ticks[chosen] - 1) * frame.step_ms
     freed = -((market.timestamps[0] - last_of_bucket) // market.step_ms)
-    return Slots(
-        ticks[chosen],
-        ((ticks[chosen] - market.timestamps[0]) // market.step_ms).astype(np.int32),
-        offered[chosen].astype(np.int32),
-        freed.astype(np.int32),
-        later[chosen].astype(np.int32),
-        beginning[np.clip(next_tick, 0, ticks.size)].astype(np.int32),
-        int(beginning[0]),
+    columns = SlotColumns(
+        times=ticks[chosen],
+        rows=((ticks[chosen] - market.timestamps[0]) // market.step_ms).astype(np.int32),
+        signals=offered[chosen].astype(np.int32),
+        freed=freed.astype(np.int32),
+        after=later[chosen].astype(np.int32),
+        next_after=beginning[np.clip(next_tick, 0, ticks.size)].astype(np.int32),
     )
+    return Slots(columns, int(beginning[0]))

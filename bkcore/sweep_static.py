@@ -16,10 +16,11 @@ from bkcore.jit import direct
 from bkcore.market import Market
 from bkcore.run import Frame, Records
 from bkcore.settings import EngineSettings
-from bkcore.sweep_fold import CURSOR, LISTERS, SLOT, WALKERS
+from bkcore.sweep_cells import SLOTS, WIDTH, Axis
+from bkcore.sweep_fold import CURSOR, LISTERS, SLOT, WALKERS, Places, Walks
 from bkcore.sweep_slots import Slots
-from bkcore.sweep_tables import SLOTS, WIDTH, Axis, Levels, Table, TableMaker
-from bkcore.sweep_walks import ChunkSweep, Columns, Depth, Listing, Measured, Part, Walks
+from bkcore.sweep_tables import Levels, Table, TableMaker
+from bkcore.sweep_walks import ChunkSweep, Columns, Depth, Listing, Measured, Part
 
 _walkers = {key: direct(compiled) for key, compiled in WALKERS.items()}
 _listers = {key: direct(compiled) for key, compiled in LISTERS.items()}
@@ -112,16 +113,16 @@ class StaticSweep(ChunkSweep):
             self._makers.append(maker)
 
     def _walk(self, stage: list[Table], columns: Columns, part: Part, walks: Walks, listing: Listing) -> None:
-        lists = listing.places.size > 0
+        lists = listing.columns.places.size > 0
         slots = walks.cursors[SLOT::CURSOR].copy()
+        places = Places(*columns)
         for table in stage:
-            span = (table.first, table.end, *columns, *part)
-            cells = (table.keys, table.next_slots, table.pnl, table.peaks, table.falls)
+            span = (table.first, table.end, places, *part)
             if lists:
-                times = (self._slots.times, self._step_ms)
-                self._list_trades(*cells, table.prices, *span, *times, slots, *listing.columns)
+                times = (self._slots.columns.times, self._step_ms)
+                self._list_trades(table.cells, *span, *times, slots, listing.columns)
             else:
-                self._walk_table(*cells, *span, *walks.state)
+                self._walk_table(table.cells, *span, walks)
         if lists:
             begin, end = part
             walks.cursors[SLOT::CURSOR][begin:end] = slots[begin:end]

@@ -3,77 +3,56 @@
 Each of these exits is a function of the slot and of its own level alone, and a trade ends at the earliest of its four.
 So a grid of them costs the sum of its axes in candle work, and a few look-ups per trade and combination. The rules are
 those of :mod:`bkcore.machine`: a table asks it candle by candle, as the skip driver does, with one level at a time.
+
+In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.phases`; here exits are found
+level by level, and :class:`~bkcore.sweep_cells.Rank` puts them in that order. ``tests/property/test_sweep_tables.py``
+holds the two together.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import int32, int64, types
+from numba import int64, types
 from numpy.typing import NDArray
 
 from bkcore.codes import CloseReason, Violation
-from bkcore.jit import direct, f8, i8, kernel, routine, rule
+from bkcore.jit import direct, f8, f8_out, i8_out, kernel, routine, rule, type_of
 from bkcore.machine import (
+    bracket_price,
     branch_at,
-    exit_of_candle,
     fill_row,
     open_position,
-    price_extremes,
     settle_extremes,
     terms_of,
-    time_of_expiry,
     update_extreme,
     violations_of,
 )
-from bkcore.market import Market, row_at
-from bkcore.pnl import pnl_percent
-from bkcore.policy import move_percent
+from bkcore.market import Market
+from bkcore.policy import move_percent, trailed_stop
 from bkcore.price_index import leaves_band
-from bkcore.records import ENTRY, PARTIAL, POSITION, SIGNAL, STATE, array_of
 from bkcore.run import Frame, Records
-from bkcore.settings import SETTINGS, EngineSettings
-from bkcore.sweep_slots import Slots
-
-_f8_out = types.Array(types.float64, 1, "C")
-_i8_out = types.Array(types.int64, 1, "C")
-_i4_out = types.Array(types.int32, 1, "C")
-_i4 = types.Array(types.int32, 1, "C", readonly=True)
-
-#: Slots of one table, so few that it stays near the core.
-SLOTS: Final = 256
-#: Cells from one level to the next: not a power of two, which would crowd the levels into a few lines of the cache.
-WIDTH: Final = SLOTS + 16
-
-
-class Axis(IntEnum):
-    """The levels of a static exit; a combination has one of each."""
-
-    TAKE_PROFIT = 0
-    STOP_LOSS = 1
-    LIFETIME = 2
-    TRAIL = 3
-
-
-class Rank(IntEnum):
-    """What comes first within one candle (:func:`bkcore.machine.exit_of_candle`)."""
-
-    UNCLEAR = 0  # within rounding of a trailed stop: only the machine knows
-    CLOCK = 1
-    STOP_AT_OPEN = 2
-    TAKE_AT_OPEN = 3
-    STOP = 4
-    TAKE = 5
-
-
-#: A key is ``((candles since the slot) * 8 + rank) * 4 + class``, so the earliest exit has the smallest key.
-RANK_SHIFT, OFFSET_SHIFT = 2, 5
-WIN, EVEN, LOSS = 0, 1, 2
-REFUSED: Final = -1
-NEVER: Final = np.iinfo(np.int32).max
+from bkcore.settings import EngineSettings
+from bkcore.sweep_cells import (
+    CELLS_OUT,
+    SLOTS,
+    WIDTH,
+    Axis,
+    Begun,
+    Cells,
+    Rank,
+    candle_at,
+    fill_reached,
+    first_open,
+    own_exit,
+    rank_of,
+    start_cell,
+    write_exit,
+)
+from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
+from bkcore.sweep_slots import Slots, slot_after
 
 _TAKE_BITS = int(
     Violation.TAKE_PROFIT
@@ -89,8 +68,29 @@ _STOP_BITS = int(
     | Violation.WOULD_CLOSE_AT_STOP_LOSS
 )
 _OTHER_BITS = ~(_TAKE_BITS | _STOP_BITS)
-_NO_END = np.iinfo(np.int64).max
 _ROUNDING = 1e-12
+
+
+class LevelColumns(NamedTuple):
+    """The levels of each axis, ascending, and where kernels note what they come to at the slot at hand.
+
+    takes, stops : f8[n]   fractions of the entry price; a single NaN = the signal's own
+    lifetimes : f8[n]      minutes, inf for none; a single NaN = the signal's own
+    trail_from, trail_distance : f8[n]   percent of gain from which the stop follows, and how many percent behind
+    prices : f8[takes + stops]   the price of each target, then of each stop
+    clocks : i8[lifetimes]       the candle at which each lifetime is over; -1 = refused
+    """
+
+    takes: Any
+    stops: Any
+    lifetimes: Any
+    trail_from: Any
+    trail_distance: Any
+    prices: Any
+    clocks: Any
+
+
+LEVEL_COLUMNS = type_of(LevelColumns, f8, f8, f8, f8, f8, f8_out, i8_out)
 
 
 @rule
@@ -120,307 +120,284 @@ def refuses_some(state: Any, settings: Any, signal: Any, takes: Any, stops: Any)
     return False
 
 
-@routine
-def write_exit(
-    tables: Any,
-    place: Any,
-    offset: Any,
-    rank: Any,
-    following: Any,
-    settings: Any,
-    position: Any,
-    entries: Any,
-    partials: Any,
-    price: Any,
-) -> None:
-    """Fill one cell: the position ends ``offset`` candles after its slot, at ``price``."""
-    keys, next_slots, pnl, peaks, falls, prices = tables
-    percent = pnl_percent(position, entries, partials, settings, price)
-    kind = WIN if percent > 0.0 else (LOSS if percent < 0.0 else EVEN)
-    keys[place] = int32(((offset << 3) + int64(rank)) << 2) + int32(kind)
-    next_slots[place] = following
-    pnl[place] = percent
-    if peaks.size:
-        price_extremes(position, entries, partials, settings)
-        peaks[place] = position.peak_pnl_percent
-        falls[place] = position.fall_pnl_percent
-    if prices.size:
-        prices[place] = price
-
-
 @rule
-def rank_of(settings: Any, price: Any, opened: Any, at_open: Any, inside: Any) -> Any:
-    """The rank of an exit at ``price``: touched candles may fill at their open."""
-    return int64(at_open) if settings.touches and price == opened else int64(inside)
-
-
-@rule
-def fill_if_ended(
-    tables: Any,
-    place: Any,
-    offset: Any,
-    at_open: Any,
-    inside: Any,
-    following: Any,
-    settings: Any,
-    position: Any,
-    entries: Any,
-    partials: Any,
-    candle: Any,
-) -> Any:
-    """Fill a cell, unless it is refused, if the candle reaches the one level that the position has; returns whether."""
-    time, price, opened, low, high = candle
-    reason, exit_price = exit_of_candle(position, settings, _NO_END, time, price, opened, low, high)
-    if not reason:
-        return False
-    if tables[0][place] != REFUSED:
-        rank = rank_of(settings, exit_price, opened, at_open, inside)
-        write_exit(
-            *(tables, place, offset, rank, following, settings, position, entries, partials, exit_price)
-        )
-    return True
-
-
-@rule
-def is_near(settings: Any, stop: Any, price: Any, opened: Any, low: Any, high: Any) -> Any:
+def is_near(settings: Any, stop: Any, candle: Any) -> Any:
     """Whether a comparison with ``stop`` could turn out otherwise by rounding."""
     slack = stop * _ROUNDING
     if settings.touches:
-        return abs(opened - stop) <= slack or abs(low - stop) <= slack or abs(high - stop) <= slack
-    return abs(price - stop) <= slack
+        opened, low, high = abs(candle.opened - stop), abs(candle.low - stop), abs(candle.high - stop)
+        return opened <= slack or low <= slack or high <= slack
+    return abs(candle.price - stop) <= slack
 
 
-@kernel(
-    types.void(
-        *(i8, f8, f8, f8, f8, f8, f8, f8, f8),
-        *(array_of(SETTINGS), int64, array_of(SIGNAL), array_of(STATE)),
-        *(array_of(POSITION), array_of(ENTRY), array_of(PARTIAL)),
-        *(i8, _i4, _i4, _i4, _i4, _i4, int64, int64),
-        *(f8, f8, f8, f8, f8),
-        *(_f8_out, _i8_out),
-        *(_i4_out, _i4_out, _f8_out, _f8_out, _f8_out, _f8_out),
+@rule
+def begin_trade(state: Any, settings: Any, signal: Any, levels: Any, tables: Any) -> None:
+    """Open the position of a slot, with the first level of each axis and without an end."""
+    terms = terms_with(state, settings, signal, levels.takes[0], levels.stops[0], levels.lifetimes[0])
+    fill_row(state, terms, signal, tables.trades, tables.entries, tables.partials)
+    position = tables.trades[0]
+    open_position(position, tables.entries, state.tick_time)
+    position.lifetime = np.inf
+
+
+@rule
+def price_levels(begun: Any, state: Any, signal: Any, levels: Any, later: Any) -> None:
+    """Start the cells of targets and stops: their prices, and which of them are refused."""
+    settings = begun.settings
+    judges = refuses_some(state, settings, signal, levels.takes, levels.stops)
+    takes_end = levels.takes.size
+    for k in range(takes_end):
+        terms = terms_with(state, settings, signal, levels.takes[k], np.nan, np.nan)
+        levels.prices[k] = terms[2]
+        start_cell(begun, k, judges and is_refused(state, settings, signal, terms, _TAKE_BITS), later)
+    for k in range(levels.stops.size):
+        terms = terms_with(state, settings, signal, np.nan, levels.stops[k], np.nan)
+        levels.prices[takes_end + k] = terms[3]
+        refused = judges and is_refused(state, settings, signal, terms, _STOP_BITS)
+        start_cell(begun, takes_end + k, refused, later)
+
+
+@rule
+def time_lifetimes(begun: Any, state: Any, signal: Any, levels: Any, later: Any) -> Any:
+    """Start the cells of lifetimes: the candles at which they are over, and which are refused; returns the last."""
+    settings, position = begun.settings, begun.position
+    first = levels.takes.size + levels.stops.size
+    horizon = begun.row
+    for k in range(levels.lifetimes.size):
+        terms = terms_with(state, settings, signal, np.nan, np.nan, levels.lifetimes[k])
+        refused = is_refused(state, settings, signal, terms, _OTHER_BITS)
+        start_cell(begun, first + k, True, later)
+        levels.clocks[k] = -1
+        if not refused:
+            position.lifetime = terms[4]
+            levels.clocks[k] = row_of_end(state, settings, position, begun.row)
+            horizon = max(horizon, levels.clocks[k])
+    position.lifetime = np.inf
+    return horizon
+
+
+@rule
+def next_candle(begun: Any, inputs: Any, row: Any, end: Any, one: Any, other: Any) -> Any:
+    """The first candle of ``[row, end)`` that reaches one of two prices, else ``end``; what lies before is quiet."""
+    timestamps, prices = inputs.candles.timestamps, inputs.prices
+    at = leaves_band(
+        *(prices.floors, prices.ceilings, prices.lows, prices.highs, row, end),
+        *(min(one, other), max(one, other)),
     )
-)
-def fill_tables(
-    timestamps: Any,
-    opened: Any,
-    high: Any,
-    low: Any,
-    series: Any,
-    floors: Any,
-    ceilings: Any,
-    lows: Any,
-    highs: Any,
-    setting: Any,
-    frame_end: Any,
-    signals: Any,
-    states: Any,
-    trades: Any,
-    entries: Any,
-    partials: Any,
-    slot_times: Any,
-    slot_rows: Any,
-    slot_signals: Any,
-    freed: Any,
-    after: Any,
-    next_after: Any,
-    first_slot: Any,
-    end_slot: Any,
-    takes: Any,
-    stops: Any,
-    lifetimes: Any,
-    trail_from: Any,
-    trail_distance: Any,
-    levels: Any,
-    clocks: Any,
-    keys: Any,
-    next_slots: Any,
-    pnl: Any,
-    peaks: Any,
-    falls: Any,
-    prices: Any,
-) -> None:
-    """Fill the cells of slots ``[first_slot, end_slot)``; cell ``level * WIDTH + slot`` for each level of each axis.
+    if begun.cells.peaks.size and at > row:
+        settle_extremes(begun.position, timestamps, prices.values, prices.lows, prices.highs, row, at)
+    return at
 
-    takes, stops, lifetimes   levels of the axes, fractions and minutes, ascending; a single NaN = the signal's own
-    trail_from, trail_distance   trails, ascending: percent of gain from which the stop follows, and how far behind
-    levels : f8[>= takes + stops], clocks : i8[>= lifetimes]   scratch, as are ``states``, ``trades``, ...
-    keys, next_slots : i4; pnl, peaks, falls, prices : f8   the cells; the last three may be empty: not wanted
+
+@rule
+def note_extreme(begun: Any, candle: Any) -> None:
+    """A candle that has not ended every level may be the best or the worst so far."""
+    if begun.cells.peaks.size:
+        position, price = begun.position, candle.price
+        update_extreme(position, branch_at(position, price), candle.time, price)
+
+
+@rule
+def first_clock(clocks: Any, clock: Any, row: Any) -> Any:
+    """The first lifetime from ``clock`` on that is over at ``row`` or later, that is, is not refused."""
+    while clock < clocks.size and clocks[clock] < row:
+        clock += 1
+    return clock
+
+
+@rule
+def end_by_clock(begun: Any, levels: Any, clock: Any, row: Any, following: Any, candle: Any) -> Any:
+    """Fill the cells of the lifetimes that are over at a candle; returns the first that is not."""
+    price = candle.opened if begun.settings.touches else candle.price
+    first = levels.takes.size + levels.stops.size
+    while clock < levels.clocks.size and levels.clocks[clock] == row:
+        write_exit(begun, first + clock, row, int64(Rank.CLOCK), following, price)
+        clock += 1
+    return clock
+
+
+@routine
+def find_static_exits(begun: Any, inputs: Any, slot: Any, levels: Any, horizon: Any) -> None:
+    """Fill the cells of targets, stops and lifetimes, as the candles come to them.
+
+    Levels ascend: the candle that reaches one has reached those before it, so only the next of each axis is watched.
     """
-    settings = setting[0]
-    state = states[0]
-    tables = (keys, next_slots, pnl, peaks, falls, prices)
-    wants_extremes = peaks.size > 0
-    takes_end = takes.size
-    stops_end = takes_end + stops.size
-    lifetimes_end = stops_end + lifetimes.size
-    for slot in range(first_slot, end_slot):
-        cell = slot - first_slot
-        row = int64(slot_rows[slot])
-        signal = signals[slot_signals[slot]]
-        side = signal.side
-        state.tick_time = slot_times[slot]
-        state.tick_price = series[row - 1]
-        later = after[slot]
-        bound = freed[slot]
-        terms = terms_with(state, settings, signal, takes[0], stops[0], lifetimes[0])
-        fill_row(state, terms, signal, trades, entries, partials)
-        position = trades[0]
-        open_position(position, entries, state.tick_time)
-        position.lifetime = np.inf
-        # ------------------------------------------------------------------------ which levels are refused
-        judges = refuses_some(state, settings, signal, takes, stops)
-        for k in range(takes_end):
-            terms = terms_with(state, settings, signal, takes[k], np.nan, np.nan)
-            levels[k] = terms[2]
-            place = k * WIDTH + cell
-            keys[place] = int32(NEVER)
-            if judges and is_refused(state, settings, signal, terms, _TAKE_BITS):
-                keys[place] = int32(REFUSED)
-            next_slots[place] = later
-        for k in range(stops.size):
-            terms = terms_with(state, settings, signal, np.nan, stops[k], np.nan)
-            levels[takes_end + k] = terms[3]
-            place = (takes_end + k) * WIDTH + cell
-            keys[place] = int32(NEVER)
-            if judges and is_refused(state, settings, signal, terms, _STOP_BITS):
-                keys[place] = int32(REFUSED)
-            next_slots[place] = later
-        horizon = row
-        for k in range(lifetimes.size):
-            terms = terms_with(state, settings, signal, np.nan, np.nan, lifetimes[k])
-            place = (stops_end + k) * WIDTH + cell
-            next_slots[place] = later
-            clocks[k] = -1
-            keys[place] = int32(REFUSED)
-            if not is_refused(state, settings, signal, terms, _OTHER_BITS):
-                position.lifetime = terms[4]
-                until = min(frame_end + 1, time_of_expiry(position))
-                clocks[k] = row_at(timestamps, settings.step_ms, until)
-                horizon = max(horizon, clocks[k])
-        position.lifetime = np.inf
-        # ---------------------------------------------------------------- targets, stops and the clock, as they come
-        take = 0
-        stop = takes_end
-        clock = 0
-        never = side * np.inf
-        k = row
-        while k <= horizon:
-            while clock < lifetimes.size and clocks[clock] < k:
-                clock += 1  # refused
-            if clock == lifetimes.size:
-                break
-            while take < takes_end and keys[take * WIDTH + cell] == REFUSED:
-                take += 1
-            while stop < stops_end and keys[stop * WIDTH + cell] == REFUSED:
-                stop += 1
-            best = levels[take] if take < takes_end else never
-            worst = levels[stop] if stop < stops_end else -never
-            end = clocks[clock]
-            at = leaves_band(floors, ceilings, lows, highs, k, end, min(best, worst), max(best, worst))
-            if wants_extremes and at > k:
-                settle_extremes(position, timestamps, series, lows, highs, k, at)
-            k = at
-            price = series[k]
-            following = next_after[k] if k >= bound else later
-            if k == end:
-                exit_price = opened[k] if settings.touches else price
-                while clock < lifetimes.size and clocks[clock] == end:
-                    place = (stops_end + clock) * WIDTH + cell
-                    write_exit(
-                        *(tables, place, k - row, int64(Rank.CLOCK), following),
-                        *(settings, position, entries, partials, exit_price),
-                    )
-                    clock += 1
-                continue
-            candle = (timestamps[k], price, opened[k], low[k], high[k])
-            position.active_stop = -never
-            while take < takes_end:
-                position.active_take = levels[take]
-                place = take * WIDTH + cell
-                if not fill_if_ended(
-                    *(tables, place, k - row, Rank.TAKE_AT_OPEN, Rank.TAKE, following),
-                    *(settings, position, entries, partials, candle),
-                ):
-                    break
-                take += 1
-            position.active_take = never
-            while stop < stops_end:
-                position.active_stop = levels[stop]
-                place = stop * WIDTH + cell
-                if not fill_if_ended(
-                    *(tables, place, k - row, Rank.STOP_AT_OPEN, Rank.STOP, following),
-                    *(settings, position, entries, partials, candle),
-                ):
-                    break
-                stop += 1
-            if wants_extremes:
-                update_extreme(position, branch_at(position, price), timestamps[k], price)
-            k += 1
-        # ------------------------------------------------------------------------------- stops that follow the price
+    position = begun.position
+    takes_end = levels.takes.size
+    stops_end = takes_end + levels.stops.size
+    never = position.side * np.inf
+    take, stop, clock = int64(0), takes_end, int64(0)
+    row = begun.row
+    while row <= horizon:
+        clock = first_clock(levels.clocks, clock, row)
+        if clock == levels.clocks.size:
+            break
+        take = first_open(begun, take, takes_end)
+        stop = first_open(begun, stop, stops_end)
+        best = levels.prices[take] if take < takes_end else never
+        worst = levels.prices[stop] if stop < stops_end else -never
+        end = levels.clocks[clock]
+        row = next_candle(begun, inputs, row, end, best, worst)
+        candle = candle_at(inputs, row)
+        following = slot_after(inputs.slots, slot, row)
+        if row == end:
+            clock = end_by_clock(begun, levels, clock, row, following, candle)
+            continue
+        position.active_stop = -never
+        take = fill_reached(begun, True, levels.prices, take, takes_end, row, candle, following)
         position.active_take = never
-        trail = 0
-        farthest = 0.0
-        for k in range(takes_end, stops_end):
-            farthest = max(farthest, abs(levels[k] / position.effective_open - 1.0))
-        while trail < trail_from.size:
-            start = trail_from[trail]
-            group_end = trail
-            while group_end < trail_from.size and trail_from[group_end] == start:
-                place = (lifetimes_end + group_end) * WIDTH + cell
-                keys[place] = int32(NEVER)
-                next_slots[place] = later
-                group_end += 1
-            open_position(position, entries, state.tick_time)
-            if start == np.inf:
-                trail = group_end
-                continue
-            follows = False
-            best = -never
-            trigger = position.effective_open * (1.0 + side * start / 100.0)
-            k = row
-            while trail < group_end and k < horizon:
-                behind = -never
-                if follows:
-                    behind = best * (1.0 - side * trail_distance[trail] / 100.0)
-                    behind = behind + side * behind * _ROUNDING
-                ahead = best if follows else trigger - side * abs(trigger) * _ROUNDING
-                at = leaves_band(
-                    floors, ceilings, lows, highs, k, horizon, min(behind, ahead), max(behind, ahead)
-                )
-                if wants_extremes and at > k:
-                    settle_extremes(position, timestamps, series, lows, highs, k, at)
-                k = at
-                if k == horizon:
-                    break
-                price = series[k]
-                while follows and trail < group_end:
-                    following_stop = best * (1.0 - side * trail_distance[trail] / 100.0)
-                    position.active_stop = following_stop
-                    reason, exit_price = exit_of_candle(
-                        position, settings, _NO_END, timestamps[k], price, opened[k], low[k], high[k]
-                    )
-                    near = is_near(settings, following_stop, price, opened[k], low[k], high[k])
-                    if not near and reason != CloseReason.STOP_LOSS:
-                        break
-                    following = next_after[k] if k >= bound else later
-                    rank = rank_of(settings, exit_price, opened[k], Rank.STOP_AT_OPEN, Rank.STOP)
-                    # A command moves a stop by at most 100 points; beyond that only the machine knows.
-                    gained = side * (following_stop / position.effective_open - 1.0)
-                    if near or gained + farthest >= 1.0 - _ROUNDING:
-                        rank = int64(Rank.UNCLEAR)
-                    write_exit(
-                        *(tables, (lifetimes_end + trail) * WIDTH + cell, k - row, rank),
-                        *(following, settings, position, entries, partials, exit_price),
-                    )
-                    trail += 1
-                if wants_extremes:
-                    update_extreme(position, branch_at(position, price), timestamps[k], price)
-                if move_percent(position, price) >= start and (not follows or side * (price - best) > 0.0):
-                    follows = True
-                    best = price
-                k += 1
-            trail = group_end
+        stop = fill_reached(begun, False, levels.prices, stop, stops_end, row, candle, following)
+        note_extreme(begun, candle)
+        row += 1
+
+
+@rule
+def farthest_stop(begun: Any, levels: Any) -> Any:
+    """Distance of the farthest stop as a share of the entry price."""
+    farthest = 0.0
+    for k in range(levels.takes.size, levels.prices.size):
+        farthest = max(farthest, abs(levels.prices[k] / begun.position.effective_open - 1.0))
+    return farthest
+
+
+@rule
+def same_start(levels: Any, trail: Any) -> Any:
+    """The end of the trails from ``trail`` on that begin to follow at the same gain."""
+    end = trail
+    while end < levels.trail_from.size and levels.trail_from[end] == levels.trail_from[trail]:
+        end += 1
+    return end
+
+
+@rule
+def fill_trailed(
+    begun: Any,
+    levels: Any,
+    trail: Any,
+    end: Any,
+    best: Any,
+    farthest: Any,
+    row: Any,
+    candle: Any,
+    following: Any,
+) -> Any:
+    """Fill those of the trails ``[trail, end)`` whose stop a candle reaches; returns the first that it does not.
+
+    best       price that the stops follow
+    farthest   share of the entry price by which a stop of the combination may lie away from it
+    """
+    settings, position = begun.settings, begun.position
+    first = levels.prices.size + levels.lifetimes.size
+    while trail < end:
+        stop = trailed_stop(position.side, best, levels.trail_distance[trail])
+        position.active_stop = stop
+        reason, price = own_exit(position, settings, candle)
+        near = is_near(settings, stop, candle)
+        if not near and reason != CloseReason.STOP_LOSS:
+            break
+        rank = rank_of(settings, price, candle.opened, Rank.STOP_AT_OPEN, Rank.STOP)
+        # A command moves a stop by at most 100 points; beyond that only the machine knows.
+        gained = position.side * (stop / position.effective_open - 1.0)
+        if near or gained + farthest >= 1.0 - _ROUNDING:
+            rank = int64(Rank.UNCLEAR)
+        write_exit(begun, first + trail, row, rank, following, price)
+        trail += 1
+    return trail
+
+
+@routine
+def follow_price(
+    begun: Any,
+    inputs: Any,
+    slot: Any,
+    levels: Any,
+    trail: Any,
+    end: Any,
+    farthest: Any,
+    horizon: Any,
+) -> None:
+    """Fill the cells of the trails ``[trail, end)``, which begin to follow the price at the same gain.
+
+    They follow the same best price, so the nearest stop is the next to be reached.
+    """
+    position = begun.position
+    side = position.side
+    never = side * np.inf
+    start = levels.trail_from[trail]
+    trigger = bracket_price(position.effective_open, side, start / 100.0)
+    follows = False
+    best = -never
+    row = begun.row
+    while trail < end and row < horizon:
+        behind = -never
+        ahead = trigger - side * abs(trigger) * _ROUNDING
+        if follows:
+            behind = trailed_stop(side, best, levels.trail_distance[trail])
+            behind = behind + side * behind * _ROUNDING
+            ahead = best
+        row = next_candle(begun, inputs, row, horizon, behind, ahead)
+        if row == horizon:
+            break
+        candle = candle_at(inputs, row)
+        price = candle.price
+        if follows:
+            following = slot_after(inputs.slots, slot, row)
+            trail = fill_trailed(begun, levels, trail, end, best, farthest, row, candle, following)
+        note_extreme(begun, candle)
+        if move_percent(position, price) >= start and (not follows or side * (price - best) > 0.0):
+            follows = True
+            best = price
+        row += 1
+
+
+@rule
+def find_trailed_exits(begun: Any, state: Any, inputs: Any, slot: Any, levels: Any, horizon: Any) -> None:
+    """Fill the cells of the stops that follow the price, until the last lifetime is over."""
+    position = begun.position
+    position.active_take = position.side * np.inf
+    farthest = farthest_stop(begun, levels)
+    first = levels.prices.size + levels.lifetimes.size
+    trail = int64(0)
+    while trail < levels.trail_from.size:
+        end = same_start(levels, trail)
+        for k in range(trail, end):
+            start_cell(begun, first + k, False, inputs.slots.after[slot])
+        open_position(position, begun.entries, state.tick_time)
+        if levels.trail_from[trail] != np.inf:
+            follow_price(begun, inputs, slot, levels, trail, end, farthest, horizon)
+        trail = end
+
+
+@kernel(types.void(INPUTS, STATES, RUN_TABLES, int64, int64, LEVEL_COLUMNS, CELLS_OUT))
+def fill_tables(
+    inputs: Any, states: Any, tables: Any, first_slot: Any, end_slot: Any, levels: Any, cells: Any
+) -> None:
+    """Fill the cells of slots ``[first_slot, end_slot)``, at most ``SLOTS``, for each level of each axis.
+
+    inputs : Inputs
+    states : STATE[1]        of the thread; its ``frame_end`` is set
+    tables : RunTables       of the thread, to play a trade in
+    levels : LevelColumns    of the thread, which notes there what levels come to
+    cells : Cells            the answer
+    """
+    settings = inputs.settings[0]
+    slots = inputs.slots
+    state = states[0]
+    for slot in range(first_slot, end_slot):
+        row = int64(slots.rows[slot])
+        signal = inputs.signals[slots.signals[slot]]
+        later = slots.after[slot]
+        state.tick_time = slots.times[slot]
+        state.tick_price = inputs.prices.values[row - 1]
+        begin_trade(state, settings, signal, levels, tables)
+        begun = Begun(
+            *(settings, tables.trades[0], tables.entries, tables.partials),
+            *(cells, slot - first_slot, row),
+        )
+        price_levels(begun, state, signal, levels, later)
+        horizon = time_lifetimes(begun, state, signal, levels, later)
+        find_static_exits(begun, inputs, slot, levels, horizon)
+        find_trailed_exits(begun, state, inputs, slot, levels, horizon)
 
 
 _fill_tables = direct(fill_tables)
@@ -451,16 +428,11 @@ class Levels:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The cells of up to :data:`SLOTS` slots from ``first`` on, flat: ``level * WIDTH + (slot - first)``."""
+    """The cells of the slots ``[first, end)``."""
 
     first: int
     end: int
-    keys: NDArray[np.int32]
-    next_slots: NDArray[np.int32]
-    pnl: NDArray[np.float64]
-    peaks: NDArray[np.float64]
-    falls: NDArray[np.float64]
-    prices: NDArray[np.float64]
+    cells: Cells
 
 
 class TableMaker:
@@ -482,23 +454,21 @@ class TableMaker:
         self._levels = levels
         self._wanted = (True, extremes, extremes, prices)
         self._inputs = (
-            *(market.timestamps, market.open, market.high, market.low, *market.prices(settings)),
-            *(settings.record(), frame.end_ms, signals, np.zeros(1, STATE)),
-            *(np.zeros(1, POSITION), np.zeros(1, ENTRY), np.zeros(1, PARTIAL)),
-            *(slots.times, slots.rows, slots.signals, slots.freed, slots.after, slots.next_after),
+            *(inputs_of(market, settings, signals, slots), states_of(frame.end_ms), tables_of_trade()),
         )
-        trails = np.ascontiguousarray(levels.trails.T)
-        self._levels_columns = (
-            *(levels.takes / 100.0, levels.stops / 100.0, levels.lifetimes, *trails),
-            np.empty(levels.takes.size + levels.stops.size),
-            np.empty(levels.lifetimes.size, np.int64),
+        trail_from, trail_distance = np.ascontiguousarray(levels.trails.T)
+        self._columns = LevelColumns(
+            *(levels.takes / 100.0, levels.stops / 100.0, levels.lifetimes, trail_from, trail_distance),
+            *(np.empty(levels.takes.size + levels.stops.size), np.empty(levels.lifetimes.size, np.int64)),
         )
 
     def make(self, first: int) -> Table:
         """The table of the slots from ``first`` on."""
         end = min(len(self._slots), first + SLOTS)
-        cells = len(self._levels) * WIDTH
-        keys, next_slots = np.empty(cells, np.int32), np.empty(cells, np.int32)
-        columns = [np.empty(cells if wanted else 0) for wanted in self._wanted]
-        _fill_tables(*self._inputs, first, end, *self._levels_columns, keys, next_slots, *columns)
-        return Table(first, end, keys, next_slots, *columns)
+        count = len(self._levels) * WIDTH
+        cells = Cells(
+            *(np.empty(count, np.int32), np.empty(count, np.int32)),
+            *(np.empty(count if wanted else 0) for wanted in self._wanted),
+        )
+        _fill_tables(*self._inputs, first, end, self._columns, cells)
+        return Table(first, end, cells)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 
 from bkcore.jit import direct
 from bkcore.metrics import Metric, Scope, trade_metrics
-from bkcore.sweep_fold import CURSOR, CURVE, RUNS, SUMS, begin_walks, finish_walks
+from bkcore.sweep_fold import Listed, Walks, finish_walks, walks_of
 from bkcore.sweep_slots import Slots
 
-_begin_walks, _finish_walks, _trade_metrics = direct(begin_walks), direct(finish_walks), direct(trade_metrics)
+_finish_walks, _trade_metrics = direct(finish_walks), direct(trade_metrics)
 
 LISTED: Final = 4_000_000  # trades that are listed at a time, for metrics that need them all
 
@@ -54,50 +53,20 @@ def spans(counts: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
         yield begin, k + 1
 
 
-@dataclass(eq=False)
-class Walks:
-    """What combinations carry along, and where each is going to write its trades, if it does."""
-
-    sums: NDArray[np.float64]
-    runs: NDArray[np.int32]
-    curves: NDArray[np.float64]
-    cursors: NDArray[np.int32]
-
-    @classmethod
-    def of(cls, count: int, first_slot: int) -> Walks:
-        """``count`` combinations before the slot ``first_slot``."""
-        walks = cls(
-            np.empty(count * SUMS),
-            np.zeros(count * RUNS, np.int32),
-            np.empty(count * CURVE),
-            np.empty(count * CURSOR, np.int32),
-        )
-        _begin_walks(walks.cursors, walks.curves, walks.sums, count, first_slot)
-        return walks
-
-    @property
-    def state(self) -> tuple[Any, ...]:
-        """The sums, as the kernels take them."""
-        return (self.sums, self.runs, self.curves, self.cursors)
-
-
 class Listing:
     """Columns for the trades of combinations, one combination after another.
 
-    bounds : i8[n + 1]   where the trades of each begin; ``places`` moves on from there
+    bounds : i8[n + 1]   where the trades of each begin; ``columns.places`` moves on from there
     """
 
     def __init__(self, trades: NDArray[np.int64]) -> None:
         self.bounds = np.concatenate(([0], np.cumsum(trades)))
-        self.places = self.bounds[:-1].copy()
-        #: Result, best, worst and closing price of each trade; then opening and closing time.
-        self.values = [np.empty(self.bounds[-1]) for _ in range(4)]
-        self.times = [np.empty(self.bounds[-1], np.int64) for _ in range(2)]
-
-    @property
-    def columns(self) -> tuple[Any, ...]:
-        """The columns, as the kernels take them."""
-        return (self.places, *self.values, *self.times)
+        count = self.bounds[-1]
+        self.columns = Listed(
+            self.bounds[:-1].copy(),
+            *(np.empty(count) for _ in range(4)),
+            *(np.empty(count, np.int64) for _ in range(2)),
+        )
 
     def measure(self, part: Part, metrics: NDArray[np.float64]) -> None:
         """Write all metrics of the combinations of a part."""
@@ -105,11 +74,10 @@ class Listing:
         most = int(np.diff(bounds).max(initial=0))
         order, scratch = np.empty(2 * most, np.int64), np.empty(most)
         for c in range(*part):
-            pnl, peak, fall, price = (column[bounds[c] : bounds[c + 1]] for column in self.values)
-            pending, close = (column[bounds[c] : bounds[c + 1]] for column in self.times)
-            _trade_metrics(
-                *(pnl, peak, fall, pending, close, price), *(int(Scope.SERIES), order, scratch, metrics[c])
-            )
+            own = slice(bounds[c], bounds[c + 1])
+            _, pnl, peak, fall, price, pending, close = self.columns
+            columns = (pnl[own], peak[own], fall[own], pending[own], close[own], price[own])
+            _trade_metrics(*columns, int(Scope.SERIES), order, scratch, metrics[c])
 
 
 _NO_LISTING = Listing(np.zeros(0, np.int64))
@@ -136,16 +104,15 @@ class ChunkSweep(ABC):
 
     def _measure(self, columns: Columns, progress: Callable[[float], object]) -> Measured:
         count = len(columns[0])
-        walks = Walks.of(count, self._slots.first)
+        walks = walks_of(count, self._slots.first)
         parts = parts_of(count, self._threads, self._most)
         metrics = np.empty((count, len(Metric)))
         refused, unclear = np.empty(count, np.int64), np.empty(count, np.int64)
 
         def finish(part: Part) -> None:
-            _finish_walks(
-                *(self._slots.times, self._step_ms, int(self._extremes)),
-                *(*walks.state, *part, metrics, refused, unclear),
-            )
+            times = self._slots.columns.times
+            answer = (metrics, refused, unclear)
+            _finish_walks(times, self._step_ms, int(self._extremes), walks, *part, *answer)
 
         with ThreadPoolExecutor(self._threads, thread_name_prefix="bk-sweep") as pool:
             self._pass(pool, columns, parts, walks, _NO_LISTING, progress)
@@ -182,7 +149,7 @@ class ChunkSweep(ABC):
         self, pool: ThreadPoolExecutor, columns: Columns, trades: NDArray[np.int64], parts: list[Part]
     ) -> Listing:
         listing = Listing(trades)
-        walks = Walks.of(trades.size, self._slots.first)
+        walks = walks_of(trades.size, self._slots.first)
         self._pass(pool, columns, parts, walks, listing, lambda done: None)
         return listing
 

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import literal_unroll, types
-from numba.extending import intrinsic
-from numba.np import arrayobj
 from numpy.typing import NDArray
 
 from bkcore.jit import direct, f8, i8, kernel
+from bkcore.numba_internals import intrinsic, make_array, populate_array
 from bkcore.policy import POLICY
 from bkcore.record_views import bytes_of
 from bkcore.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
@@ -114,14 +113,10 @@ def addresses_of(tables: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
     return addresses
 
 
-_make_array: Any = arrayobj.make_array
-_populate_array: Any = arrayobj.populate_array
-
-
 def _by_address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Code generator of an array that lies where the list of addresses says."""
     kind, (listed, table, *_) = signature.return_type, signature.args
-    addresses = _make_array(listed)(context, builder, arguments[0]).data
+    addresses = make_array(listed)(context, builder, arguments[0]).data
     place = builder.mul(
         context.cast(builder, arguments[1], table, types.intp), context.get_constant(types.intp, 2)
     )
@@ -133,8 +128,8 @@ def _by_address(context: Any, builder: Any, signature: Any, arguments: Any) -> A
     if kind.ndim == 2:
         columns = context.cast(builder, arguments[3], signature.args[3], types.intp)
         shape, strides = (builder.sdiv(size, columns), columns), (builder.mul(width, columns), width)
-    array = _make_array(kind)(context, builder)
-    _populate_array(
+    array = make_array(kind)(context, builder)
+    populate_array(
         array,
         data=builder.inttoptr(address, array.data.type),
         shape=shape,
@@ -145,17 +140,13 @@ def _by_address(context: Any, builder: Any, signature: Any, arguments: Any) -> A
     return array._getvalue()
 
 
-#: Numba calls these with its typing context; for a type checker they are what kernels call.
-_by_the_compiler: Callable[[Any], Any] = intrinsic
-
-
-@_by_the_compiler
+@intrinsic
 def table_at(typing_context: Any, addresses: Any, table: Any, kind: Any) -> Any:
     """A table as a one-dimensional array of ``kind``: its NumPy type."""
     return types.Array(kind.dtype, 1, "C")(addresses, table, kind), _by_address
 
 
-@_by_the_compiler
+@intrinsic
 def rows_at(typing_context: Any, addresses: Any, table: Any, kind: Any, columns: Any) -> Any:
     """A table as a two-dimensional array of ``kind`` with so many columns."""
     return types.Array(kind.dtype, 2, "C")(addresses, table, kind, columns), _by_address
@@ -165,7 +156,7 @@ def _record_by_address(context: Any, builder: Any, signature: Any, arguments: An
     return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
 
-@_by_the_compiler
+@intrinsic
 def record_at(typing_context: Any, address: Any, kind: Any) -> Any:
     """The record of ``kind`` at an address."""
     return kind.dtype(types.int64, kind), _record_by_address

@@ -330,7 +330,7 @@ class SignalSet:
             listing = self._path_sweep().listed(*bracket, rules, trades[begin:end])
             for k in range(begin, end):
                 part = slice(listing.bounds[k - begin], listing.bounds[k - begin + 1])
-                add(k, listing.values[0][part], listing.times[1][part])
+                add(k, listing.columns.results[part], listing.columns.close[part])
         return returns
 
     def _by_machine(
