@@ -535,8 +535,8 @@ def warmup() -> None:
         import_module("bkapi.backtests.backtest")
     for module in ("bkapi.sweeps.sweep", "bkapi.walkers.walker", "bkapi.ideas.sweep"):
         import_module(module)
-    what = "compiled" if COLD_START else "loaded"
-    _print(f"{what} the numeric core in {time.perf_counter() - started:.2f} s; it lies in {CACHE_FOLDER}")
+    what, where = "compiled" if COLD_START else "loaded", CACHE_FOLDER or "memory alone"
+    _print(f"{what} the numeric core in {time.perf_counter() - started:.2f} s; it lies in {where}")
 
 
 @app.command()
@@ -545,7 +545,9 @@ def version(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")]
     import platform
     from importlib.metadata import version as installed
 
-    versions = {"bk": installed("bk"), "python": platform.python_version()}
+    from bkapi import __version__
+
+    versions = {"bk": __version__, "python": platform.python_version()}
     versions |= {
         package: installed(package) for package in ("numba", "numpy", "polars", "pyarrow", "pydantic")
     }

@@ -67,7 +67,7 @@ def _client(exchange_id: str, options: Mapping[str, Any]) -> Any:
         import ccxt
     except ImportError:
         raise MissingExtraError(
-            "ccxt is not installed.", hint='install the extra: python -m pip install "bk[live]".'
+            "ccxt is not installed.", hint='install the extra: python -m pip install "bkapi[live]".'
         ) from None
     if exchange_id not in ccxt.exchanges:
         raise VenueError(

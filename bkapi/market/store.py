@@ -13,7 +13,6 @@ import math
 import os
 import secrets
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -471,25 +470,18 @@ def _decoded(content: bytes, series: _Series, month: str) -> pl.DataFrame:
 @contextlib.contextmanager
 def _writing(series: _Series) -> Iterator[None]:
     """The one writer of a series; waits for another one, for a minute at most."""
+    from filelock import FileLock, Timeout
+
     series.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(series.folder / ".lock", timeout=_PATIENCE_SECONDS, poll_interval=0.005)
     try:
-        import fcntl
-    except ImportError:  # without file locks every writer still writes whole files
+        held = lock.acquire()
+    except Timeout:
+        raise StoreBusyError(
+            f"{series.about}: another process is writing.", hint="try again when it is done."
+        ) from None
+    with held:
         yield
-        return
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    with (series.folder / ".lock").open("ab") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise StoreBusyError(
-                        f"{series.about}: another process is writing.", hint="try again when it is done."
-                    ) from None
-                time.sleep(0.005)
-        yield  # closing the file gives the lock back
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -188,6 +188,6 @@ def measured_here(
 def version() -> str:
     """The version of bk and of its kernels, which two processes must share to get equal results."""
     from bkapi import __version__
-    from bkcore.jit import CACHE_FOLDER
+    from bkcore.kernel_cache import SOURCE_DIGEST
 
-    return f"{__version__} {CACHE_FOLDER.name}"
+    return f"{__version__} {SOURCE_DIGEST}"

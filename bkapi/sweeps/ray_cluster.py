@@ -65,7 +65,7 @@ class Cluster:
             import ray
         except ImportError:
             raise MissingExtraError(
-                "Ray is not installed.", hint='install the extra: python -m pip install "bk[distributed]".'
+                "Ray is not installed.", hint='install the extra: python -m pip install "bkapi[distributed]".'
             ) from None
         self.ray: Any = ray
         self._address = address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from bkapi.backtests.prepare import prepare, run_to_end
 from bkapi.base.context import Context
@@ -64,7 +65,7 @@ _PART_SECONDS: Final = 4.0  # about the most that a killed sweep loses
 _PART_COMBINATIONS: Final = (256, 65_536)
 _LEAST_TABLE_MEMORY: Final = 64 << 20
 _SMALL_RESULT: Final = 16 << 20  # fits, whatever max_memory says
-_UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_AMOUNT: Final = re.compile(r"\s*[\d.]+\s*[a-z]*\s*", re.IGNORECASE)  # pydantic would read "1,5G" as one byte
 
 #: What each group of metrics leaves out.
 _NEEDS_TRADES: Final = (Metric.MEDIAN_PNL, *range(Metric.MEDIAN_STEP_SIZE, len(Metric)))
@@ -593,19 +594,16 @@ def _distinct(field: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _bytes_of(memory: Any) -> int:
-    amount = math.nan
-    if isinstance(memory, int | float):
-        amount = memory
-    elif isinstance(memory, str):
-        text = memory.strip().upper().removesuffix("B").removesuffix("I")
-        number, unit = (text[:-1], text[-1]) if text and text[-1] in _UNITS else (text, "")
-        with suppress(ValueError):
-            amount = float(number) * _UNITS[unit]
-    if not 0 < amount < math.inf:
-        raise SweepError(
-            f"max_memory={memory!r} is no amount of memory.", hint='give bytes, or a text such as "2G".'
-        )
-    return int(amount)
+    amount = 0
+    if _AMOUNT.fullmatch(str(memory)):
+        with suppress(ValidationError):
+            whole = int(memory) if isinstance(memory, float) else memory
+            amount = TypeAdapter(ByteSize).validate_python(whole)
+    if amount > 0:
+        return amount
+    raise SweepError(
+        f"max_memory={memory!r} is no amount of memory.", hint='give bytes, or a text such as "2G".'
+    )
 
 
 def sweep_brackets(

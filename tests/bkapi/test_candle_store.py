@@ -154,6 +154,34 @@ def test_threads_that_write_one_series_lose_nothing(tmp_path: Path) -> None:
     assert len(bk.CandleStore(tmp_path).load("x", "BTCUSDT")) == 200
 
 
+#: Holds the lock of a series until it is killed.
+HOLDER = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_series_that_another_process_writes_is_busy_until_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bkapi.candle_store._PATIENCE_SECONDS", 0.1)
+    store = bk.CandleStore(tmp_path)
+    store.write("x", frame(NEW_YEAR, 10))
+    lock = tmp_path / "x/BTCUSDT/1m/.lock"
+    command = [sys.executable, "-c", HOLDER, str(lock)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(bk.StoreBusyError, match=r"x BTCUSDT 1m: another process is writing\."):
+            store.write("x", frame(NEW_YEAR, 20))
+        assert store.load("x", "BTCUSDT").close.size == 10
+        holder.kill()
+    assert store.write("x", frame(NEW_YEAR, 20)) == 10
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     store = bk.CandleStore(tmp_path)
     store.write("x", frame(NEW_YEAR, 10))

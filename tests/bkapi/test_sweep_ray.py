@@ -440,7 +440,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(bk.MissingExtraError, match="Ray is not installed") as caught:
         distributed(LOOKS)
-    assert 'pip install "bk[distributed]"' in str(caught.value)
+    assert 'pip install "bkapi[distributed]"' in str(caught.value)
     assert isinstance(caught.value, BkError)
 
 

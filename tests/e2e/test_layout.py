@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import sys
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -106,3 +107,13 @@ def test_a_document_names_files_that_exist(document: str) -> None:
     named |= {f"{Path(document).parent}/{link}" for link in re.findall(r"\]\(([\w/.]+)\)", text)}
     missing = {name for name in named if not (ROOT / name).exists()}
     assert not missing
+
+
+def test_what_a_reader_is_told_to_install_is_this_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [*MODULES.values(), ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    told = {
+        one for path in texts for one in re.findall(r'pip install "([\w-]+)\[([\w,]+)\]"', path.read_text())
+    }
+    assert {name for name, _ in told} == {project["name"]}
+    assert {extra for _, extra in told} <= set(project["optional-dependencies"])
