@@ -52,7 +52,7 @@ def percent_to_close_cost(percent: float, cost_basis: float) -> float:
 def sl_percent_shift_to_price(
     percent_shift: float, original_stop_loss: float, effective_price: float, position: Side
 ) -> float:
-    """The stop that ``commit_trailing_stop(symbol, percent_shift, ...)`` sets (spec engine.md 10.5)."""
+    """Stop that ``commit_trailing_stop(symbol, percent_shift, ...)`` sets (spec engine.md 10.5)."""
     distance = _stop_distance(original_stop_loss, effective_price) + percent_shift
     return effective_price * (1 - _sign(position) * distance / 100)
 
@@ -60,7 +60,7 @@ def sl_percent_shift_to_price(
 def tp_percent_shift_to_price(
     percent_shift: float, original_take_profit: float, effective_price: float, position: Side
 ) -> float:
-    """The target that ``commit_trailing_take(symbol, percent_shift, ...)`` sets (spec engine.md 10.6)."""
+    """Target that ``commit_trailing_take(symbol, percent_shift, ...)`` sets (spec engine.md 10.6)."""
     distance = _take_distance(original_take_profit, effective_price) + percent_shift
     return effective_price * (1 + _sign(position) * distance / 100)
 
@@ -68,7 +68,7 @@ def tp_percent_shift_to_price(
 def sl_price_to_percent_shift(
     new_stop_loss: float, original_stop_loss: float, effective_price: float, position: Side
 ) -> float:
-    """The shift that moves the stop to ``new_stop_loss`` (spec engine.md 10.5): entry 100, 90 to 105 is -15."""
+    """Shift that brings the stop to ``new_stop_loss`` (spec engine.md 10.5): entry 100, 90 to 105 is -15."""
     gap = _sign(position) * (effective_price - new_stop_loss)
     return gap / effective_price * 100 - _stop_distance(original_stop_loss, effective_price)
 
@@ -76,7 +76,7 @@ def sl_price_to_percent_shift(
 def tp_price_to_percent_shift(
     new_take_profit: float, original_take_profit: float, effective_price: float, position: Side
 ) -> float:
-    """The shift that moves the target to ``new_take_profit`` (spec 10.6): entry 100, 110 to 107 is about -3."""
+    """Shift that brings the target to ``new_take_profit`` (spec 10.6): entry 100, 110 to 107 is about -3."""
     gap = _sign(position) * (new_take_profit - effective_price)
     return gap / effective_price * 100 - _take_distance(original_take_profit, effective_price)
 
