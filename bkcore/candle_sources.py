@@ -20,7 +20,7 @@ _SHAPES = "a data frame, a dict of columns, a list of dicts or of rows, or an ar
 def raw_columns(data: Any, about: str) -> RawColumns:
     """``data`` of any supported shape as named columns; raises :class:`CandleTypeError` for any other.
 
-    This module never imports pandas: whoever made a pandas frame has.
+    This module never imports pandas: without that import there is no pandas frame.
     """
     if isinstance(data, pl.LazyFrame):
         try:

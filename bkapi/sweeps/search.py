@@ -427,6 +427,6 @@ def _optuna() -> Any:
         import optuna
     except ImportError:
         raise MissingExtraError(
-            "Optuna is not installed.", hint='install the extra: python -m pip install "bk[search]".'
+            "Optuna is not installed.", hint='install the extra: python -m pip install "bkapi[search]".'
         ) from None
     return optuna
