@@ -141,7 +141,7 @@ class Engine:
     """A year of candles, and runs over it below the API."""
 
     def __init__(self, path: Path, runs: int) -> None:
-        from bkcore.candles import CandleFrame
+        from bkcore.candles.frame import CandleFrame
         from bkcore.market import Market
         from bkcore.run import Frame
         from bkcore.settings import EngineSettings
@@ -252,7 +252,7 @@ class Calls:
 
     def __init__(self, path: Path, runs: int) -> None:
         import bkapi as bk
-        from bkcore.candles import CandleFrame
+        from bkcore.candles.frame import CandleFrame
 
         self.runs = runs
         self.count = 0

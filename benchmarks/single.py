@@ -142,7 +142,7 @@ def measure(path: Path, runs: int) -> dict[str, Any]:
 
     from bkapi.base.context import MethodContext
     from bkapi.runs.rows import Rows
-    from bkcore.candles import CandleFrame
+    from bkcore.candles.frame import CandleFrame
     from bkcore.event_log import events_frame, trades_frame
     from bkcore.market import Market
     from bkcore.run import Frame, Run

@@ -652,9 +652,7 @@ from bkapi.walkers.walker import (
     WalkerCommandService as WalkerCommandService,
     WalkerUtils as WalkerUtils,
 )
-from bkcore.candles import (
-    CandleFrame as CandleFrame,
-)
+from bkcore.candles.frame import CandleFrame as CandleFrame
 from bkcore.codes import (
     Command as Command,
 )

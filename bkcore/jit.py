@@ -44,7 +44,6 @@ def type_of(record: type[Any], *fields: Any) -> Any:
     return numba_types.NamedTuple(fields, record)
 
 
-
 def kernel(signature: Any) -> Callable[[Function], Function]:
     """Compile an entry point eagerly for ``signature``; cached on disk, and it releases the GIL.
 

@@ -30,6 +30,7 @@ _COMPILER = f"numba{numba_version}"
 _ANNOUNCEMENT = "bk: compiling the numeric core, once per version (10 to 30 seconds) ...\n"
 _announced = False
 
+
 def _source_digest(package: Path) -> str:
     """Sixteen hex digits over all sources of a package, in whatever folder they lie."""
     digest = hashlib.sha256()

@@ -22,7 +22,7 @@ from bkcore.jit import f8, kernel, rule
 from bkcore.price_index import build_index
 
 if TYPE_CHECKING:
-    from bkcore.candles import CandleFrame
+    from bkcore.candles.frame import CandleFrame
     from bkcore.settings import EngineSettings
 
 Column = NDArray[np.float64]
@@ -151,7 +151,7 @@ class Market:
 
     @classmethod
     def from_candles(cls, candles: CandleFrame) -> Market:
-        """Lend the columns of a checked :class:`~bkcore.candles.CandleFrame`; nothing is copied."""
+        """Lend the columns of a checked :class:`~bkcore.candles.frame.CandleFrame`; nothing is copied."""
         return cls(
             candles.symbol,
             candles.timestamps,
@@ -182,7 +182,7 @@ class Market:
     @cached_property
     def digest(self) -> str:
         """Sixteen hex digits over symbol, step and columns: equal digests mean equal candles."""
-        from bkcore.candle_checks import columns_digest
+        from bkcore.candles.checks import columns_digest
 
         columns = (self.timestamps, *(getattr(self, name) for name in _COLUMNS))
         return columns_digest(self.symbol, self.step_ms, columns)

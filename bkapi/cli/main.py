@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.sweeps.sweep import MetricGroup, ParameterSweep, SweepResult
-    from bkcore.candles import CandleFrame
+    from bkcore.candles.frame import CandleFrame
 
 app = typer.Typer(
     name="bk",
@@ -272,7 +272,7 @@ def repeat(run: Saved) -> None:
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    from bkcore.candle_files import replace_file
+    from bkcore.candles.files import replace_file
 
     try:
         replace_file(path, content)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bkapi.errors import BkError
 from bkapi.reporting.conditions import run_conditions
 from bkapi.runs.finished import FinishedRun
-from bkcore.candle_files import replace_file
+from bkcore.candles.files import replace_file
 
 if TYPE_CHECKING:
     import polars as pl

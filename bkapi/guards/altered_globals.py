@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.market import Market
 
 _PRICES = ("open", "high", "low", "close")

@@ -28,7 +28,7 @@ from bkapi.risk.services import clear_risks
 from bkapi.runs.ledger import results_of
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.strategy import StrategySchema
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.codes import Status
 from bkcore.intervals import MINUTE_MS
 from bkcore.market import Market

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bkapi.errors import BkError
-from bkcore.candle_files import replace_file
+from bkcore.candles.files import replace_file
 
 if TYPE_CHECKING:
     import polars as pl

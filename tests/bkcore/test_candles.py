@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bkcore.candle_errors import CandleError, CandleGapError
-from bkcore.candles import CandleFrame
+from bkcore.candles.errors import CandleError, CandleGapError
+from bkcore.candles.frame import CandleFrame
 from bkcore.errors import BkError
 
 ROOT = Path(__file__).parents[2]

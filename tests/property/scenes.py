@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bkapi.base.config import DEFAULTS
 from bkapi.schemas.policy import Policy
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from bkcore.market import Market
 from bkcore.run import Driver, Frame, Hooks, Run, no_signals

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candle_checks import PRICES
-from bkcore.candle_errors import CandleError, CandleGapError, shown, utc_text
+from bkcore.candles.checks import PRICES
+from bkcore.candles.errors import CandleError, CandleGapError, shown, utc_text
 from bkcore.errors import did_you_mean
 
 GapPolicy = Literal["raise", "keep", "fill"]

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import numpy as np
 import polars as pl
 
-from bkcore.candle_checks import (
+from bkcore.candles.checks import (
     COLUMNS,
     MIN_CANDLES_FOR_MEDIAN,
     PRICE_ANOMALY_FACTOR,
@@ -17,9 +17,9 @@ from bkcore.candle_checks import (
     check_values,
     interval_of,
 )
-from bkcore.candle_errors import CandleError, shown
-from bkcore.candle_gaps import GapPolicy, check_policy, fill_holes, holes, refuse_holes
-from bkcore.candle_times import UNIT_NAMES, TimestampUnit
+from bkcore.candles.errors import CandleError, shown
+from bkcore.candles.gaps import GapPolicy, check_policy, fill_holes, holes, refuse_holes
+from bkcore.candles.times import UNIT_NAMES, TimestampUnit
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
 

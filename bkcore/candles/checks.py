@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.candle_errors import (
+from bkcore.candles.errors import (
     CandleAlignmentError,
     CandleDuplicateError,
     CandleOrderError,

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candle_errors import CandleError, CandleResampleError, shown, utc_text
-from bkcore.candle_gaps import holes, refuse_holes
+from bkcore.candles.errors import CandleError, CandleResampleError, shown, utc_text
+from bkcore.candles.gaps import holes, refuse_holes
 from bkcore.errors import did_you_mean
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
 

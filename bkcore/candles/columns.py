@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candle_checks import COLUMNS, FloatColumn
-from bkcore.candle_errors import (
+from bkcore.candles.checks import COLUMNS, FloatColumn
+from bkcore.candles.errors import (
     CandleColumnError,
     CandleTypeError,
     CandleValueError,
@@ -23,7 +23,7 @@ from bkcore.candle_errors import (
     told_kind,
     utc_text,
 )
-from bkcore.candle_times import TimestampUnit, utc_milliseconds
+from bkcore.candles.times import TimestampUnit, utc_milliseconds
 
 #: The twelve columns of a Binance kline, in dumps and in answers of its API.
 BINANCE_COLUMNS = (

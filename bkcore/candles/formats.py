@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from bkcore.candle_checks import COLUMNS
-from bkcore.candle_columns import RawColumns, column_of, positional_names
-from bkcore.candle_errors import CandleColumnError, CandleFileError, EmptyCandlesError, damaged
+from bkcore.candles.checks import COLUMNS
+from bkcore.candles.columns import RawColumns, column_of, positional_names
+from bkcore.candles.errors import CandleColumnError, CandleFileError, EmptyCandlesError, damaged
 
 if TYPE_CHECKING:
     import pyarrow

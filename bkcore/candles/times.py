@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candle_errors import CandleAlignmentError, CandleTimeError, CandleTypeError, shown, told_kind
+from bkcore.candles.errors import CandleAlignmentError, CandleTimeError, CandleTypeError, shown, told_kind
 
 TimestampUnit = Literal["s", "ms", "us", "ns"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candle_columns import RawColumns, column_of, positional_names
-from bkcore.candle_errors import CandleColumnError, CandleTypeError, EmptyCandlesError
+from bkcore.candles.columns import RawColumns, column_of, positional_names
+from bkcore.candles.errors import CandleColumnError, CandleTypeError, EmptyCandlesError
 
 _SHAPES = "a data frame, a dict of columns, a list of dicts or of rows, or an array (n, 6)"
 

@@ -6,7 +6,7 @@ import gzip
 import io
 import zipfile
 
-from bkcore.candle_errors import CandleFileError, damaged, shown
+from bkcore.candles.errors import CandleFileError, damaged, shown
 
 #: Content beyond this is refused before memory is spent; ten years of minutes are 0.8 GB of CSV.
 MAX_BYTES = 2 << 30

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candle_checks import COLUMNS, FloatColumn, IntColumn, columns_digest
-from bkcore.candle_columns import settle
-from bkcore.candle_door import (
+from bkcore.candles.checks import COLUMNS, FloatColumn, IntColumn, columns_digest
+from bkcore.candles.columns import settle
+from bkcore.candles.door import (
     DoorOptions,
     admitted,
     check_options,
@@ -25,13 +25,13 @@ from bkcore.candle_door import (
     gaps_settled,
     measured_interval,
 )
-from bkcore.candle_errors import CandleError, CandleFileError, shown, utc_text
-from bkcore.candle_files import checked_path, guess_interval, guess_symbol, read_columns, write_frame
-from bkcore.candle_gaps import GapPolicy, holes
-from bkcore.candle_merge import merged
-from bkcore.candle_sources import raw_columns
+from bkcore.candles.errors import CandleError, CandleFileError, shown, utc_text
+from bkcore.candles.files import checked_path, guess_interval, guess_symbol, read_columns, write_frame
+from bkcore.candles.gaps import GapPolicy, holes
+from bkcore.candles.merge import merged
+from bkcore.candles.resample import EdgePolicy, HolePolicy, resample_frame
+from bkcore.candles.sources import raw_columns
 from bkcore.intervals import interval_step_ms
-from bkcore.resample import EdgePolicy, HolePolicy, resample_frame
 
 
 @final

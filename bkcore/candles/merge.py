@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candle_checks import COLUMNS
-from bkcore.candle_errors import CandleConflictError, utc_text
+from bkcore.candles.checks import COLUMNS
+from bkcore.candles.errors import CandleConflictError, utc_text
 
 
 def merged(frames: Sequence[tuple[str, pl.DataFrame]], about: str) -> pl.DataFrame:

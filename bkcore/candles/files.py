@@ -12,10 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from bkcore.candle_archives import MAX_BYTES, gunzipped, unzipped
-from bkcore.candle_columns import RawColumns
-from bkcore.candle_errors import CandleFileError, EmptyCandlesError, shown
-from bkcore.candle_formats import columns_of_arrow, columns_of_csv, columns_of_parquet, encoded
+from bkcore.candles.archives import MAX_BYTES, gunzipped, unzipped
+from bkcore.candles.columns import RawColumns
+from bkcore.candles.errors import CandleFileError, EmptyCandlesError, shown
+from bkcore.candles.formats import columns_of_arrow, columns_of_csv, columns_of_parquet, encoded
 from bkcore.errors import did_you_mean
 from bkcore.intervals import INTERVAL_MINUTES
 
