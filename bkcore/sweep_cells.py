@@ -9,9 +9,9 @@ import numpy as np
 from numba import int32, int64
 
 from bkcore.jit import f8, f8_out, i4, i4_out, routine, rule, type_of
-from bkcore.machine import exit_of_candle, price_extremes
+from bkcore.machine.pnl import pnl_percent
+from bkcore.machine.rules import exit_of_candle, price_extremes
 from bkcore.metrics import outcome_of
-from bkcore.pnl import pnl_percent
 
 #: Slots of one table, so few that it stays near the core.
 SLOTS: Final = 256
@@ -29,7 +29,7 @@ class Axis(IntEnum):
 
 
 class Rank(IntEnum):
-    """What comes first within one candle (:func:`bkcore.machine.exit_of_candle`)."""
+    """What comes first within one candle (:func:`bkcore.machine.rules.exit_of_candle`)."""
 
     UNCLEAR = 0  # within rounding of a trailed stop: only the machine knows
     CLOCK = 1

@@ -8,9 +8,8 @@ import numpy as np
 from numba import int64
 
 from bkcore.jit import f8, i8, rule, type_of
-from bkcore.machine import last_moment
-from bkcore.market import Candles, Market, PriceSeries
-from bkcore.records import (
+from bkcore.machine.market import Candles, Market, PriceSeries
+from bkcore.machine.records import (
     COMMIT,
     ENTRY,
     EVENT,
@@ -22,8 +21,9 @@ from bkcore.records import (
     RunTables,
     array_of,
 )
-from bkcore.run import Records
-from bkcore.settings import SETTINGS, EngineSettings
+from bkcore.machine.rules import last_moment
+from bkcore.machine.run import Records
+from bkcore.machine.settings import SETTINGS, EngineSettings
 from bkcore.sweep_slots import SLOT_COLUMNS, SlotColumns, Slots
 
 
@@ -75,7 +75,7 @@ def tables_of_trade(entries: int = 1, partials: int = 1) -> RunTables:
 def row_of_end(state: Any, settings: Any, position: Any, row: Any) -> Any:
     """The candle at which the clock ends a position that opened at ``row``, by the frame or by its lifetime.
 
-    Without holes rows are time, so this is what :func:`bkcore.market.row_at` would find. A quotient of floats is exact
+    Without holes rows are time, so this is what :func:`bkcore.machine.market.row_at` would find. A quotient of floats is exact
     enough: times are far below 2 ** 53.
     """
     until = last_moment(position, state.frame_end) + 1

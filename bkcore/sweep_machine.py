@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.codes import Status, Wake
 from bkcore.jit import direct
-from bkcore.market import Market
+from bkcore.machine.codes import Status, Wake
+from bkcore.machine.market import Market
+from bkcore.machine.policy import POLICY
+from bkcore.machine.run import Frame, Hooks, Records, Run
+from bkcore.machine.settings import EngineSettings
 from bkcore.metrics import Metric, Scope, trade_metrics
-from bkcore.policy import POLICY
-from bkcore.run import Frame, Hooks, Records, Run
-from bkcore.settings import EngineSettings
 from bkcore.sweep_walks import parts_of
 
 _trade_metrics = direct(trade_metrics)

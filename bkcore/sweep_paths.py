@@ -1,10 +1,10 @@
 """Combinations whose trades depend on their path: averaging, partials, breakeven and the other rules of a policy.
 
 The sweep driver of the machine: it walks from slot to slot as :mod:`bkcore.sweep_fold` does, and plays each trade by
-the rules of :mod:`bkcore.machine` and :mod:`bkcore.policy`, jumping over quiet candles. All combinations play the
+the rules of :mod:`bkcore.machine.rules` and :mod:`bkcore.machine.policy`, jumping over quiet candles. All combinations play the
 trades of one stretch of candles before they go on to the next, so that the stretch stays near the core.
 
-In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.phases`; :func:`play_trade` keeps
+In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.machine.phases`; :func:`play_trade` keeps
 to it without what a sweep has no use for: logs, listeners, hooks. ``tests/property/test_sweep_paths.py`` holds the two
 together.
 """
@@ -19,10 +19,15 @@ import numpy as np
 from numba import int8, int64, types, uint64
 from numpy.typing import NDArray
 
-from bkcore.codes import Deferred, Side, Sound
-from bkcore.gliding import quiet_band
 from bkcore.jit import direct, f8, kernel, rule, type_of
-from bkcore.machine import (
+from bkcore.machine.codes import Deferred, Side, Sound
+from bkcore.machine.gliding import quiet_band
+from bkcore.machine.market import Market
+from bkcore.machine.phases import exit_due
+from bkcore.machine.policy import MOST_LEVELS, POLICY, apply_policy
+from bkcore.machine.price_index import leaves_band
+from bkcore.machine.records import array_of
+from bkcore.machine.rules import (
     branch_at,
     close_position,
     is_sound,
@@ -32,14 +37,9 @@ from bkcore.machine import (
     update_extreme,
     write_row,
 )
-from bkcore.market import Market
+from bkcore.machine.run import Frame, Records
+from bkcore.machine.settings import SETTINGS, EngineSettings
 from bkcore.metrics import outcome_of
-from bkcore.phases import exit_due
-from bkcore.policy import MOST_LEVELS, POLICY, apply_policy
-from bkcore.price_index import leaves_band
-from bkcore.records import array_of
-from bkcore.run import Frame, Records
-from bkcore.settings import SETTINGS, EngineSettings
 from bkcore.sweep_fold import (
     CURSOR,
     LISTED,

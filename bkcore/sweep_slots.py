@@ -3,7 +3,7 @@
 A flat run asks at the first tick of each interval bucket, and after a trade at the next tick, unless the trade began in
 that tick's bucket (spec engine.md 5, step 2). So the next slot follows from a slot and the row of its exit.
 
-This says of all ticks at once, in columns, what :mod:`bkcore.throttle` says of one, which is the truth.
+This says of all ticks at once, in columns, what :mod:`bkcore.machine.throttle` says of one, which is the truth.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import uint64
 
-from bkcore.codes import Given
 from bkcore.intervals import first_tick_after, first_tick_from
 from bkcore.jit import i4, i8, rule, type_of
-from bkcore.market import Market
-from bkcore.run import Frame, Records
-from bkcore.settings import EngineSettings
+from bkcore.machine.codes import Given
+from bkcore.machine.market import Market
+from bkcore.machine.run import Frame, Records
+from bkcore.machine.settings import EngineSettings
 
 
 class SlotColumns(NamedTuple):

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkcore.jit import direct
-from bkcore.market import Market
-from bkcore.run import Frame, Records
-from bkcore.settings import EngineSettings
+from bkcore.machine.market import Market
+from bkcore.machine.run import Frame, Records
+from bkcore.machine.settings import EngineSettings
 from bkcore.sweep_cells import SLOTS, WIDTH, Axis
 from bkcore.sweep_fold import CURSOR, LISTERS, SLOT, WALKERS, Places, Walks
 from bkcore.sweep_slots import Slots

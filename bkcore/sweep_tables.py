@@ -2,9 +2,9 @@
 
 Each of these exits is a function of the slot and of its own level alone, and a trade ends at the earliest of its four.
 So a grid of them costs the sum of its axes in candle work, and a few look-ups per trade and combination. The rules are
-those of :mod:`bkcore.machine`: a table asks it candle by candle, as the skip driver does, with one level at a time.
+those of :mod:`bkcore.machine.rules`: a table asks it candle by candle, as the skip driver does, with one level at a time.
 
-In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.phases`; here exits are found
+In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.machine.phases`; here exits are found
 level by level, and :class:`~bkcore.sweep_cells.Rank` puts them in that order. ``tests/property/test_sweep_tables.py``
 holds the two together.
 """
@@ -18,9 +18,12 @@ import numpy as np
 from numba import int64, types
 from numpy.typing import NDArray
 
-from bkcore.codes import CloseReason, Violation
 from bkcore.jit import direct, f8, f8_out, i8_out, kernel, routine, rule, type_of
-from bkcore.machine import (
+from bkcore.machine.codes import CloseReason, Violation
+from bkcore.machine.market import Market
+from bkcore.machine.policy import move_percent, trailed_stop
+from bkcore.machine.price_index import leaves_band
+from bkcore.machine.rules import (
     bracket_price,
     branch_at,
     fill_row,
@@ -30,11 +33,8 @@ from bkcore.machine import (
     update_extreme,
     violations_of,
 )
-from bkcore.market import Market
-from bkcore.policy import move_percent, trailed_stop
-from bkcore.price_index import leaves_band
-from bkcore.run import Frame, Records
-from bkcore.settings import EngineSettings
+from bkcore.machine.run import Frame, Records
+from bkcore.machine.settings import EngineSettings
 from bkcore.sweep_cells import (
     CELLS_OUT,
     SLOTS,

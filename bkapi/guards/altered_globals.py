@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bkcore.candles.frame import CandleFrame
-from bkcore.market import Market
+from bkcore.machine.market import Market
 
 _PRICES = ("open", "high", "low", "close")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
-from bkcore.codes import Status
+from bkcore.machine.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 from bkcore.overfitting import (
     BLOCKS,
@@ -29,7 +29,7 @@ from bkcore.overfitting import (
 if TYPE_CHECKING:
     from bkapi.guards.random_entries import RandomEntries
     from bkapi.runs.finished import FinishedRun
-    from bkcore.run import Run
+    from bkcore.machine.run import Run
 
 Float = NDArray[np.float64]
 

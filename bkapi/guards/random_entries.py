@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores
 from bkapi.runs.finished import FinishedRun
-from bkcore.codes import Status
+from bkcore.machine.codes import Status
+from bkcore.machine.run import Hooks, Records, Run
+from bkcore.machine.signals import bind_signals
 from bkcore.metrics import METRIC_NAMES, measure
-from bkcore.run import Hooks, Records, Run
-from bkcore.signals import bind_signals
 
 if TYPE_CHECKING:
     import polars as pl

@@ -14,7 +14,7 @@ from bkapi.events.emitters import report_error
 from bkapi.schemas.frame import FrameSchema
 from bkapi.schemas.registry import frames
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
-from bkcore.run import Frame
+from bkcore.machine.run import Frame
 
 
 class FrameModeError(BkError, RuntimeError):

@@ -36,7 +36,7 @@ from bkcore.candles.frame import CandleFrame
 from bkcore.candles.sources import raw_columns
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_start, interval_step_ms
-from bkcore.market import Market
+from bkcore.machine.market import Market
 
 if TYPE_CHECKING:
     import polars as pl

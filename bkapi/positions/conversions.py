@@ -11,7 +11,7 @@ from typing import Final
 
 from bkapi.errors import SignalError
 from bkapi.positions.bracket import Side
-from bkcore import shifts
+from bkcore.machine import shifts
 
 
 class ConstantUtils:

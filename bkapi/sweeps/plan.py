@@ -19,13 +19,13 @@ from bkapi.schemas.policy import Policy
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.policies import policy_records
-from bkcore.codes import Given
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
-from bkcore.market import Market
+from bkcore.machine.codes import Given
+from bkcore.machine.market import Market
+from bkcore.machine.run import Frame, Records, no_signals
+from bkcore.machine.settings import EngineSettings
 from bkcore.metrics import METRIC_NAMES, Metric
-from bkcore.run import Frame, Records, no_signals
-from bkcore.settings import EngineSettings
 from bkcore.sweep_machine import MachineSweep
 from bkcore.sweep_paths import PathSweep
 from bkcore.sweep_slots import Slots, reason_against_slots, slots_of

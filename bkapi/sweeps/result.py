@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bkapi.errors import BkError
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
-from bkcore.settings import EngineSettings
+from bkcore.machine.settings import EngineSettings
 
 if TYPE_CHECKING:
     import polars as pl

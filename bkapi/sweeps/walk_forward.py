@@ -20,8 +20,8 @@ from bkapi.statistics.columns import check_column
 from bkapi.statistics.measured import backtest_statistics
 from bkapi.sweeps.result import SweepResult
 from bkapi.sweeps.sweep import MetricGroup, ParameterSweep
-from bkcore.codes import Status
 from bkcore.intervals import interval_step_ms
+from bkcore.machine.codes import Status
 from bkcore.metrics import METRIC_NAMES, measure
 
 if TYPE_CHECKING:

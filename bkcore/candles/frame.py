@@ -304,7 +304,7 @@ class CandleFrame:
     def digest(self) -> str:
         """Sixteen hex digits over symbol, interval and every value: equal digests mean equal candles.
 
-        Equal to :attr:`bkcore.market.Market.digest`, which every report of a run names.
+        Equal to :attr:`bkcore.machine.market.Market.digest`, which every report of a run names.
         """
         columns = (self._column(name) for name in COLUMNS)
         return columns_digest(self.symbol, interval_step_ms(self.interval), columns)

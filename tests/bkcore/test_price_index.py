@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from bkcore.price_index import build_index, leaves_band
+from bkcore.machine.price_index import build_index, leaves_band
 from tests.rules import from_python
 
 _leaves_band = from_python(leaves_band)

@@ -9,8 +9,8 @@ from hypothesis import given, strategies as st
 
 import bkapi as bk
 from bkapi.positions.level_trackers import ClientPartial
-from bkcore.machine import branch_at, extreme_band, mark_extreme, reaches_level, update_extreme
-from bkcore.records import POSITION
+from bkcore.machine.records import POSITION
+from bkcore.machine.rules import branch_at, extreme_band, mark_extreme, reaches_level, update_extreme
 from tests.rules import from_python
 
 _branch_at, _extreme_band = from_python(branch_at), from_python(extreme_band)

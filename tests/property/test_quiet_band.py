@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import given, settings, strategies as st
 
 from bkapi.schemas.policy import Policy
-from bkcore.codes import EventKind, Listen, Wake
-from bkcore.gliding import quiet_band
-from bkcore.records import NEW_WAKE
-from bkcore.run import Run
+from bkcore.machine.codes import EventKind, Listen, Wake
+from bkcore.machine.gliding import quiet_band
+from bkcore.machine.records import NEW_WAKE
+from bkcore.machine.run import Run
 from tests.property.comparing import Records, assert_same_records
 from tests.property.scenes import Scene, fills, policies, scenes
 from tests.rules import from_python

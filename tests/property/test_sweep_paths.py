@@ -11,13 +11,13 @@ from hypothesis import assume, given, strategies as st
 from numpy.typing import NDArray
 
 from bkapi.schemas.policy import Policy
-from bkcore.codes import Sound
-from bkcore.commands import signal_violations
 from bkcore.intervals import interval_step_ms
-from bkcore.market import Market
+from bkcore.machine.codes import Sound
+from bkcore.machine.commands import signal_violations
+from bkcore.machine.market import Market
+from bkcore.machine.run import Frame, Records
+from bkcore.machine.settings import EngineSettings
 from bkcore.metrics import METRIC_NAMES, Metric
-from bkcore.run import Frame, Records
-from bkcore.settings import EngineSettings
 from bkcore.sweep_machine import MachineSweep
 from bkcore.sweep_paths import PathSweep, find_sounds
 from bkcore.sweep_slots import reason_against_slots, slots_of

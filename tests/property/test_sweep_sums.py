@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 from bkcore.jit import direct
-from bkcore.machine import last_moment
-from bkcore.market import row_at
+from bkcore.machine.market import row_at
+from bkcore.machine.records import POSITION, STATE
+from bkcore.machine.rules import last_moment
+from bkcore.machine.settings import EngineSettings
 from bkcore.metrics import METRIC_NAMES, Metric, measure, outcome_of
-from bkcore.records import POSITION, STATE
-from bkcore.settings import EngineSettings
 from bkcore.sweep_cells import NEVER, REFUSED, WIDTH, Cells, Rank, held_of, is_unclear, key_of, outcome_of_key
 from bkcore.sweep_fold import WALKERS, Places, finish_walks, walks_of
 from bkcore.sweep_inputs import row_of_end

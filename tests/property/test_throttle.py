@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 from hypothesis import given, strategies as st
 
-from bkcore.codes import Given
 from bkcore.intervals import interval_step_ms
-from bkcore.records import NO_BUCKET, STATE
+from bkcore.machine.codes import Given
+from bkcore.machine.records import NO_BUCKET, STATE
+from bkcore.machine.throttle import (
+    bucket_of,
+    next_asking_frame,
+    next_bucket_frame,
+    next_tick_frame,
+    offered_signal,
+)
 from bkcore.sweep_slots import slots_of
-from bkcore.throttle import bucket_of, next_asking_frame, next_bucket_frame, next_tick_frame, offered_signal
 from tests.property.scenes import Scene, scenes
 from tests.rules import from_python
 

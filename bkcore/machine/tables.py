@@ -17,11 +17,11 @@ from numba import literal_unroll, types
 from numpy.typing import NDArray
 
 from bkcore.jit import direct, f8, i8, kernel
+from bkcore.machine.policy import POLICY
+from bkcore.machine.record_views import bytes_of
+from bkcore.machine.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
+from bkcore.machine.settings import SETTINGS
 from bkcore.numba_internals import intrinsic, make_array, populate_array
-from bkcore.policy import POLICY
-from bkcore.record_views import bytes_of
-from bkcore.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
-from bkcore.settings import SETTINGS
 
 _f8_out = types.Array(types.float64, 1, "C")
 _i8_out = types.Array(types.int64, 1, "C")

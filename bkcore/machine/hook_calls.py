@@ -1,4 +1,4 @@
-"""How a run asks a strategy's jitted functions, and what it does with their answers (:mod:`bkcore.hooks`)."""
+"""How a run asks a strategy's jitted functions, and what it does with their answers (:mod:`bkcore.machine.hooks`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numba import int64
 
-from bkcore.codes import Command, Given
-from bkcore.commands import execute
-from bkcore.hooks import MEMORY_SIZE, MOST_ORDERS, RAISED, call_kernel, call_manage
 from bkcore.jit import routine, rule
-from bkcore.records import FROM_SLOT
+from bkcore.machine.codes import Command, Given
+from bkcore.machine.commands import execute
+from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, RAISED, call_kernel, call_manage
+from bkcore.machine.records import FROM_SLOT
 
 
 @rule

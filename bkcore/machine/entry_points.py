@@ -1,6 +1,6 @@
-"""By which kernels a run is moved on and given commands; they find its tables by address (:mod:`bkcore.tables`).
+"""By which kernels a run is moved on and given commands; they find its tables by address (:mod:`bkcore.machine.tables`).
 
-``addresses`` is everywhere the list of :func:`bkcore.tables.addresses_of`, i8[2 * tables]; prices are quote currency,
+``addresses`` is everywhere the list of :func:`bkcore.machine.tables.addresses_of`, i8[2 * tables]; prices are quote currency,
 times ms UTC.
 """
 
@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 from numba import float64, int64, types
 
-from bkcore.commands import execute, take_back
-from bkcore.drivers import advance
 from bkcore.jit import i8, kernel, rule
-from bkcore.machine import open_position, price_extremes, terms_of
-from bkcore.market import Candles, PriceSeries
-from bkcore.phases import candidate_of
-from bkcore.pnl import pnl_percent
-from bkcore.policy import POLICY
-from bkcore.records import (
+from bkcore.machine.advance import advance
+from bkcore.machine.commands import execute, take_back
+from bkcore.machine.market import Candles, PriceSeries
+from bkcore.machine.phases import candidate_of
+from bkcore.machine.pnl import pnl_percent
+from bkcore.machine.policy import POLICY
+from bkcore.machine.records import (
     COMMIT,
     ENTRY,
     EVENT,
@@ -32,8 +31,9 @@ from bkcore.records import (
     RunTables,
     Scratch,
 )
-from bkcore.settings import SETTINGS
-from bkcore.tables import Table, record_at, rows_at, table_at
+from bkcore.machine.rules import open_position, price_extremes, terms_of
+from bkcore.machine.settings import SETTINGS
+from bkcore.machine.tables import Table, record_at, rows_at, table_at
 
 _tuple_of: Any = types.UniTuple
 _prices = _tuple_of(float64, 5)
@@ -54,7 +54,7 @@ def tables_at(addresses: Any) -> Any:
 
 @kernel(int64(i8))
 def advance_at(addresses: Any) -> Any:
-    """Move a run on (:func:`bkcore.drivers.advance`); returns a ``Wake`` code."""
+    """Move a run on (:func:`bkcore.machine.advance.advance`); returns a ``Wake`` code."""
     candles = Candles(
         table_at(addresses, Table.TIMESTAMPS, np.int64),
         table_at(addresses, Table.OPEN, np.float64),
@@ -88,7 +88,7 @@ def advance_at(addresses: Any) -> Any:
 
 @kernel(int64(i8, int64, float64, float64, int64))
 def execute_command(addresses: Any, command: Any, price: Any, value: Any, time: Any) -> Any:
-    """Grant or refuse a code of ``Command`` (:func:`bkcore.commands.execute`); 1 or 0. Tables need room for a row."""
+    """Grant or refuse a code of ``Command`` (:func:`bkcore.machine.commands.execute`); 1 or 0. Tables need room for a row."""
     state = table_at(addresses, Table.STATE, STATE)[0]
     settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
     return int64(execute(state, settings, tables_at(addresses), command, price, value, time))

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numba import uint64
 
-from bkcore.codes import Command
-from bkcore.commands import execute, stop_shift, take_shift
 from bkcore.jit import rule
-from bkcore.machine import bracket_price
-from bkcore.pnl import pnl_percent
+from bkcore.machine.codes import Command
+from bkcore.machine.commands import execute, stop_shift, take_shift
+from bkcore.machine.pnl import pnl_percent
+from bkcore.machine.rules import bracket_price
 
 MOST_LEVELS = 10
 _f, _i = np.float64, np.int64

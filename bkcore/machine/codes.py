@@ -100,7 +100,7 @@ class Commit(IntEnum):
 
 
 class Phase(IntEnum):
-    """Where a suspended run continues: what each does stands in ``bkcore.phases``.
+    """Where a suspended run continues: what each does stands in ``bkcore.machine.phases``.
 
     EXIT to LEVELS are the one order of checks of a candle (spec engine.md 8.1, 8.2): an exit by command, clock or
     level, the extreme, wake conditions, the ping, policy and hook, breakeven, levels.

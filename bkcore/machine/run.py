@@ -8,17 +8,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.codes import Command, Listen, Phase, Wake
-from bkcore.entry_points import advance_at, candidate_terms, execute_command
-from bkcore.hooks import MEMORY_SIZE, MOST_ORDERS, address_of, no_memory
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
-from bkcore.market import Market
-from bkcore.policy import POLICY
-from bkcore.record_views import StateView, bytes_of
-from bkcore.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
-from bkcore.settings import EngineSettings
-from bkcore.tables import Tables, tables_of
+from bkcore.machine.codes import Command, Listen, Phase, Wake
+from bkcore.machine.entry_points import advance_at, candidate_terms, execute_command
+from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, address_of, no_memory
+from bkcore.machine.market import Market
+from bkcore.machine.policy import POLICY
+from bkcore.machine.record_views import StateView, bytes_of
+from bkcore.machine.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
+from bkcore.machine.settings import EngineSettings
+from bkcore.machine.tables import Tables, tables_of
 
 Records = NDArray[np.void]
 Driver = Literal["skip", "run", "step"]
@@ -61,7 +61,7 @@ class Frame:
 class Hooks:
     """Jitted functions of a strategy, and what they are given.
 
-    kernel, manage   dispatchers of :func:`bkcore.hooks.compile_hook`, or None
+    kernel, manage   dispatchers of :func:`bkcore.machine.hooks.compile_hook`, or None
     parameters       f8[p]
     """
 
@@ -271,7 +271,7 @@ class Run:
         return terms
 
     def order(self, command: Command, *, price: float, value: float, time: int) -> bool:
-        """Grant or refuse a command on the open position (:func:`bkcore.commands.execute`)."""
+        """Grant or refuse a command on the open position (:func:`bkcore.machine.commands.execute`)."""
         if self.now.event_count + _ROOM > self._events.size or self._lacks_room():
             self._grow()
         return bool(_execute_command(self.tables.addresses, command, price, value, time))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.records import ENTRY, EVENT, PARTIAL, POSITION, SIGNAL, STATE
+from bkcore.machine.records import ENTRY, EVENT, PARTIAL, POSITION, SIGNAL, STATE
 
 _KINDS: dict[str, Any] = {
     "f8": ctypes.c_double,

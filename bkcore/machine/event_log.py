@@ -8,17 +8,17 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from bkcore.codes import CancelReason, CloseReason, Commit, EventKind, Side, Status
-from bkcore.commands import take_back
 from bkcore.jit import kernel
-from bkcore.pnl import pnl_percent
-from bkcore.records import ENTRY, EVENT, PARTIAL, POSITION, REVISION, array_of
-from bkcore.settings import SETTINGS
+from bkcore.machine.codes import CancelReason, CloseReason, Commit, EventKind, Side, Status
+from bkcore.machine.commands import take_back
+from bkcore.machine.pnl import pnl_percent
+from bkcore.machine.records import ENTRY, EVENT, PARTIAL, POSITION, REVISION, array_of
+from bkcore.machine.settings import SETTINGS
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from bkcore.run import Run
+    from bkcore.machine.run import Run
 
 _f8_out = types.Array(types.float64, 1, "C")
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numba import float64, int64, uint64
 
-from bkcore import shifts
-from bkcore.codes import Command, Commit, Deferred, Given, Status, Violation
 from bkcore.jit import kernel, rule
-from bkcore.machine import is_price, price_extremes, reaches_breakeven, rests, violations
-from bkcore.pnl import add_partial, renew
-from bkcore.records import POSITION, array_of
-from bkcore.settings import SETTINGS
+from bkcore.machine import shifts
+from bkcore.machine.codes import Command, Commit, Deferred, Given, Status, Violation
+from bkcore.machine.pnl import add_partial, renew
+from bkcore.machine.records import POSITION, array_of
+from bkcore.machine.rules import is_price, price_extremes, reaches_breakeven, rests, violations
+from bkcore.machine.settings import SETTINGS
 
 
 @rule
@@ -206,7 +206,7 @@ def execute(
 ) -> Any:
     """Grant or refuse a ``Command`` on the current position; returns whether it was granted (spec 10.2).
 
-    tables  :class:`bkcore.records.RunTables`, with room for a row more each
+    tables  :class:`bkcore.machine.records.RunTables`, with room for a row more each
     price   what the command is judged and booked at
     value   cost, percent, dollars, shift or new price, as the command wants
     time    ms UTC

@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 
 from bkcore.jit import rule
-from bkcore.log_rows import store_event, tell_breakeven, tell_extreme, tell_levels
-from bkcore.machine import (
+from bkcore.machine.log_rows import store_event, tell_breakeven, tell_extreme, tell_levels
+from bkcore.machine.market import row_at
+from bkcore.machine.policy import policy_band, wake_band
+from bkcore.machine.price_index import leaves_band
+from bkcore.machine.records import EVENTS_PER_CANDLE
+from bkcore.machine.rules import (
     due_band,
     exit_of_candle,
     extreme_band,
@@ -20,10 +24,6 @@ from bkcore.machine import (
     mark_extreme,
     settle_extremes,
 )
-from bkcore.market import row_at
-from bkcore.policy import policy_band, wake_band
-from bkcore.price_index import leaves_band
-from bkcore.records import EVENTS_PER_CANDLE
 
 
 @rule

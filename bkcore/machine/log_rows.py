@@ -10,16 +10,10 @@ from typing import Any
 import numpy as np
 from numba import int64
 
-from bkcore.codes import EventKind, Listen
-from bkcore.commands import queue_commit
 from bkcore.jit import rule
-from bkcore.machine import (
-    branch_at,
-    progress_percent,
-    reaches_breakeven,
-    reaches_level,
-    update_extreme,
-)
+from bkcore.machine.codes import EventKind, Listen
+from bkcore.machine.commands import queue_commit
+from bkcore.machine.rules import branch_at, progress_percent, reaches_breakeven, reaches_level, update_extreme
 
 
 @rule

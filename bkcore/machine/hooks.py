@@ -16,8 +16,8 @@ from numba import float64, from_dtype, int64, njit, types
 
 from bkcore.errors import BkError
 from bkcore.jit import f8
+from bkcore.machine.records import POSITION, SIGNAL
 from bkcore.numba_internals import NumbaError, intrinsic, lower_cast, unpack_tuple
-from bkcore.records import POSITION, SIGNAL
 
 MOST_ORDERS = 8
 MEMORY_SIZE = 64

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from bkcore.intervals import MINUTE_MS, first_tick_from, interval_step_ms
 from bkcore.jit import f8, kernel, rule
-from bkcore.price_index import build_index
+from bkcore.machine.price_index import build_index
 
 if TYPE_CHECKING:
     from bkcore.candles.frame import CandleFrame
-    from bkcore.settings import EngineSettings
+    from bkcore.machine.settings import EngineSettings
 
 Column = NDArray[np.float64]
 _COLUMNS = ("open", "high", "low", "close", "volume")

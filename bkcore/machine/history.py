@@ -7,10 +7,10 @@ from typing import Any
 from numba import float64, int64, void
 
 from bkcore.jit import kernel
-from bkcore.machine import reaches_breakeven
-from bkcore.pnl import add_partial, coins_of, pnl_percent, renew, renew_remaining, share_closed
-from bkcore.records import ENTRY, PARTIAL, POSITION, array_of
-from bkcore.settings import SETTINGS
+from bkcore.machine.pnl import add_partial, coins_of, pnl_percent, renew, renew_remaining, share_closed
+from bkcore.machine.records import ENTRY, PARTIAL, POSITION, array_of
+from bkcore.machine.rules import reaches_breakeven
+from bkcore.machine.settings import SETTINGS
 
 
 @kernel(void(array_of(POSITION), array_of(ENTRY), array_of(PARTIAL)))

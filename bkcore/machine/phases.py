@@ -1,4 +1,4 @@
-"""What a run does in each phase of its life; :func:`bkcore.drivers.advance` calls them in turn.
+"""What a run does in each phase of its life; :func:`bkcore.machine.advance.advance` calls them in turn.
 
 A phase does its work and returns ``(phase, wake)``: where the run goes on, and why its caller has to act before;
 ``Wake.NONE`` when nobody has to. Shapes and units of what phases are given stand at ``advance``.
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numba import int64
 
-from bkcore.codes import (
+from bkcore.jit import rule
+from bkcore.machine.codes import (
     CancelReason,
     CloseReason,
     Commit,
@@ -23,11 +24,10 @@ from bkcore.codes import (
     Status,
     Wake,
 )
-from bkcore.commands import write_revision
-from bkcore.gliding import glide, set_until_row
-from bkcore.hook_calls import ask_kernel, obey_hook
-from bkcore.jit import rule
-from bkcore.log_rows import (
+from bkcore.machine.commands import write_revision
+from bkcore.machine.gliding import glide, set_until_row
+from bkcore.machine.hook_calls import ask_kernel, obey_hook
+from bkcore.machine.log_rows import (
     tell_breakeven,
     tell_extreme,
     tell_levels,
@@ -35,18 +35,12 @@ from bkcore.log_rows import (
     write_event,
     write_rejection,
 )
-from bkcore.machine import (
-    cancel_row,
-    close_position,
-    exit_of_candle,
-    open_position,
-    write_row,
-)
-from bkcore.market import row_at
-from bkcore.pnl import renew
-from bkcore.policy import apply_policy, is_woken
-from bkcore.records import EVENTS_PER_CANDLE, FROM_SLOT, ROWS_PER_CANDLE
-from bkcore.throttle import (
+from bkcore.machine.market import row_at
+from bkcore.machine.pnl import renew
+from bkcore.machine.policy import apply_policy, is_woken
+from bkcore.machine.records import EVENTS_PER_CANDLE, FROM_SLOT, ROWS_PER_CANDLE
+from bkcore.machine.rules import cancel_row, close_position, exit_of_candle, open_position, write_row
+from bkcore.machine.throttle import (
     bucket_of,
     forget_bucket,
     next_asking_frame,

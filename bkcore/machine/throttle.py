@@ -13,7 +13,7 @@ from numba import int64
 
 from bkcore import intervals
 from bkcore.jit import rule
-from bkcore.records import NO_BUCKET
+from bkcore.machine.records import NO_BUCKET
 
 _NO_BUCKET = int(NO_BUCKET)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.codes import Given
 from bkcore.errors import BkError, did_you_mean
 from bkcore.intervals import MINUTE_MS
-from bkcore.records import SIGNAL
+from bkcore.machine.codes import Given
+from bkcore.machine.records import SIGNAL
 
 if TYPE_CHECKING:
     import polars as pl

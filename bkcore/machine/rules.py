@@ -1,7 +1,7 @@
 """The trading rules of one signal, candle by candle: what is valid, what ends it, how far it came.
 
 Each rule reads and writes a position record and says what happened; who runs candles decides when to call it. Money is
-worked out in :mod:`bkcore.pnl`, commands in :mod:`bkcore.commands`, the rules of a policy in :mod:`bkcore.policy`.
+worked out in :mod:`bkcore.machine.pnl`, commands in :mod:`bkcore.machine.commands`, the rules of a policy in :mod:`bkcore.machine.policy`.
 ``side`` is +1 or -1, so ``side * (a - b)`` is the distance in the direction of profit, exact for both sides.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.codes import CloseReason, EventKind, Given, Side, Sound, Status, Violation
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import rule
-from bkcore.pnl import pnl_percent, renew
-from bkcore.price_index import first_maximum, first_minimum
+from bkcore.machine.codes import CloseReason, EventKind, Given, Side, Sound, Status, Violation
+from bkcore.machine.pnl import pnl_percent, renew
+from bkcore.machine.price_index import first_maximum, first_minimum
 
 MINUTE = MINUTE_MS
 

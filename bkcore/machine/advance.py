@@ -1,6 +1,6 @@
 """How a run moves: one resumable kernel that steps, jumps and stops wherever its caller wants to listen.
 
-``advance`` walks ticks and candles by the phases of :mod:`bkcore.phases` until the frame ends or something
+``advance`` walks ticks and candles by the phases of :mod:`bkcore.machine.phases` until the frame ends or something
 happens that the caller asked to hear (``Listen``). Listening to everything makes it the step driver, to nothing
 the run driver, and with ``state.skips`` it jumps over quiet candles. All three are this one function.
 """
@@ -11,11 +11,10 @@ from typing import Any
 
 from numba import int64
 
-from bkcore.codes import Listen, Phase, Wake
-from bkcore.gliding import set_until_row
 from bkcore.jit import routine
-from bkcore.machine import price_extremes
-from bkcore.phases import (
+from bkcore.machine.codes import Listen, Phase, Wake
+from bkcore.machine.gliding import set_until_row
+from bkcore.machine.phases import (
     activate,
     admit,
     announce,
@@ -34,19 +33,20 @@ from bkcore.phases import (
     wake_caller,
     wake_if,
 )
-from bkcore.records import NEW_WAKE
+from bkcore.machine.records import NEW_WAKE
+from bkcore.machine.rules import price_extremes
 
 
 @routine
 def advance(candles: Any, prices: Any, plan: Any, tables: Any, scratch: Any, state: Any) -> Any:
     """Move a run on until its caller has something to do; returns a ``Wake`` code.
 
-    candles   :class:`bkcore.market.Candles`
-    prices    :class:`bkcore.market.PriceSeries`: the price of each candle (spec engine.md 3; its close where candles
+    candles   :class:`bkcore.machine.market.Candles`
+    prices    :class:`bkcore.machine.market.PriceSeries`: the price of each candle (spec engine.md 3; its close where candles
               touch levels), what levels are held against, and the block index of that
-    plan      :class:`bkcore.records.Plan`: settings, policy, candidates, parameters
-    tables    :class:`bkcore.records.RunTables`, which fill up; ``Wake.GROW`` asks for room
-    scratch   :class:`bkcore.records.Scratch`
+    plan      :class:`bkcore.machine.records.Plan`: settings, policy, candidates, parameters
+    tables    :class:`bkcore.machine.records.RunTables`, which fill up; ``Wake.GROW`` asks for room
+    scratch   :class:`bkcore.machine.records.Scratch`
     state     a record of ``STATE``
 
     Call it again to continue; nothing is lost or repeated between calls.
