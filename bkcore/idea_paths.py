@@ -15,7 +15,7 @@ import numpy as np
 from numba import float64, int64, types
 
 from bkcore.jit import f8, f8_out, i8_out, kernel, rule, type_of
-from bkcore.ordering import take_median
+from bkcore.statistics.ordering import take_median
 
 f8_table = types.Array(types.float64, 2, "C")
 i8_table = types.Array(types.int64, 2, "C")

@@ -30,7 +30,7 @@ from bkcore.idea_paths import (
     touch_levels,
 )
 from bkcore.jit import f8_out, i8_out, kernel, rule, type_of
-from bkcore.ordering import take_rank
+from bkcore.statistics.ordering import take_rank
 
 MINUTE: Final = 60_000
 DAY: Final = 86_400_000

@@ -11,7 +11,7 @@ from numba import int32, int64
 from bkcore.jit import f8, f8_out, i4, i4_out, routine, rule, type_of
 from bkcore.machine.pnl import pnl_percent
 from bkcore.machine.rules import exit_of_candle, price_extremes
-from bkcore.metrics import outcome_of
+from bkcore.statistics.metrics import outcome_of
 
 #: Slots of one table, so few that it stays near the core.
 SLOTS: Final = 256

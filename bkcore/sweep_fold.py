@@ -2,7 +2,7 @@
 
 Two combinations walk side by side, so that the processor works on one while it waits for the memory of the other. A
 combination keeps its sums between tables; :func:`finish_walks` makes metrics of them by the formulas of
-:mod:`bkcore.metrics`.
+:mod:`bkcore.statistics.metrics`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numba import int32, int64, types, uint64
 
 from bkcore.jit import f8, f8_out, i4, i4_out, i8, i8_out, kernel, rule, type_of
-from bkcore.metrics import (
+from bkcore.statistics.metrics import (
     EVEN,
     LOSS,
     MINUTE,

@@ -17,7 +17,7 @@ from bkcore.machine.market import Market
 from bkcore.machine.policy import POLICY
 from bkcore.machine.run import Frame, Hooks, Records, Run
 from bkcore.machine.settings import EngineSettings
-from bkcore.metrics import Metric, Scope, trade_metrics
+from bkcore.statistics.metrics import Metric, Scope, trade_metrics
 from bkcore.sweep_walks import parts_of
 
 _trade_metrics = direct(trade_metrics)

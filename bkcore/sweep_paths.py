@@ -39,7 +39,7 @@ from bkcore.machine.rules import (
 )
 from bkcore.machine.run import Frame, Records
 from bkcore.machine.settings import SETTINGS, EngineSettings
-from bkcore.metrics import outcome_of
+from bkcore.statistics.metrics import outcome_of
 from bkcore.sweep_fold import (
     CURSOR,
     LISTED,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkcore.jit import direct
-from bkcore.metrics import Metric, Scope, trade_metrics
+from bkcore.statistics.metrics import Metric, Scope, trade_metrics
 from bkcore.sweep_fold import Listed, Walks, finish_walks, walks_of
 from bkcore.sweep_slots import Slots
 

@@ -13,8 +13,8 @@ from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
 from bkcore.machine.codes import Status
-from bkcore.metrics import METRIC_NAMES, measure
-from bkcore.overfitting import (
+from bkcore.statistics.metrics import METRIC_NAMES, measure
+from bkcore.statistics.overfitting import (
     BLOCKS,
     cross_validate,
     deflated_sharpe_ratio,

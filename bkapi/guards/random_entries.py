@@ -15,7 +15,7 @@ from bkapi.runs.finished import FinishedRun
 from bkcore.machine.codes import Status
 from bkcore.machine.run import Hooks, Records, Run
 from bkcore.machine.signals import bind_signals
-from bkcore.metrics import METRIC_NAMES, measure
+from bkcore.statistics.metrics import METRIC_NAMES, measure
 
 if TYPE_CHECKING:
     import polars as pl

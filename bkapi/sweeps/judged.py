@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bkapi.guards.overfitting import Overfitting, TooFewTrialsError, judge, period_edges, period_hours
 from bkapi.statistics.columns import check_column
-from bkcore.metrics import METRIC_NAMES
-from bkcore.overfitting import plateau_score
+from bkcore.statistics.metrics import METRIC_NAMES
+from bkcore.statistics.overfitting import plateau_score
 
 if TYPE_CHECKING:
     import polars as pl

@@ -25,7 +25,7 @@ from bkcore.machine.codes import Given
 from bkcore.machine.market import Market
 from bkcore.machine.run import Frame, Records, no_signals
 from bkcore.machine.settings import EngineSettings
-from bkcore.metrics import METRIC_NAMES, Metric
+from bkcore.statistics.metrics import METRIC_NAMES, Metric
 from bkcore.sweep_machine import MachineSweep
 from bkcore.sweep_paths import PathSweep
 from bkcore.sweep_slots import Slots, reason_against_slots, slots_of

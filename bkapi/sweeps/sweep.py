@@ -46,8 +46,8 @@ from bkapi.sweeps.plan import (
 )
 from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import SweepResult
-from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
-from bkcore.price_profile import Trend
+from bkcore.statistics.metrics import COUNTS, METRIC_NAMES, Metric
+from bkcore.statistics.price_profile import Trend
 from bkcore.sweep_walks import Depth
 
 if TYPE_CHECKING:

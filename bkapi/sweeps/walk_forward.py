@@ -22,7 +22,7 @@ from bkapi.sweeps.result import SweepResult
 from bkapi.sweeps.sweep import MetricGroup, ParameterSweep
 from bkcore.intervals import interval_step_ms
 from bkcore.machine.codes import Status
-from bkcore.metrics import METRIC_NAMES, measure
+from bkcore.statistics.metrics import METRIC_NAMES, measure
 
 if TYPE_CHECKING:
     import polars as pl

@@ -17,7 +17,7 @@ from bkcore.machine.commands import signal_violations
 from bkcore.machine.market import Market
 from bkcore.machine.run import Frame, Records
 from bkcore.machine.settings import EngineSettings
-from bkcore.metrics import METRIC_NAMES, Metric
+from bkcore.statistics.metrics import METRIC_NAMES, Metric
 from bkcore.sweep_machine import MachineSweep
 from bkcore.sweep_paths import PathSweep, find_sounds
 from bkcore.sweep_slots import reason_against_slots, slots_of

@@ -13,7 +13,7 @@ from bkcore.intervals import MINUTE_MS, interval_step_ms
 from bkcore.machine.policy import POLICY
 from bkcore.machine.run import Records, Run
 from bkcore.machine.signals import bind_signals
-from bkcore.metrics import METRIC_NAMES, Metric
+from bkcore.statistics.metrics import METRIC_NAMES, Metric
 from bkcore.sweep_machine import MachineWorker
 from bkcore.sweep_slots import reason_against_slots, slots_of
 from bkcore.sweep_static import StaticSweep

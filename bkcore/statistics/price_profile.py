@@ -10,7 +10,7 @@ import numpy as np
 from numba import int64
 
 from bkcore.jit import rule
-from bkcore.ordering import take_median
+from bkcore.statistics.ordering import take_median
 
 MINIMUM_POINTS: Final = 10
 MINIMUM_CONFIDENCE: Final = 0.30

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bkcore.errors import BkError
 from bkcore.jit import f8, f8_out, i8, i8_out, kernel, rule
-from bkcore.ordering import take_median, write_close_order
-from bkcore.price_profile import DAY, price_profile
+from bkcore.statistics.ordering import take_median, write_close_order
+from bkcore.statistics.price_profile import DAY, price_profile
 
 MINIMUM_TRADES: Final = 10
 MINIMUM_DAYS: Final = 14.0
