@@ -24,7 +24,7 @@ from bkcore.machine.records import (
 from bkcore.machine.rules import last_moment
 from bkcore.machine.run import Records
 from bkcore.machine.settings import SETTINGS, EngineSettings
-from bkcore.sweep_slots import SLOT_COLUMNS, SlotColumns, Slots
+from bkcore.sweeps.slots import SLOT_COLUMNS, SlotColumns, Slots
 
 
 class Inputs(NamedTuple):

@@ -48,7 +48,7 @@ from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import SweepResult
 from bkcore.statistics.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.statistics.price_profile import Trend
-from bkcore.sweep_walks import Depth
+from bkcore.sweeps.walks import Depth
 
 if TYPE_CHECKING:
     import polars as pl

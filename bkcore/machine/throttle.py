@@ -1,7 +1,7 @@
 """Which tick asks for a signal, and which row of a signal frame it is offered (spec engine.md 5, steps 2 and 6).
 
 A strategy is asked once per bucket of its interval, at the bucket's first tick that the run reaches; a row is offered
-in the bucket that it lies in. The slots of a sweep (:mod:`bkcore.sweep_slots`) say the same of all ticks at once, in
+in the bucket that it lies in. The slots of a sweep (:mod:`bkcore.sweeps.slots`) say the same of all ticks at once, in
 columns: these rules are the truth, and ``tests/property/test_throttle.py`` holds the two together.
 """
 

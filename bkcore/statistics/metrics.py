@@ -1,7 +1,7 @@
 """What a series of trades was worth: the numbers of reports, walkers and parameter sweeps (spec reports.md 6, 7).
 
 :func:`trade_metrics` has the trades at hand and fills the whole vector; its sums are left folds in the order of spec
-6.2. A sweep that keeps only sums (:mod:`bkcore.sweep_fold`) makes its metrics by the same rules: :func:`write_totals`
+6.2. A sweep that keeps only sums (:mod:`bkcore.sweeps.fold`) makes its metrics by the same rules: :func:`write_totals`
 and its like, :func:`next_account` for equity and drawdown, :func:`next_run` for streaks. What it sums up, it sums in
 another order, and the deviation in one pass, so means may differ in the last bits; equity and drawdown do not.
 The sweep over ideas has figures of its own (spec risk-sizing-walker-sweep.md 4.7; :mod:`bkcore.idea_sweep`).

@@ -14,9 +14,19 @@ from bkcore.machine.records import POSITION, STATE
 from bkcore.machine.rules import last_moment
 from bkcore.machine.settings import EngineSettings
 from bkcore.statistics.metrics import METRIC_NAMES, Metric, measure, outcome_of
-from bkcore.sweep_cells import NEVER, REFUSED, WIDTH, Cells, Rank, held_of, is_unclear, key_of, outcome_of_key
-from bkcore.sweep_fold import WALKERS, Places, finish_walks, walks_of
 from bkcore.sweep_inputs import row_of_end
+from bkcore.sweeps.cells import (
+    NEVER,
+    REFUSED,
+    WIDTH,
+    Cells,
+    Rank,
+    held_of,
+    is_unclear,
+    key_of,
+    outcome_of_key,
+)
+from bkcore.sweeps.fold import WALKERS, Places, finish_walks, walks_of
 from tests.rules import from_python
 
 _outcome_of, _key_of = from_python(outcome_of), from_python(key_of)

@@ -17,7 +17,7 @@ from bkcore.machine.throttle import (
     next_tick_frame,
     offered_signal,
 )
-from bkcore.sweep_slots import slots_of
+from bkcore.sweeps.slots import slots_of
 from tests.property.scenes import Scene, scenes
 from tests.rules import from_python
 

@@ -16,11 +16,11 @@ from bkcore.jit import direct
 from bkcore.machine.market import Market
 from bkcore.machine.run import Frame, Records
 from bkcore.machine.settings import EngineSettings
-from bkcore.sweep_cells import SLOTS, WIDTH, Axis
-from bkcore.sweep_fold import CURSOR, LISTERS, SLOT, WALKERS, Places, Walks
-from bkcore.sweep_slots import Slots
-from bkcore.sweep_tables import Levels, Table, TableMaker
-from bkcore.sweep_walks import ChunkSweep, Columns, Depth, Listing, Measured, Part
+from bkcore.sweeps.cells import SLOTS, WIDTH, Axis
+from bkcore.sweeps.fold import CURSOR, LISTERS, SLOT, WALKERS, Places, Walks
+from bkcore.sweeps.slots import Slots
+from bkcore.sweeps.tables import Levels, Table, TableMaker
+from bkcore.sweeps.walks import ChunkSweep, Columns, Depth, Listing, Measured, Part
 
 _walkers = {key: direct(compiled) for key, compiled in WALKERS.items()}
 _listers = {key: direct(compiled) for key, compiled in LISTERS.items()}

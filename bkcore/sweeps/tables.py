@@ -5,7 +5,7 @@ So a grid of them costs the sum of its axes in candle work, and a few look-ups p
 those of :mod:`bkcore.machine.rules`: a table asks it candle by candle, as the skip driver does, with one level at a time.
 
 In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.machine.phases`; here exits are found
-level by level, and :class:`~bkcore.sweep_cells.Rank` puts them in that order. ``tests/property/test_sweep_tables.py``
+level by level, and :class:`~bkcore.sweeps.cells.Rank` puts them in that order. ``tests/property/test_sweep_tables.py``
 holds the two together.
 """
 
@@ -35,7 +35,8 @@ from bkcore.machine.rules import (
 )
 from bkcore.machine.run import Frame, Records
 from bkcore.machine.settings import EngineSettings
-from bkcore.sweep_cells import (
+from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
+from bkcore.sweeps.cells import (
     CELLS_OUT,
     SLOTS,
     WIDTH,
@@ -51,8 +52,7 @@ from bkcore.sweep_cells import (
     start_cell,
     write_exit,
 )
-from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
-from bkcore.sweep_slots import Slots, slot_after
+from bkcore.sweeps.slots import Slots, slot_after
 
 _TAKE_BITS = int(
     Violation.TAKE_PROFIT

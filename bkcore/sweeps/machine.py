@@ -18,7 +18,7 @@ from bkcore.machine.policy import POLICY
 from bkcore.machine.run import Frame, Hooks, Records, Run
 from bkcore.machine.settings import EngineSettings
 from bkcore.statistics.metrics import Metric, Scope, trade_metrics
-from bkcore.sweep_walks import parts_of
+from bkcore.sweeps.walks import parts_of
 
 _trade_metrics = direct(trade_metrics)
 _CHUNK = 16  # combinations a thread takes at a time

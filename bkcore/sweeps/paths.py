@@ -1,6 +1,6 @@
 """Combinations whose trades depend on their path: averaging, partials, breakeven and the other rules of a policy.
 
-The sweep driver of the machine: it walks from slot to slot as :mod:`bkcore.sweep_fold` does, and plays each trade by
+The sweep driver of the machine: it walks from slot to slot as :mod:`bkcore.sweeps.fold` does, and plays each trade by
 the rules of :mod:`bkcore.machine.rules` and :mod:`bkcore.machine.policy`, jumping over quiet candles. All combinations play the
 trades of one stretch of candles before they go on to the next, so that the stretch stays near the core.
 
@@ -40,7 +40,8 @@ from bkcore.machine.rules import (
 from bkcore.machine.run import Frame, Records
 from bkcore.machine.settings import SETTINGS, EngineSettings
 from bkcore.statistics.metrics import outcome_of
-from bkcore.sweep_fold import (
+from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
+from bkcore.sweeps.fold import (
     CURSOR,
     LISTED,
     WALKS_OUT,
@@ -52,9 +53,8 @@ from bkcore.sweep_fold import (
     noted,
     store_walk,
 )
-from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
-from bkcore.sweep_slots import Slots, slot_after
-from bkcore.sweep_walks import ChunkSweep, Columns, Depth, Listing, Measured, Part
+from bkcore.sweeps.slots import Slots, slot_after
+from bkcore.sweeps.walks import ChunkSweep, Columns, Depth, Listing, Measured, Part
 
 _i1_out = types.Array(types.int8, 1, "C")
 _i1 = types.Array(types.int8, 1, "C", readonly=True)

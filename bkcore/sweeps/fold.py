@@ -35,7 +35,7 @@ from bkcore.statistics.metrics import (
     write_runs,
     write_totals,
 )
-from bkcore.sweep_cells import CELLS, held_of, is_unclear, outcome_of_key
+from bkcore.sweeps.cells import CELLS, held_of, is_unclear, outcome_of_key
 
 _f8_table = types.Array(types.float64, 2, "C")
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bkcore.jit import direct
 from bkcore.statistics.metrics import Metric, Scope, trade_metrics
-from bkcore.sweep_fold import Listed, Walks, finish_walks, walks_of
-from bkcore.sweep_slots import Slots
+from bkcore.sweeps.fold import Listed, Walks, finish_walks, walks_of
+from bkcore.sweeps.slots import Slots
 
 _finish_walks, _trade_metrics = direct(finish_walks), direct(trade_metrics)
 
