@@ -530,7 +530,7 @@ def warmup() -> None:
 
     started = time.perf_counter()
     # What the engine does not need is compiled beside it.
-    beside = [sys.executable, "-c", "import bkcore.statistics.metrics, bkcore.idea_sweep"]
+    beside = [sys.executable, "-c", "import bkcore.statistics.metrics, bkcore.ideas.sweep"]
     with subprocess.Popen(beside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):  # noqa: S603 - fixed text
         import_module("bkapi.backtests.backtest")
     for module in ("bkapi.sweeps.sweep", "bkapi.walkers.walker", "bkapi.ideas.sweep"):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from bkapi.base.record import Record, record
-from bkcore.idea_sweep import ExitReason, Figure
+from bkcore.ideas.sweep import ExitReason, Figure
 
 if TYPE_CHECKING:
     import polars as pl

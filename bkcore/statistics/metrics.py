@@ -4,7 +4,7 @@
 6.2. A sweep that keeps only sums (:mod:`bkcore.sweeps.fold`) makes its metrics by the same rules: :func:`write_totals`
 and its like, :func:`next_account` for equity and drawdown, :func:`next_run` for streaks. What it sums up, it sums in
 another order, and the deviation in one pass, so means may differ in the last bits; equity and drawdown do not.
-The sweep over ideas has figures of its own (spec risk-sizing-walker-sweep.md 4.7; :mod:`bkcore.idea_sweep`).
+The sweep over ideas has figures of its own (spec risk-sizing-walker-sweep.md 4.7; :mod:`bkcore.ideas.sweep`).
 """
 
 from __future__ import annotations

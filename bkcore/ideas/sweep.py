@@ -17,7 +17,7 @@ import numpy as np
 from numba import float64, int64, types
 from numpy.typing import NDArray
 
-from bkcore.idea_paths import (
+from bkcore.ideas.paths import (
     AXES,
     NEVER,
     TOUCHES,
