@@ -26,12 +26,12 @@ from bkcore.machine.market import Market
 from bkcore.machine.run import Frame, Records, no_signals
 from bkcore.machine.settings import EngineSettings
 from bkcore.statistics.metrics import METRIC_NAMES, Metric
-from bkcore.sweeps.machine import MachineSweep
 from bkcore.sweeps.paths import PathSweep
 from bkcore.sweeps.slots import Slots, reason_against_slots, slots_of
 from bkcore.sweeps.static import StaticSweep, cell_bytes
 from bkcore.sweeps.tables import Levels
 from bkcore.sweeps.walks import Depth, spans
+from bkcore.sweeps.whole_runs import MachineSweep
 
 #: The parameters that replace the bracket of every signal, in order.
 BRACKET: Final = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
-    from bkapi.sweeps.judged import Replay
+    from bkapi.sweeps.overfitting import Replay
 
 _SHOWN: Final = (
     "total_trades",
@@ -175,8 +175,8 @@ class SweepResult:
         trials: int | None = None,
         frame_name: str = "",
     ) -> Overfitting:
-        """How much of the best row is selection; see :func:`bkapi.sweeps.judged.overfitting_of_sweep`."""
-        from bkapi.sweeps.judged import overfitting_of_sweep
+        """How much of the best row is selection; see :func:`bkapi.sweeps.overfitting.overfitting_of_sweep`."""
+        from bkapi.sweeps.overfitting import overfitting_of_sweep
 
         return overfitting_of_sweep(
             *(self._replay(), self.lazy, self.tried, self.parameters),

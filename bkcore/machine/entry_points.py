@@ -1,7 +1,7 @@
-"""By which kernels a run is moved on and given commands; they find its tables by address (:mod:`bkcore.machine.tables`).
+"""The kernels that Python calls to move a run on and to command it; they find its tables by their addresses.
 
-``addresses`` is everywhere the list of :func:`bkcore.machine.tables.addresses_of`, i8[2 * tables]; prices are quote currency,
-times ms UTC.
+``addresses`` is everywhere the list of :func:`bkcore.machine.tables.addresses_of`, i8[2 * tables]; prices are quote
+currency, times ms UTC.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def advance_at(addresses: Any) -> Any:
 
 @kernel(int64(i8, int64, float64, float64, int64))
 def execute_command(addresses: Any, command: Any, price: Any, value: Any, time: Any) -> Any:
-    """Grant or refuse a code of ``Command`` (:func:`bkcore.machine.commands.execute`); 1 or 0. Tables need room for a row."""
+    """Grant (1) or refuse (0) a code of ``Command``: :func:`bkcore.machine.commands.execute`. Tables need room for a row."""
     state = table_at(addresses, Table.STATE, STATE)[0]
     settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
     return int64(execute(state, settings, tables_at(addresses), command, price, value, time))

@@ -1,8 +1,9 @@
 """The trading rules of one signal, candle by candle: what is valid, what ends it, how far it came.
 
-Each rule reads and writes a position record and says what happened; who runs candles decides when to call it. Money is
-worked out in :mod:`bkcore.machine.pnl`, commands in :mod:`bkcore.machine.commands`, the rules of a policy in :mod:`bkcore.machine.policy`.
-``side`` is +1 or -1, so ``side * (a - b)`` is the distance in the direction of profit, exact for both sides.
+Each rule reads and writes a position record and says what happened; who runs candles decides when to call it. Money
+is worked out in :mod:`bkcore.machine.pnl`, commands in :mod:`bkcore.machine.commands`, the rules of a policy in
+:mod:`bkcore.machine.policy`. ``side`` is +1 or -1, so ``side * (a - b)`` is the distance in the direction of profit,
+exact for both sides.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Combinations whose trades depend on their path: averaging, partials, breakeven and the other rules of a policy.
 
 The sweep driver of the machine: it walks from slot to slot as :mod:`bkcore.sweeps.fold` does, and plays each trade by
-the rules of :mod:`bkcore.machine.rules` and :mod:`bkcore.machine.policy`, jumping over quiet candles. All combinations play the
-trades of one stretch of candles before they go on to the next, so that the stretch stays near the core.
+the rules of :mod:`bkcore.machine.rules` and :mod:`bkcore.machine.policy`, jumping over quiet candles. All
+combinations play the trades of one stretch of candles before they go on to the next, so that the stretch stays near
+the core.
 
-In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.machine.phases`; :func:`play_trade` keeps
-to it without what a sweep has no use for: logs, listeners, hooks. ``tests/property/test_sweep_paths.py`` holds the two
-together.
+In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.machine.phases`;
+:func:`play_trade` keeps to it without what a sweep has no use for: logs, listeners, hooks.
+``tests/property/test_sweep_paths.py`` holds the two together.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ from bkcore.machine.rules import (
 from bkcore.machine.run import Frame, Records
 from bkcore.machine.settings import SETTINGS, EngineSettings
 from bkcore.statistics.metrics import outcome_of
-from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
 from bkcore.sweeps.fold import (
     CURSOR,
     LISTED,
@@ -53,6 +53,7 @@ from bkcore.sweeps.fold import (
     noted,
     store_walk,
 )
+from bkcore.sweeps.inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
 from bkcore.sweeps.slots import Slots, slot_after
 from bkcore.sweeps.walks import ChunkSweep, Columns, Depth, Listing, Measured, Part
 

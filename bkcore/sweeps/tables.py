@@ -1,12 +1,13 @@
 """First passages: when and how a trade that begins at a slot ends, for each take-profit, stop-loss, lifetime, trail.
 
-Each of these exits is a function of the slot and of its own level alone, and a trade ends at the earliest of its four.
-So a grid of them costs the sum of its axes in candle work, and a few look-ups per trade and combination. The rules are
-those of :mod:`bkcore.machine.rules`: a table asks it candle by candle, as the skip driver does, with one level at a time.
+Each of these exits is a function of the slot and of its own level alone, and a trade ends at the earliest of its
+four. So a grid of them costs the sum of its axes in candle work, and a few look-ups per trade and combination. The
+rules are those of :mod:`bkcore.machine.rules`: a table asks it candle by candle, as the skip driver does, with one
+level at a time.
 
-In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.machine.phases`; here exits are found
-level by level, and :class:`~bkcore.sweeps.cells.Rank` puts them in that order. ``tests/property/test_sweep_tables.py``
-holds the two together.
+In which order a candle is read (exit, extreme, policy) say the phases of :mod:`bkcore.machine.phases`; here exits are
+found level by level, and :class:`~bkcore.sweeps.cells.Rank` puts them in that order.
+``tests/property/test_sweep_tables.py`` holds the two together.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ from bkcore.machine.rules import (
 )
 from bkcore.machine.run import Frame, Records
 from bkcore.machine.settings import EngineSettings
-from bkcore.sweep_inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
 from bkcore.sweeps.cells import (
     CELLS_OUT,
     SLOTS,
@@ -52,6 +52,7 @@ from bkcore.sweeps.cells import (
     start_cell,
     write_exit,
 )
+from bkcore.sweeps.inputs import INPUTS, RUN_TABLES, STATES, inputs_of, row_of_end, states_of, tables_of_trade
 from bkcore.sweeps.slots import Slots, slot_after
 
 _TAKE_BITS = int(

@@ -18,12 +18,12 @@ from bkcore.machine.market import Market
 from bkcore.machine.run import Frame, Records
 from bkcore.machine.settings import EngineSettings
 from bkcore.statistics.metrics import METRIC_NAMES, Metric
-from bkcore.sweeps.machine import MachineSweep
 from bkcore.sweeps.paths import PathSweep, find_sounds
 from bkcore.sweeps.slots import reason_against_slots, slots_of
 from bkcore.sweeps.static import StaticSweep
 from bkcore.sweeps.tables import Levels
 from bkcore.sweeps.walks import Depth, Measured
+from bkcore.sweeps.whole_runs import MachineSweep
 from tests.property.scenes import Planned, Scene, fills, policies, scenes
 from tests.property.test_base_step import pairs
 from tests.property.test_sweep_tables import (

@@ -14,7 +14,6 @@ from bkcore.machine.records import POSITION, STATE
 from bkcore.machine.rules import last_moment
 from bkcore.machine.settings import EngineSettings
 from bkcore.statistics.metrics import METRIC_NAMES, Metric, measure, outcome_of
-from bkcore.sweep_inputs import row_of_end
 from bkcore.sweeps.cells import (
     NEVER,
     REFUSED,
@@ -27,6 +26,7 @@ from bkcore.sweeps.cells import (
     outcome_of_key,
 )
 from bkcore.sweeps.fold import WALKERS, Places, finish_walks, walks_of
+from bkcore.sweeps.inputs import row_of_end
 from tests.rules import from_python
 
 _outcome_of, _key_of = from_python(outcome_of), from_python(key_of)

@@ -14,11 +14,11 @@ from bkcore.machine.policy import POLICY
 from bkcore.machine.run import Records, Run
 from bkcore.machine.signals import bind_signals
 from bkcore.statistics.metrics import METRIC_NAMES, Metric
-from bkcore.sweeps.machine import MachineWorker
 from bkcore.sweeps.slots import reason_against_slots, slots_of
 from bkcore.sweeps.static import StaticSweep
 from bkcore.sweeps.tables import Levels
 from bkcore.sweeps.walks import Depth
+from bkcore.sweeps.whole_runs import MachineWorker
 from tests.property.scenes import SYMBOL, Scene, fills, scenes
 
 #: A trailed stop comes out a rounding apart, so ties of the price profile may turn; everything else is held equal.

@@ -75,8 +75,8 @@ def tables_of_trade(entries: int = 1, partials: int = 1) -> RunTables:
 def row_of_end(state: Any, settings: Any, position: Any, row: Any) -> Any:
     """The candle at which the clock ends a position that opened at ``row``, by the frame or by its lifetime.
 
-    Without holes rows are time, so this is what :func:`bkcore.machine.market.row_at` would find. A quotient of floats is exact
-    enough: times are far below 2 ** 53.
+    Without holes rows are time, so this is what :func:`bkcore.machine.market.row_at` would find. A quotient of floats
+    is exact enough: times are far below 2 ** 53.
     """
     until = last_moment(position, state.frame_end) + 1
     return row + int64(np.ceil((until - position.pending_at) / settings.step_ms))
