@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from bkcore.errors import BkError, did_you_mean
 
@@ -60,5 +61,19 @@ def candle_step_ms(interval: str) -> int:
 
 def interval_start(timestamp: int, interval: str) -> int:
     """Start (UTC ms) of the ``interval`` that ``timestamp`` (UTC ms) lies in; aligned to the Unix epoch."""
-    step = interval_step_ms(interval)
-    return timestamp // step * step
+    return int(aligned(timestamp, interval_step_ms(interval)))
+
+
+def aligned(time: Any, step: Any) -> Any:
+    """Start of the stretch of ``step`` ms that ``time`` lies in, from the Unix epoch; a number, or a column of them."""
+    return time // step * step
+
+
+def first_tick_from(time: Any, start: Any, step: Any) -> Any:
+    """Index of the first of the ticks ``start + k * step`` at or after ``time`` (ms); numbers or columns."""
+    return (time - start + step - 1) // step
+
+
+def first_tick_after(time: Any, start: Any, step: Any) -> Any:
+    """Index of the first of the ticks ``start + k * step`` strictly after ``time`` (ms); numbers or columns."""
+    return (time - start) // step + 1

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.candle_checks import FloatColumn
-from bkcore.candle_errors import CandleError, CandleFileError, shown
-from bkcore.candles import CandleFrame
+from bkcore.candles.checks import FloatColumn
+from bkcore.candles.errors import CandleError, CandleFileError, shown
+from bkcore.candles.frame import CandleFrame
 from bkcore.intervals import MINUTE_MS
 
 MINUTES_PER_DAY = 1440

@@ -24,7 +24,7 @@ from bkapi.runs import gates
 from bkapi.runs.finished import FinishedRun
 from bkapi.runs.ledger import finished
 from bkapi.runs.strategy import BacktestResult, StrategyRun
-from bkcore.run import Driver
+from bkcore.machine.run import Driver
 
 gates.install()
 

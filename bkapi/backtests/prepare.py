@@ -24,10 +24,10 @@ from bkapi.schemas.exchange import ExchangeSchema
 from bkapi.schemas.registry import frames, risks, strategies
 from bkapi.schemas.strategy import StrategySchema
 from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
-from bkcore.market import Market
-from bkcore.run import Driver, Frame, Hooks
-from bkcore.settings import EngineSettings
-from bkcore.signals import SignalTable, bind_signals
+from bkcore.machine.market import Market
+from bkcore.machine.run import Driver, Frame, Hooks
+from bkcore.machine.settings import EngineSettings
+from bkcore.machine.signals import SignalTable, bind_signals
 
 logger = logging.getLogger("bkapi")
 
@@ -100,7 +100,7 @@ def hooks_of(strategy: StrategySchema) -> Hooks:
     """The jitted functions of a strategy, compiled once per function, and its ``params`` in the form that they take."""
     if strategy.kernel is None and strategy.manage is None:
         return Hooks()
-    from bkcore.hooks import KERNEL, MANAGE, compile_hook
+    from bkcore.machine.hooks import KERNEL, MANAGE, compile_hook
 
     try:
         parameters = np.array([float(value) for value in strategy.params.values()])

@@ -56,7 +56,7 @@ def _run_for(caller: int, awaitable: Awaitable[Any]) -> Any:
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    if not loop.is_running():  # what a thread that nobody waits for is doing ends with the interpreter
+    if not loop.is_running():  # a companion that is still running ends with the interpreter
         loop.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from bkapi.errors import BkError
-from bkcore.candle_files import replace_file
+from bkcore.candles.files import replace_file
 
 _LONGEST_NAME = 200
 

@@ -19,7 +19,7 @@ from bkapi.errors import BkError, UnknownNameError
 from bkapi.schemas.base import FrameInterval
 from bkapi.schemas.doors import add_exchange_schema, add_frame_schema, add_walker_schema
 from bkapi.schemas.registry import strategies
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.synthetic import sample
 

@@ -223,7 +223,7 @@ def sweep(
     setup = _set_up(strategy, strategy_name=name, **market.given())
     from bkapi.statistics.columns import check_column
     from bkapi.sweeps.sweep import group_of
-    from bkcore.metrics import METRIC_NAMES
+    from bkcore.statistics.metrics import METRIC_NAMES
 
     check_column(by, (*METRIC_NAMES, "refused_signals", *axes))
     with setup.watched():
@@ -358,7 +358,7 @@ def warmup() -> None:
 
     started = time.perf_counter()
     # What the engine does not need is compiled beside it.
-    beside = [sys.executable, "-c", "import bkcore.metrics, bkcore.idea_sweep"]
+    beside = [sys.executable, "-c", "import bkcore.statistics.metrics, bkcore.ideas.sweep"]
     with subprocess.Popen(beside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):  # noqa: S603 - fixed text
         import_module("bkapi.backtests.backtest")
     for module in ("bkapi.sweeps.sweep", "bkapi.walkers.walker", "bkapi.ideas.sweep"):

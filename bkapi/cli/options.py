@@ -15,7 +15,7 @@ from bkapi.cli.output import ArgumentError
 from bkcore.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from bkcore.candles import CandleFrame
+    from bkcore.candles.frame import CandleFrame
 
 Candles = Annotated[
     str | None,

@@ -31,7 +31,7 @@ def say(text: str) -> None:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write what ``--out`` asks for; raises :class:`ArgumentError` where that cannot be."""
-    from bkcore.candle_files import replace_file
+    from bkcore.candles.files import replace_file
 
     try:
         replace_file(path, content)

@@ -11,7 +11,7 @@ import polars as pl
 from bkapi.errors import BkError
 from bkapi.reporting.conditions import run_conditions
 from bkapi.runs.finished import FinishedRun
-from bkcore.candle_files import replace_file
+from bkcore.candles.files import replace_file
 
 if TYPE_CHECKING:
     from bkapi.sweeps.sweep import SweepResult

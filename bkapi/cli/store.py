@@ -77,7 +77,7 @@ def fetch(
 @store.command()
 def check(exchange: Exchange, symbol: Symbol, interval: Interval, root: Root = _DEFAULT) -> None:
     """Compare every month with its digest, put damaged ones aside, and tell the holes."""
-    from bkcore.candle_errors import utc_text
+    from bkcore.candles.errors import utc_text
 
     opened = _open(root)
     report = opened.check(exchange, symbol, interval)

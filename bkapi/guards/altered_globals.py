@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bkcore.candles import CandleFrame
-from bkcore.market import Market
+from bkcore.candles.frame import CandleFrame
+from bkcore.machine.market import Market
 
 _PRICES = ("open", "high", "low", "close")
 

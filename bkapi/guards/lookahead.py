@@ -29,10 +29,10 @@ from bkapi.risk.services import clear_risks
 from bkapi.runs.ledger import results_of
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.strategy import StrategySchema
-from bkcore.candles import CandleFrame
-from bkcore.codes import Status
+from bkcore.candles.frame import CandleFrame
 from bkcore.intervals import MINUTE_MS
-from bkcore.market import Market
+from bkcore.machine.codes import Status
+from bkcore.machine.market import Market
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
-from bkcore.codes import Status
-from bkcore.metrics import METRIC_NAMES, measure
-from bkcore.overfitting import (
+from bkcore.machine.codes import Status
+from bkcore.statistics.metrics import METRIC_NAMES, measure
+from bkcore.statistics.overfitting import (
     BLOCKS,
     cross_validate,
     deflated_sharpe_ratio,
@@ -29,7 +29,7 @@ from bkcore.overfitting import (
 if TYPE_CHECKING:
     from bkapi.guards.random_entries import RandomEntries
     from bkapi.runs.finished import FinishedRun
-    from bkcore.run import Run
+    from bkcore.machine.run import Run
 
 Float = NDArray[np.float64]
 

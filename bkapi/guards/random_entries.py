@@ -13,10 +13,10 @@ from bkapi.base.deferred import pl
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores
 from bkapi.runs.finished import FinishedRun
-from bkcore.codes import Status
-from bkcore.metrics import METRIC_NAMES, measure
-from bkcore.run import Hooks, Records, Run
-from bkcore.signals import bind_signals
+from bkcore.machine.codes import Status
+from bkcore.machine.run import Hooks, Records, Run
+from bkcore.machine.signals import bind_signals
+from bkcore.statistics.metrics import METRIC_NAMES, measure
 
 _MOST_EXPOSED = 0.95  # a run that is in the market for more of its time leaves no room for random entries
 _DIGITS = 9  # to which a percent computed from a price is rounded, so that one at a limit stays at the limit

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from bkapi.base.deferred import pl
 from bkapi.base.record import Record, record
-from bkcore.idea_sweep import ExitReason, Figure
+from bkcore.ideas.sweep import ExitReason, Figure
 
 T = TypeVar("T")
 

@@ -39,8 +39,8 @@ from bkapi.schemas.registry import sweeps
 from bkapi.schemas.services import SchemaService, ValidationService
 from bkapi.schemas.sweep import SweepCallbacks, SweepSchema
 from bkcore.errors import did_you_mean
-from bkcore.idea_paths import Axes, Diagnostic
-from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
+from bkcore.ideas.paths import Axes, Diagnostic
+from bkcore.ideas.sweep import Costs, ExitReason, Figure, IdeaGrid
 from bkcore.intervals import MINUTE_MS
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import polars as pl
 from bkapi.base import config
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
-from bkcore import candle_checks
-from bkcore.candle_door import DoorOptions
+from bkcore.candles import checks as candle_checks
+from bkcore.candles.door import DoorOptions
 
 
 class CandleRequestError(BkError):
@@ -31,8 +31,8 @@ def door_options() -> DoorOptions:
 def validate_candles(candles: Iterable[Any]) -> None:
     """Check one answer of an exchange: mappings, objects or rows of six; an empty one passes.
 
-    Finite numbers, prices above zero, volume not negative, high not below low, no price far below the others
-    (spec market-data.md 4). Raises :class:`bkcore.candle_errors.CandleValueError` for the first candle that breaks one.
+    Finite numbers, prices above zero, volume not negative, high not below low, no price far below the others (spec
+    market-data.md 4). Raises :class:`bkcore.candles.errors.CandleValueError` for the first candle that breaks one.
     """
     options = door_options()
     candle_checks.validate_candles(

@@ -14,7 +14,7 @@ from bkapi.base.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
 from bkapi.market.store import AS_TOLD, DEFAULT_ROOT, CandleStore
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from bkapi.events.emitters import call_back
 from bkapi.schemas.frame import FrameSchema
 from bkapi.schemas.registry import frames
 from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS, interval_step_ms
-from bkcore.run import Frame
+from bkcore.machine.run import Frame
 
 
 class FrameModeError(BkError, RuntimeError):

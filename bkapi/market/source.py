@@ -30,14 +30,14 @@ from bkapi.market.answers import (
 from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.ranges import CandleRange, closed_range
 from bkapi.schemas.exchange import ExchangeSchema
-from bkcore.candle_columns import settle as columns_of
-from bkcore.candle_door import checked_symbol
-from bkcore.candle_errors import CandleGapError, CandleResampleError, EmptyCandlesError
-from bkcore.candle_sources import raw_columns
-from bkcore.candles import CandleFrame
+from bkcore.candles.columns import settle as columns_of
+from bkcore.candles.door import checked_symbol
+from bkcore.candles.errors import CandleGapError, CandleResampleError, EmptyCandlesError
+from bkcore.candles.frame import CandleFrame
+from bkcore.candles.sources import raw_columns
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_start, interval_step_ms
-from bkcore.market import Market
+from bkcore.machine.market import Market
 
 logger = logging.getLogger(__name__)
 

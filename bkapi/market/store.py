@@ -28,12 +28,12 @@ from bkapi.base.record import Record, record
 from bkapi.base.timestamps import Moment, now_ms, to_ms
 from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
-from bkcore.candle_checks import COLUMNS, columns_digest
-from bkcore.candle_door import DoorOptions
-from bkcore.candle_errors import EmptyCandlesError
-from bkcore.candle_files import replace_file
-from bkcore.candle_gaps import GapPolicy
-from bkcore.candles import CandleFrame
+from bkcore.candles.checks import COLUMNS, columns_digest
+from bkcore.candles.door import DoorOptions
+from bkcore.candles.errors import EmptyCandlesError
+from bkcore.candles.files import replace_file
+from bkcore.candles.frame import CandleFrame
+from bkcore.candles.gaps import GapPolicy
 from bkcore.errors import did_you_mean
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
 

@@ -14,7 +14,7 @@ from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.exchange import ExchangeInstance
 from bkapi.market.ranges import raw_range
 from bkapi.schemas.registry import exchanges
-from bkcore.candle_door import checked_symbol
+from bkcore.candles.door import checked_symbol
 from bkcore.intervals import CANDLE_INTERVALS, interval_start, interval_step_ms
 
 _BAR = 40

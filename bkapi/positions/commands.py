@@ -15,7 +15,7 @@ from bkapi.events.payloads import SignalInfoEvent
 from bkapi.events.results import SignalInput
 from bkapi.positions.forms import Forms, View
 from bkapi.runs.validation import as_number
-from bkcore.codes import Command, Deferred
+from bkcore.machine.codes import Command, Deferred
 
 
 class CommandPayload(TypedDict, total=False):

@@ -12,8 +12,8 @@ from typing import Any, Final, TypedDict
 from bkapi.errors import NoPositionError
 from bkapi.events.results import EntryRecord, PartialRecord, PnlRecord, PublicSignal
 from bkapi.positions.forms import Forms, View
-from bkcore.commands import breakeven_allowed
 from bkcore.intervals import MINUTE_MS
+from bkcore.machine.commands import breakeven_allowed
 
 
 class Ladder(TypedDict):

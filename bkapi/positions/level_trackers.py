@@ -18,8 +18,8 @@ from bkapi.events.emitters import EventChannel, emit_guarded, emitters
 from bkapi.events.payloads import LevelEvent, PingEvent
 from bkapi.events.results import SIDES
 from bkapi.schemas.registry import validate_names
-from bkcore.records import POSITION
-from bkcore.settings import EngineSettings
+from bkcore.machine.records import POSITION
+from bkcore.machine.settings import EngineSettings
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,7 @@ def _tell_levels(
     backtest: bool,
     when_ms: int,
 ) -> None:
+    """Tell what :func:`bkcore.machine.rules.reaches_level` fires, once each, for prices that nobody runs."""
     for level in _LEVELS:
         if level in marked or not percent >= level:
             continue
@@ -134,7 +135,7 @@ class ClientBreakeven(_Tracker):
 
     def check(self, symbol: str, row: Any, price: float, backtest: bool, when: Moment) -> bool:
         """True at the first price at or beyond the threshold, which is told then (spec engine.md 8.6)."""
-        from bkcore.history import breakeven_due
+        from bkcore.machine.history import breakeven_due
 
         self._check(row)
         if self._reached:

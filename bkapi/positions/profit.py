@@ -12,8 +12,8 @@ from bkapi.base import config
 from bkapi.base.dotted_paths import get as _field
 from bkapi.errors import BkError, SignalError
 from bkapi.events.results import SIDES, PnlRecord
-from bkcore.records import ENTRY, PARTIAL, POSITION
-from bkcore.settings import EngineSettings
+from bkcore.machine.records import ENTRY, PARTIAL, POSITION
+from bkcore.machine.settings import EngineSettings
 
 _KINDS = {"profit": 1, "loss": -1}
 
@@ -36,7 +36,7 @@ def to_profit_loss_dto(signal: Any, price_close: float) -> PnlRecord:
 
     Raises :class:`ProfitError` for partial closes of more than was invested and :class:`SignalError` for no signal.
     """
-    from bkcore.history import history_percent
+    from bkcore.machine.history import history_percent
 
     trades, entries, partials = _settled(signal)
     position = trades[0]
@@ -75,7 +75,7 @@ def get_total_closed(signal: Any) -> TotalClosed:
 
 
 def _settled(signal: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    from bkcore.history import settle_history
+    from bkcore.machine.history import settle_history
 
     side = SIDES.get(_field(signal, "position"))
     if side is None:

@@ -42,11 +42,11 @@ from bkapi.runs.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
 from bkapi.runs.stopwatch import Stopwatch
 from bkapi.runs.validation import violation_message
 from bkapi.schemas.strategy import StrategyCallbacks
-from bkcore.codes import CancelReason, Commit, EventKind, Given, Listen, Wake
-from bkcore.record_views import read_event
-from bkcore.records import FROM_SLOT
-from bkcore.run import Frame, Run
-from bkcore.settings import EngineSettings
+from bkcore.machine.codes import CancelReason, Commit, EventKind, Given, Listen, Wake
+from bkcore.machine.record_views import read_event
+from bkcore.machine.records import FROM_SLOT
+from bkcore.machine.run import Frame, Run
+from bkcore.machine.settings import EngineSettings
 
 #: What a backtest yields.
 BacktestResult: TypeAlias = ScheduledResult | OpenedResult | ClosedResult | CancelledResult

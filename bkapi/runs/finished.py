@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from bkapi.base.context import MethodContext
 from bkapi.base.deferred import pl
 from bkapi.runs.strategy import StrategyRun
-from bkcore.run import Run
-from bkcore.settings import EngineSettings
+from bkcore.machine.run import Run
+from bkcore.machine.settings import EngineSettings
 
 if TYPE_CHECKING:
     from bkapi.statistics.records import BacktestStatistics
@@ -34,15 +34,15 @@ class FinishedRun:
 
     @cached_property
     def trades(self) -> pl.DataFrame:
-        """A row per position and resting order, see :func:`bkcore.event_log.trades_frame`."""
-        from bkcore.event_log import trades_frame
+        """A row per position and resting order, see :func:`bkcore.machine.event_log.trades_frame`."""
+        from bkcore.machine.event_log import trades_frame
 
         return trades_frame(self.run)
 
     @cached_property
     def events(self) -> pl.DataFrame:
-        """The event log, see :func:`bkcore.event_log.events_frame`."""
-        from bkcore.event_log import events_frame
+        """The event log, see :func:`bkcore.machine.event_log.events_frame`."""
+        from bkcore.machine.event_log import events_frame
 
         return events_frame(self.run)
 

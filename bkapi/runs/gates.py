@@ -8,7 +8,7 @@ from typing import Any
 from bkapi.events.emitters import Requirement, install_gates
 from bkapi.runs.ledger import running
 from bkapi.runs.strategy import StrategyRun
-from bkcore.codes import Deferred
+from bkcore.machine.codes import Deferred
 
 
 def _run_of(event: Any) -> StrategyRun | None:

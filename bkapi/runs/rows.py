@@ -19,12 +19,12 @@ from bkapi.events.results import (
     ScheduledResult,
 )
 from bkapi.runs.signal_view import Details, SignalAt, pnl_of
-from bkcore import codes
-from bkcore.entry_points import take_back_to_opening
 from bkcore.jit import direct
-from bkcore.record_views import PositionView, address_of_record, copy_of
-from bkcore.records import FROM_SLOT
-from bkcore.run import Run
+from bkcore.machine import codes
+from bkcore.machine.entry_points import take_back_to_opening
+from bkcore.machine.record_views import PositionView, address_of_record, copy_of
+from bkcore.machine.records import FROM_SLOT
+from bkcore.machine.run import Run
 
 CLOSE_REASONS: Mapping[int, CloseReason] = {
     int(reason): cast(CloseReason, reason.name.lower()) for reason in codes.CloseReason if reason

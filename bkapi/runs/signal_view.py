@@ -17,12 +17,12 @@ from bkapi.events.results import (
     PnlRecord,
     PublicSignal,
 )
-from bkcore.codes import Status
-from bkcore.entry_points import pnl_at
 from bkcore.jit import direct
-from bkcore.record_views import address_of_record, read_entry, read_partial
-from bkcore.run import Run
-from bkcore.tables import Tables
+from bkcore.machine.codes import Status
+from bkcore.machine.entry_points import pnl_at
+from bkcore.machine.record_views import address_of_record, read_entry, read_partial
+from bkcore.machine.run import Run
+from bkcore.machine.tables import Tables
 
 _pnl_at = direct(pnl_at)
 

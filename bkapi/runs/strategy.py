@@ -26,14 +26,14 @@ from bkapi.runs.signal_view import Details
 from bkapi.runs.stopwatch import Stopwatch
 from bkapi.runs.validation import as_number, violation_message, violations_of
 from bkapi.schemas.strategy import StrategyCallbacks, StrategySchema
-from bkcore.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
 from bkcore.intervals import interval_step_ms
-from bkcore.market import Market
-from bkcore.record_views import SignalView, bytes_of
-from bkcore.records import FROM_SLOT, NEW_WAKE, NO_BUCKET
-from bkcore.run import Driver, Frame, Hooks, Records, Run, no_signals
-from bkcore.settings import EngineSettings
-from bkcore.signals import SignalTable
+from bkcore.machine.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
+from bkcore.machine.market import Market
+from bkcore.machine.record_views import SignalView, bytes_of
+from bkcore.machine.records import FROM_SLOT, NEW_WAKE, NO_BUCKET
+from bkcore.machine.run import Driver, Frame, Hooks, Records, Run, no_signals
+from bkcore.machine.settings import EngineSettings
+from bkcore.machine.signals import SignalTable
 
 __all__ = ["BacktestResult", "Results", "StrategyRun"]
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from bkapi.base import config
 from bkapi.events.results import SignalInput, side_of
-from bkcore.codes import Given, Violation
-from bkcore.commands import signal_violations
 from bkcore.intervals import MINUTE_MS
-from bkcore.settings import EngineSettings
+from bkcore.machine.codes import Given, Violation
+from bkcore.machine.commands import signal_violations
+from bkcore.machine.settings import EngineSettings
 
 logger = logging.getLogger(__name__)
 

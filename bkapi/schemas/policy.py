@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from bkapi.errors import SchemaError
 from bkapi.schemas.base import Schema, optional
-from bkcore.policy import MOST_LEVELS, POLICY
-from bkcore.run import Records
+from bkcore.machine.policy import MOST_LEVELS, POLICY
+from bkcore.machine.run import Records
 
 Levels = tuple[tuple[float, float], ...]
 
@@ -120,7 +120,7 @@ class Policy(Schema):
         return self
 
     def record(self) -> Records:
-        """The same rules as one record of :data:`bkcore.policy.POLICY`, as kernels read them."""
+        """The same rules as one record of :data:`bkcore.machine.policy.POLICY`, as kernels read them."""
         record = np.zeros(1, POLICY)
         row: Any = record[0]
         row["close_profit"] = _or_never(self.close_at_profit_percent)

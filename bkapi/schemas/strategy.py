@@ -23,7 +23,7 @@ from bkapi.schemas.base import (
     refuse_several,
 )
 from bkapi.schemas.policy import Policy
-from bkcore.settings import FillModel
+from bkcore.machine.settings import FillModel
 
 #: ``get_signal(symbol, when, current_price)``: a signal or None; may be a coroutine function.
 GetSignal: TypeAlias = Callable[[str, datetime, float], Any]
@@ -98,7 +98,7 @@ class StrategySchema(Schema):
             refuse_repeats(self, field, getattr(self, field))
         refuse_several(self, self.alternatives)
         if self.kernel is not None or self.manage is not None:
-            from bkcore.hooks import KERNEL, MANAGE, compile_hook
+            from bkcore.machine.hooks import KERNEL, MANAGE, compile_hook
 
             for form in (KERNEL, MANAGE):
                 if getattr(self, form.name) is not None:

@@ -2,7 +2,7 @@
 
 Frames come in arrival order, newest last. Of each bucket the newest ``row_limit`` rows are kept (None keeps
 all) and every number is computed from what was kept (spec reports.md 6, 8). The trade formulas are
-in :mod:`bkcore.metrics`; numba and polars are imported when the first number is asked for.
+in :mod:`bkcore.statistics.metrics`; numba and polars are imported when the first number is asked for.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bkapi.statistics.records import Rows
-    from bkcore.metrics import Scope
+    from bkcore.statistics.metrics import Scope
 
-    #: pnl, peak, fall, pending, close, price: the columns of ``bkcore.metrics.trade_metrics``.
+    #: pnl, peak, fall, pending, close, price: the columns of ``bkcore.statistics.metrics.trade_metrics``.
     TradeColumns = tuple[NDArray[Any], ...]
 
 E = TypeVar("E", bound=EventStatistics)
@@ -141,7 +141,7 @@ def heat_statistics(trades: pl.DataFrame, *, row_limit: int | None = ROW_LIMIT) 
     without a positive ``pending_at`` and ``close_timestamp`` is left out of the durations only.
     Raises :class:`StatisticsError` when a column is missing.
     """
-    from bkcore.metrics import Scope
+    from bkcore.statistics.metrics import Scope
 
     _require(trades, ("symbol", *TRADE_COLUMNS))
     symbols: list[HeatSymbolStatistics] = []
@@ -345,7 +345,7 @@ def _measured(
     columns: TradeColumns, mask: NDArray[np.bool_] | None = None, *, scope: Scope | None = None
 ) -> NDArray[np.float64]:
     """The metric vector of the rows in ``mask``; they form a series unless ``scope`` says otherwise."""
-    from bkcore.metrics import Scope, measure
+    from bkcore.statistics.metrics import Scope, measure
 
     if mask is not None:
         columns = tuple(column[mask] for column in columns)
@@ -355,8 +355,8 @@ def _measured(
 
 def _available(metrics: NDArray[np.float64]) -> dict[str, Any]:
     """The metric vector by name: counts as integers, the trend in words, None where a number is not available."""
-    from bkcore.metrics import COUNTS, METRIC_NAMES
-    from bkcore.price_profile import Trend
+    from bkcore.statistics.metrics import COUNTS, METRIC_NAMES
+    from bkcore.statistics.price_profile import Trend
 
     values = (None if isnan(value) else value for value in metrics.tolist())
     available: dict[str, Any] = dict(zip(METRIC_NAMES, values, strict=True))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.plan import Float, Roles, SignalSet, SweepMarket, Told, rows_of, silent
-from bkcore.metrics import Metric
-from bkcore.sweep_walks import Depth
+from bkcore.statistics.metrics import Metric
+from bkcore.sweeps.walks import Depth
 
 Numbers = NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import polars as pl
 
 from bkapi.errors import BkError
-from bkcore.candle_files import replace_file
+from bkcore.candles.files import replace_file
 
 MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 2

@@ -19,19 +19,19 @@ from bkapi.schemas.policy import Policy
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.policies import policy_records
-from bkcore.codes import Given
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
-from bkcore.market import Market
-from bkcore.metrics import METRIC_NAMES, Metric
-from bkcore.run import Frame, Records, no_signals
-from bkcore.settings import EngineSettings
-from bkcore.sweep_machine import MachineSweep
-from bkcore.sweep_paths import PathSweep
-from bkcore.sweep_slots import Slots, reason_against_slots, slots_of
-from bkcore.sweep_static import StaticSweep, cell_bytes
-from bkcore.sweep_tables import Levels
-from bkcore.sweep_walks import Depth, spans
+from bkcore.machine.codes import Given
+from bkcore.machine.market import Market
+from bkcore.machine.run import Frame, Records, no_signals
+from bkcore.machine.settings import EngineSettings
+from bkcore.statistics.metrics import METRIC_NAMES, Metric
+from bkcore.sweeps.paths import PathSweep
+from bkcore.sweeps.slots import Slots, reason_against_slots, slots_of
+from bkcore.sweeps.static import StaticSweep, cell_bytes
+from bkcore.sweeps.tables import Levels
+from bkcore.sweeps.walks import Depth, spans
+from bkcore.sweeps.whole_runs import MachineSweep
 
 #: The parameters that replace the bracket of every signal, in order.
 BRACKET: Final = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
@@ -330,7 +330,7 @@ class SignalSet:
             listing = self._path_sweep().listed(*bracket, rules, trades[begin:end])
             for k in range(begin, end):
                 part = slice(listing.bounds[k - begin], listing.bounds[k - begin + 1])
-                add(k, listing.values[0][part], listing.times[1][part])
+                add(k, listing.columns.results[part], listing.columns.close[part])
         return returns
 
     def _by_machine(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bkapi.schemas.policy import Policy
 from bkapi.schemas.space import Column, Space
-from bkcore.run import Records
+from bkcore.machine.run import Records
 
 _DCA: Final = ("dca_most_entries", "dca_cost", "dca_cost_factor")
 #: What a field of a policy does nothing without.

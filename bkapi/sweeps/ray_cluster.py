@@ -25,7 +25,7 @@ from bkapi.base import config
 from bkapi.errors import MissingExtraError, NotRegisteredError, UnknownNameError
 from bkapi.sweeps.measurer import Measured, Measurer, Numbers, Part, in_order, version
 from bkapi.sweeps.plan import Float, SweepError, SweepMarket, Told
-from bkcore.metrics import Metric
+from bkcore.statistics.metrics import Metric
 
 _RETRIES: Final = 3  # how often a task is repeated whose worker has died
 _TASK_SECONDS: Final = 1.0

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
-from bkcore.settings import EngineSettings
+from bkcore.machine.settings import EngineSettings
 
 if TYPE_CHECKING:
     from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
-    from bkapi.sweeps.judged import Replay
+    from bkapi.sweeps.overfitting import Replay
 
 _SHOWN: Final = (
     "total_trades",
@@ -168,8 +168,8 @@ class SweepResult:
         trials: int | None = None,
         frame_name: str = "",
     ) -> Overfitting:
-        """How much of the best row is selection; see :func:`bkapi.sweeps.judged.overfitting_of_sweep`."""
-        from bkapi.sweeps.judged import overfitting_of_sweep
+        """How much of the best row is selection; see :func:`bkapi.sweeps.overfitting.overfitting_of_sweep`."""
+        from bkapi.sweeps.overfitting import overfitting_of_sweep
 
         return overfitting_of_sweep(
             *(self._replay(), self.lazy, self.tried, self.parameters),

@@ -47,9 +47,9 @@ from bkapi.sweeps.plan import (
 )
 from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import SweepResult
-from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
-from bkcore.price_profile import Trend
-from bkcore.sweep_walks import Depth
+from bkcore.statistics.metrics import COUNTS, METRIC_NAMES, Metric
+from bkcore.statistics.price_profile import Trend
+from bkcore.sweeps.walks import Depth
 
 logger = logging.getLogger("bkapi")
 

@@ -21,9 +21,9 @@ from bkapi.statistics.columns import check_column
 from bkapi.statistics.measured import backtest_statistics
 from bkapi.sweeps.result import SweepResult
 from bkapi.sweeps.sweep import MetricGroup, ParameterSweep
-from bkcore.codes import Status
 from bkcore.intervals import interval_step_ms
-from bkcore.metrics import METRIC_NAMES, measure
+from bkcore.machine.codes import Status
+from bkcore.statistics.metrics import METRIC_NAMES, measure
 
 if TYPE_CHECKING:
     from bkapi.statistics.records import BacktestStatistics

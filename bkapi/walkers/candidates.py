@@ -21,9 +21,9 @@ from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.plan import Roles, SweepError, check_bracket, check_hooks, check_whole, with_parameters
 from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import told_parameters
-from bkcore.market import Market
-from bkcore.settings import EngineSettings
-from bkcore.signals import SignalTable
+from bkcore.machine.market import Market
+from bkcore.machine.settings import EngineSettings
+from bkcore.machine.signals import SignalTable
 
 _KEPT_TABLES: Final = 32  # sets of parameters whose signals are kept
 _KEPT_RUNS: Final = 4  # runs that are kept after they were played again for their trades

@@ -81,7 +81,7 @@ class Walk:
         self.symbol = symbol
         self.metric = metric
         self.candidates = Candidates(symbol, strategies, context, space)
-        #: Whether it ends without a word after the candidate whose turn it is.
+        #: Whether it ends after the candidate in work without telling a completion.
         self.is_cancelled = False
         self._ahead = Ahead(self.candidates, cores() if threads is None else threads)
         self._source: dict[str, Any] = {

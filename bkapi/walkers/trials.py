@@ -20,9 +20,9 @@ from bkapi.guards.overfitting import (
 )
 from bkapi.guards.random_entries import random_entry_baseline
 from bkapi.runs.finished import finished_run
-from bkapi.sweeps.judged import plateau_of
+from bkapi.sweeps.overfitting import plateau_of
 from bkapi.walkers.candidates import Candidate
-from bkcore.metrics import METRIC_NAMES
+from bkcore.statistics.metrics import METRIC_NAMES
 
 if TYPE_CHECKING:
     from bkapi.runs.strategy import StrategyRun

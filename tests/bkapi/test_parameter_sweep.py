@@ -17,7 +17,7 @@ import bkapi as bk
 from bkapi import ParameterSweep, Policy, Space, Sweep, SweepError, SweepFolderError, SweepResult
 from bkapi.errors import BkError, SchemaError, UnknownNameError
 from bkapi.sweeps.result import SweepResultError
-from bkcore.metrics import METRIC_NAMES
+from bkcore.statistics.metrics import METRIC_NAMES
 from bkcore.synthetic import generate
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

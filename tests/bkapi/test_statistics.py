@@ -110,7 +110,7 @@ def assert_numbers(record: Mapping[str, Any], expected: Mapping[str, Any], prefi
 
 
 def statistics_fields(record: Mapping[str, Any], prefix: str) -> list[str]:
-    from bkcore.metrics import METRIC_NAMES
+    from bkcore.statistics.metrics import METRIC_NAMES
 
     return [name for name in METRIC_NAMES if prefix + name in record]
 

@@ -14,10 +14,10 @@ from bkapi.events.payloads import ExtremeEvent, LevelEvent, PingEvent
 from bkapi.events.results import PublicSignal
 from bkapi.runs.event_delivery import commit_event
 from bkapi.runs.signal_view import SignalAt, pnl_of
-from bkcore.codes import Commit, EventKind, Status
-from bkcore.entry_points import take_back_to_opening
 from bkcore.jit import direct
-from bkcore.record_views import address_of_record
+from bkcore.machine.codes import Commit, EventKind, Status
+from bkcore.machine.entry_points import take_back_to_opening
+from bkcore.machine.record_views import address_of_record
 
 if TYPE_CHECKING:
     from bkapi.runs.strategy import StrategyRun

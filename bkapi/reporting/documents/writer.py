@@ -41,7 +41,7 @@ class MarkdownFolderBase(MarkdownBase):
 
     def take(self, content: str, options: Options) -> None:
         """Write the file: a neighbour, synced, renamed."""
-        from bkcore.candle_files import replace_file
+        from bkcore.candles.files import replace_file
 
         folder = Path.cwd() / options["path"]
         try:

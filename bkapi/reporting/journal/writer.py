@@ -198,7 +198,7 @@ class _Parts(Batched[Row]):
         """Write a part: a neighbour, synced, renamed."""
         import io
 
-        from bkcore.candle_files import replace_file
+        from bkcore.candles.files import replace_file
 
         kinds = {name: pl.Int64 if name == "timestamp" else pl.String for name in COLUMNS}
         buffer = io.BytesIO()

@@ -90,7 +90,7 @@ def export_trades(run: FinishedRun, path: str | Path) -> Path:
     In memory they are ``run.trades`` (Polars) and ``run.trades.to_pandas()``. Raises :class:`ExportError` for another
     suffix or a place that cannot be written to.
     """
-    from bkcore.candle_files import replace_file
+    from bkcore.candles.files import replace_file
 
     path = Path(path)
     writers = {".csv": "write_csv", ".parquet": "write_parquet", ".json": "write_json"}

@@ -64,7 +64,7 @@ def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | N
 
     Each file appears whole, the manifest last. Raises :class:`SavedRunError` when the folder cannot be written to.
     """
-    from bkcore.candle_files import replace_file
+    from bkcore.candles.files import replace_file
 
     folder = Path(folder)
     contents = {"trades.parquet": _parquet(signals_frame(run)), "events.parquet": _parquet(run.events)}
