@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base import config
@@ -145,8 +146,6 @@ def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> Signa
     """
     if strategy.signals is None:
         return None
-    import polars as pl
-
     candles = pl.DataFrame(
         {
             "timestamp": market.timestamps,

@@ -75,9 +75,7 @@ def _tell_lifecycle(strategy_run: StrategyRun, *, start: bool) -> None:
         channel.emit(
             LifecycleEvent(
                 symbol=strategy_run.symbol,
-                strategy_name=names.strategy_name,
-                exchange_name=names.exchange_name,
-                frame_name=names.frame_name,
+                **names.to_dict(),
                 backtest=True,
                 timestamp=when,
                 current_price=get_average_price(strategy_run.symbol),

@@ -9,7 +9,7 @@ from numbers import Integral
 from typing import Any, TypeAlias
 
 from bkapi.errors import MomentError
-from bkcore.intervals import interval_start
+from bkcore.intervals import MINUTE_MS, interval_start
 
 #: Everything a user may name a moment with: a datetime (naive = UTC), a date (its midnight UTC), milliseconds
 #: since the epoch, or ISO 8601 text; integers and datetimes of NumPy as well.
@@ -17,7 +17,6 @@ Moment: TypeAlias = datetime | date | int | str
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_MINUTE_MS = 60_000
 
 
 def to_datetime(moment: Moment) -> datetime:
@@ -65,7 +64,7 @@ def now_ms() -> int:
 
 def this_minute_ms() -> int:
     """Wall clock in ms UTC, floored to the minute."""
-    return now_ms() // _MINUTE_MS * _MINUTE_MS
+    return now_ms() // MINUTE_MS * MINUTE_MS
 
 
 def align_to_interval(moment: Moment, interval: str) -> datetime:

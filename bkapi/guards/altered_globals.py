@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from bkcore.candles.frame import CandleFrame
 from bkcore.machine.market import Market
@@ -59,8 +60,6 @@ def _exchanged(
 
 
 def _altered(value: Any, base: Market, row: int, factor: float) -> Any:
-    import polars as pl
-
     if isinstance(value, CandleFrame):
         frame = _altered_frame(
             value.frame, int(base.timestamps[row]) if row < len(base) else math.inf, factor
@@ -87,8 +86,6 @@ def _altered(value: Any, base: Market, row: int, factor: float) -> Any:
 
 
 def _altered_frame(frame: Any, since: float, factor: float) -> Any:
-    import polars as pl
-
     later = pl.col("timestamp") >= since
     names = [name for name in _PRICES if name in frame.columns]
     return frame.with_columns(

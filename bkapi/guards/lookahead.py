@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.backtests.prepare import prepare, signal_table
@@ -35,8 +36,6 @@ from bkcore.machine.market import Market
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import polars as pl
 
 Indicator = Callable[..., Any]
 #: What a strategy said about a history: kind, name and moment (ms UTC), and the value.
@@ -190,8 +189,6 @@ class _Case:
         return said, asked
 
     def _indicators(self, market: Market) -> Said:
-        import polars as pl
-
         candles = _candles(market)
         said: Said = {}
         for name, function in self.indicators.items():
@@ -312,8 +309,6 @@ def _without_log() -> Iterator[None]:
 
 
 def _candles(market: Market) -> pl.DataFrame:
-    import polars as pl
-
     columns = {name: getattr(market, name) for name in ("open", "high", "low", "close", "volume")}
     frame = pl.DataFrame({"timestamp": market.timestamps, **columns})
     return frame.with_columns(closed_at=pl.col("timestamp") + market.step_ms)

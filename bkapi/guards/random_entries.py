@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.deferred import pl
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores
 from bkapi.runs.finished import FinishedRun
@@ -16,9 +17,6 @@ from bkcore.machine.codes import Status
 from bkcore.machine.run import Hooks, Records, Run
 from bkcore.machine.signals import bind_signals
 from bkcore.statistics.metrics import METRIC_NAMES, measure
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _MOST_EXPOSED = 0.95  # a run that is in the market for more of its time leaves no room for random entries
 _DIGITS = 9  # to which a percent computed from a price is rounded, so that one at a limit stays at the limit
@@ -88,8 +86,6 @@ def random_entry_baseline(
 
 def _signals_of(run: FinishedRun, trades: Records) -> Records:
     """The trades as signals: entered at the market, with levels in percent."""
-    import polars as pl
-
     opened = trades["price_open"]
     frame: pl.DataFrame = pl.DataFrame(
         {

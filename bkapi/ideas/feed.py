@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base import config
@@ -13,11 +14,8 @@ from bkapi.base.timestamps import to_ms
 from bkapi.errors import BkError, MomentError
 from bkapi.ideas.records import Idea
 from bkapi.market.exchange import Exchange
+from bkcore.intervals import MINUTE_MS
 
-if TYPE_CHECKING:
-    import polars as pl
-
-MINUTE: Final = 60_000
 #: An idea this close behind the last kept one of the same author and direction is dropped.
 FLOOD_MINUTES: Final = 480
 _FIELDS = ("id", "ts", "symbol", "direction", "author")
@@ -78,7 +76,7 @@ def without_flood(ideas: Iterable[Idea]) -> list[Idea]:
     kept: list[Idea] = []
     for idea in ideas:
         key = (idea.author, idea.direction)
-        if idea.direction == "NEUTRAL" or idea.ts - kept_at.get(key, -(1 << 62)) < FLOOD_MINUTES * MINUTE:
+        if idea.direction == "NEUTRAL" or idea.ts - kept_at.get(key, -(1 << 62)) < FLOOD_MINUTES * MINUTE_MS:
             continue
         kept_at[key] = idea.ts
         kept.append(idea)
@@ -105,7 +103,7 @@ class CandleTrail:
     def path(self, entry_at: int, horizon: int) -> NDArray[np.float64]:
         """Open, high, low, close of the minutes from ``entry_at`` on (ms UTC), f8[4, at most ``horizon``]."""
         self.failure = None
-        first = entry_at // MINUTE
+        first = entry_at // MINUTE_MS
         count = 0
         while count < horizon:
             at = first + count
@@ -121,14 +119,14 @@ class CandleTrail:
         return self._rows[:, start : start + min(count, horizon)] if count else np.empty((4, 0))
 
     def _ask(self, minute: int) -> pl.DataFrame:
-        since = minute * MINUTE
+        since = minute * MINUTE_MS
         return Exchange.get_raw_candles(
             self.symbol,
             "1m",
             {"exchange_name": self.exchange_name},
             self._chunk,
             since,
-            since + self._chunk * MINUTE,
+            since + self._chunk * MINUTE_MS,
         )
 
     def _keep(self, needed: int, minute: int, rows: pl.DataFrame) -> None:

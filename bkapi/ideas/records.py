@@ -6,13 +6,11 @@ Percents are percent unless a field says otherwise, times are ms UTC, holds are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
+from bkapi.base.deferred import pl
 from bkapi.base.record import Record, record
 from bkcore.ideas.sweep import ExitReason, Figure
-
-if TYPE_CHECKING:
-    import polars as pl
 
 T = TypeVar("T")
 
@@ -229,8 +227,6 @@ class IdeaSweepResult(Record):
         return tuple(getattr(self, name) for name in self.field_names[:-2])
 
     def __repr__(self) -> str:
-        import polars as pl
-
         with pl.Config(
             tbl_rows=4,
             tbl_cols=-1,
@@ -250,8 +246,6 @@ class IdeaSweepResult(Record):
         )
 
     def _winners(self) -> pl.DataFrame:
-        import polars as pl
-
         rows = [
             {
                 "by": best.criterion,

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base import config
@@ -40,14 +41,12 @@ from bkapi.schemas.sweep import SweepCallbacks, SweepSchema
 from bkcore.errors import did_you_mean
 from bkcore.ideas.paths import Axes, Diagnostic
 from bkcore.ideas.sweep import Costs, ExitReason, Figure, IdeaGrid
+from bkcore.intervals import MINUTE_MS
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.schemas.space import Space
     from bkapi.sweeps.sweep import ParameterSweep, SweepOptions
 
-MINUTE: Final = 60_000
 MOST_POINTS: Final = 5_000_000  # a gigabyte of figures
 
 #: The axes in grid order, outermost first, with the values of an axis that is left out.
@@ -58,6 +57,9 @@ DEFAULT_AXES: Mapping[str, tuple[float, ...]] = {
     "profit_lock_percent": (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0),
 }
 _SIDES = {"LONG": 1, "SHORT": -1}
+#: The figures of a report, and those of them that are whole numbers.
+_FIGURES: Final = GridPointReport.field_names[3:]
+_COUNTS: Final = ("skipped_busy", "p95_hold_minutes", "p99_hold_minutes")
 
 
 class SweepRequest(TypedDict, total=False):
@@ -159,7 +161,7 @@ class _Run:
         """Read the price path of each idea (spec 4.3)."""
         trail = CandleTrail(exchange_name, self.symbol)
         for path, idea in enumerate(self.ideas):
-            entry_at = idea.ts // MINUTE * MINUTE + MINUTE
+            entry_at = idea.ts // MINUTE_MS * MINUTE_MS + MINUTE_MS
             opens, high, low, close = trail.path(entry_at, self.grid.horizon)
             if not close.size:
                 raise IdeaSweepError(
@@ -190,7 +192,7 @@ class _Run:
             float(told[Diagnostic.SHAKEOUT_MAE_PERCENT]),
             float(told[Diagnostic.MEDIAN_MOVE_PERCENT]),
             bool(told[Diagnostic.HIT]),
-            entry_at + count * MINUTE,
+            entry_at + count * MINUTE_MS,
         )
 
     # points
@@ -212,23 +214,12 @@ class _Run:
 
     def _make_report(self, number: int) -> GridPointReport:
         row = self.figures[number].tolist()
+        figures: dict[str, Any] = {name: row[Figure[name.upper()]] for name in _FIGURES}
         return GridPointReport(
             self.point(number),
             LazyRows(range(int(row[Figure.TRADES])), lambda trade: self.trades(number)[trade]),
             {name: int(row[code]) for code, name in enumerate(EXIT_REASONS)},
-            int(row[Figure.SKIPPED_BUSY]),
-            row[Figure.TOTAL_PNL_PERCENT],
-            row[Figure.AVG_PNL_PERCENT],
-            row[Figure.WIN_RATE],
-            row[Figure.PROFIT_FACTOR],
-            row[Figure.MAX_SERIES_DRAWDOWN_PERCENT],
-            row[Figure.CALMAR_RATIO],
-            row[Figure.RECOVERY_FACTOR],
-            row[Figure.AVG_HOLD_MINUTES],
-            int(row[Figure.P95_HOLD_MINUTES]),
-            int(row[Figure.P99_HOLD_MINUTES]),
-            row[Figure.SHARPE],
-            row[Figure.SORTINO],
+            **{name: int(value) if name in _COUNTS else value for name, value in figures.items()},
         )
 
     def _make_trades(self, number: int) -> tuple[IdeaTrade, ...]:
@@ -245,7 +236,7 @@ class _Run:
                 idea.author,
                 idea.direction,
                 entry_at,
-                entry_at + index * MINUTE,
+                entry_at + index * MINUTE_MS,
                 cast(Any, EXIT_REASONS[reason]),
                 index + 1,
                 pnl,
@@ -331,15 +322,13 @@ class _Run:
 
     def frame(self, order: NDArray[np.int64]) -> pl.DataFrame:
         """A row per point: its values and its figures."""
-        import polars as pl
-
         levels = np.unravel_index(order, [len(axis) for axis in self.axes.values()])
         values = {
             name: axis[level] for name, axis, level in zip(self.axes, self.grid.axes, levels, strict=True)
         }
         figures = {figure.name.lower(): self.figures[order, figure] for figure in Figure}
-        counts = (*EXIT_REASONS, "trades", "skipped_busy", "p95_hold_minutes", "p99_hold_minutes")
-        return pl.DataFrame({**values, **figures}).with_columns(pl.col(counts).cast(pl.Int64))
+        counts = pl.col(*EXIT_REASONS, "trades", *_COUNTS)
+        return pl.DataFrame({**values, **figures}).with_columns(counts.cast(pl.Int64))
 
     def result(
         self, total: int, truncated: int, order: str, best: Sequence[BestGridPoint]
@@ -545,16 +534,12 @@ class SweepUtils(SweepGlobalService):
         return super().run(request, **fields)
 
 
-class SweepSchemaService(SchemaService[SweepSchema]):
+class SweepSchemaService(SchemaService[SweepSchema], registry=sweeps):
     """The registry of sweeps."""
 
-    registry = sweeps
 
-
-class SweepValidationService(ValidationService[SweepSchema]):
+class SweepValidationService(ValidationService[SweepSchema], registry=sweeps):
     """Which sweeps are known, and whether their exchange is."""
-
-    registry = sweeps
 
     add_sweep = ValidationService.know
 

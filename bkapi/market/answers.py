@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from bkapi.base import config
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
 from bkcore.candles import checks as candle_checks
 from bkcore.candles.door import DoorOptions
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 class CandleRequestError(BkError):
@@ -46,8 +44,6 @@ def validate_candles(candles: Iterable[Any]) -> None:
 
 def no_candles() -> pl.DataFrame:
     """An empty frame of candles."""
-    import polars as pl
-
     kinds: dict[str, Any] = dict.fromkeys(candle_checks.COLUMNS, pl.Float64)
     return pl.DataFrame(schema={**kinds, "timestamp": pl.Int64})
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 
 from bkapi.base.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
 from bkapi.market.store import AS_TOLD, DEFAULT_ROOT, CandleStore
 from bkcore.candles.frame import CandleFrame
-
-if TYPE_CHECKING:
-    import polars as pl
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +108,6 @@ class PersistCandleUtils:
             rows = settle(storage.read_candles_data(limit, since, until))
             if rows is None or not len(rows):
                 return None
-            import polars as pl
-
             if not isinstance(rows, pl.DataFrame):
                 rows = CandleFrame.from_any(
                     rows, symbol=symbol, interval=interval, gaps="keep", **AS_TOLD

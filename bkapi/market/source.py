@@ -9,9 +9,10 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from bkapi.base import config
 from bkapi.base.coroutines import settle
@@ -37,9 +38,6 @@ from bkcore.candles.sources import raw_columns
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_start, interval_step_ms
 from bkcore.machine.market import Market
-
-if TYPE_CHECKING:
-    import polars as pl
 
 logger = logging.getLogger(__name__)
 
@@ -267,8 +265,6 @@ def average_of(rows: pl.DataFrame, symbol: str, step_ms: int) -> float:
 
 def _without_repeats(parts: list[pl.DataFrame], about: str) -> pl.DataFrame:
     """The parts in one frame; when a timestamp comes twice, the last candle counts, in the place of the first."""
-    import polars as pl
-
     whole = parts[0] if len(parts) == 1 else pl.concat(parts)
     if not whole["timestamp"].is_duplicated().any():
         return whole

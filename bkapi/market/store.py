@@ -17,10 +17,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base.record import Record, record
@@ -35,9 +36,6 @@ from bkcore.candles.frame import CandleFrame
 from bkcore.candles.gaps import GapPolicy
 from bkcore.errors import did_you_mean
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: Where the store of a project lies, relative to the working directory.
 DEFAULT_ROOT = "dump/data/candle"
@@ -186,8 +184,6 @@ class CandleStore:
                 f"candles are given as {type(candles).__name__!r}, not as a CandleFrame.",
                 hint='write CandleFrame.from_any(data, symbol="BTCUSDT", interval="1m"), or use write_rows(...).',
             )
-        import polars as pl
-
         series = self._series(exchange_name, candles.symbol, candles.interval)
         kept = pl.col("timestamp") + series.step <= now_ms()
         if "filled" in candles.frame.columns:
@@ -215,8 +211,6 @@ class CandleStore:
         return added
 
     def _add_month(self, series: _Series, month: str, rows: pl.DataFrame) -> int:
-        import polars as pl
-
         known = self._month(series, month, locked=True)
         if known is None:
             whole = rows
@@ -306,8 +300,6 @@ class CandleStore:
         return lambda symbol: self.load(exchange_name, symbol, interval, gaps="keep")
 
     def _rows(self, series: _Series, start_ms: int, end_ms: int) -> pl.DataFrame:
-        import polars as pl
-
         there = series.months() if end_ms - start_ms > 4 * 31 * 86_400_000 else None
         wanted = months_between(start_ms, end_ms) if there is None else there
         parts = []
@@ -402,8 +394,6 @@ class CandleStore:
 
 
 def _schema() -> dict[str, Any]:
-    import polars as pl
-
     return {**dict.fromkeys(COLUMNS, pl.Float64), "timestamp": pl.Int64}
 
 
@@ -437,7 +427,6 @@ def _encoded(rows: pl.DataFrame, series: _Series) -> bytes:
 
 def _decoded(content: bytes, series: _Series, month: str) -> pl.DataFrame:
     """The candles of a file; raises :class:`DamagedMonthError` when they are not what was written."""
-    import polars as pl
     import pyarrow
     from pyarrow import parquet
 

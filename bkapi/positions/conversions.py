@@ -10,7 +10,7 @@ import math
 from typing import Final
 
 from bkapi.errors import SignalError
-from bkapi.positions.bracket import Side
+from bkapi.events.results import Position as Side
 from bkcore.machine import shifts
 
 

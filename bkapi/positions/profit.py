@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.base import config
+from bkapi.base.dotted_paths import get as _field
 from bkapi.errors import BkError, SignalError
-from bkapi.events.results import PnlRecord
+from bkapi.events.results import SIDES, PnlRecord
 from bkcore.machine.records import ENTRY, PARTIAL, POSITION
 from bkcore.machine.settings import EngineSettings
 
-_SIDES = {"long": 1, "short": -1}
 _KINDS = {"profit": 1, "loss": -1}
 
 
@@ -77,7 +77,7 @@ def get_total_closed(signal: Any) -> TotalClosed:
 def _settled(signal: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     from bkcore.machine.history import settle_history
 
-    side = _SIDES.get(_field(signal, "position"))
+    side = SIDES.get(_field(signal, "position"))
     if side is None:
         raise SignalError(
             f"position must be 'long' or 'short', got {_field(signal, 'position')!r}.",
@@ -104,7 +104,3 @@ def _settled(signal: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     position["entry_count"], position["partial_count"] = len(entries), len(partials)
     settle_history(trades, entries, partials)
     return trades, entries, partials
-
-
-def _field(thing: Any, name: str) -> Any:
-    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)

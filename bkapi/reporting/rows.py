@@ -14,6 +14,7 @@ from bkapi.base.record import Record, record
 from bkapi.events.results import ClosedResult, PeakRecord, PnlRecord
 from bkapi.reporting.cells import iso
 from bkapi.reporting.paths import read, reader
+from bkcore.intervals import MINUTE_MS
 
 R = TypeVar("R", bound=Record)
 
@@ -236,7 +237,7 @@ def minutes_between(start: str, end: str) -> Callable[[Any], float | None]:
 
     def minutes(event: Any) -> float | None:
         begun, ended = first(event), last(event)
-        return None if begun is None or ended is None else (ended - begun) / 60_000
+        return None if begun is None or ended is None else (ended - begun) / MINUTE_MS
 
     return minutes
 

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bkapi.base import dotted_paths as dotted
+from bkapi.base.context import MethodContext
 from bkapi.base.coroutines import settle
 from bkapi.base.record import Record
 from bkapi.base.timestamps import from_ms
 from bkapi.base.turns import Turn
-from bkapi.events.emitters import emitters, report_error
+from bkapi.events.emitters import call_back, emit_guarded, emitters
 from bkapi.events.payloads import RiskEvent
 from bkapi.risk.records import (
     ActivePosition,
@@ -213,9 +214,7 @@ class ClientRisk:
             return
         event = RiskEvent(
             symbol=check.symbol,
-            strategy_name=check.strategy_name,
-            exchange_name=check.exchange_name,
-            frame_name=check.frame_name,
+            **{name: getattr(check, name) for name in MethodContext.field_names},
             backtest=self.backtest,
             timestamp=when_ms,
             current_signal=told_signal(check.current_signal),
@@ -224,27 +223,16 @@ class ClientRisk:
             rejection_id=rejection.id,
             rejection_note=rejection.note,
         )
-        try:
-            channel.emit(event)
-        except Exception as error:  # noqa: BLE001 - whatever a listener raises
-            report_error(error, channel.name)
+        emit_guarded(channel, event)
 
     def _call(self, name: str, check: RiskCheck) -> None:
-        callback = dotted.get(self.schema.callbacks, name)
-        if callback is None:
-            return
-        try:
-            settle(callback(check.symbol, check))
-        except Exception as error:  # noqa: BLE001 - a callback's error is reported and changes nothing
-            report_error(error, name)
+        call_back(self.schema.callbacks, name, check.symbol, check)
 
     # ------------------------------------------------------------------------------------------------- the clock
 
     def _now(self, symbol: str, names: Context | Record) -> int:
         """The moment of the run that asks, ms UTC."""
-        context = {
-            name: dotted.get(names, name) or "" for name in ("strategy_name", "exchange_name", "frame_name")
-        }
+        context = {name: dotted.get(names, name) or "" for name in MethodContext.field_names}
         return time_meta.get_timestamp(symbol, context, self.backtest)
 
     # ------------------------------------------------------------------------------------- what outlives the process

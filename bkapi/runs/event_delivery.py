@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeAlias, cast
 
-from bkapi.base.context import ExecutionContext, MethodContext, execution
+from bkapi.base.context import ExecutionContext, MethodContext, RunKey, execution, run_key
 from bkapi.base.coroutines import settle
 from bkapi.errors import SignalError
 from bkapi.events.channels import Channel
@@ -27,6 +27,7 @@ from bkapi.events.payloads import (
     StrategyCommitEvent,
 )
 from bkapi.events.results import (
+    POSITIONS,
     ActiveResult,
     CancelledResult,
     ClosedResult,
@@ -163,15 +164,8 @@ class EventDelivery:
         self._state = owner.run.now
         self._callbacks = callbacks
         self._own_bits = own_bits | self._callback_bits()
-        names = owner.names
         #: The common fields of events, in their order.
-        self._place = (
-            owner.symbol,
-            names.strategy_name,
-            names.exchange_name,
-            names.frame_name,
-            owner.backtest,
-        )
+        self._place: RunKey = run_key(owner.symbol, owner.names, backtest=owner.backtest)
         self._bits = 0
         self._bits_at = -1  # the value of `Channel.changes` when the bits were gathered
         self._times = owner.run.market.timestamps
@@ -366,7 +360,7 @@ class EventDelivery:
         slot = self._run.slot[0] if candidate == FROM_SLOT else self._run.signals[candidate]
         given = int(slot["given"])
         return {
-            "position": {1: "long", -1: "short"}.get(int(slot["side"])),
+            "position": POSITIONS.get(int(slot["side"])),
             "price_open": float(slot["price_open"]) if given & Given.PRICE_OPEN else None,
             "price_take_profit": float(slot["take_profit"]),
             "price_stop_loss": float(slot["stop_loss"]),
@@ -474,7 +468,9 @@ class EventDelivery:
             )
         )
 
-    def _tell_extreme(self, channel: Channel[ExtremeEvent], trade: int, timestamp: int, price: float) -> None:
+    def _tell_extreme(
+        self, channel: Channel[ExtremeEvent], trade: int, timestamp: int, price: float, code: int
+    ) -> None:
         if self.wants_writes:
             self.written(self._rows.public(trade, price), price)
         self.tell(
@@ -483,12 +479,6 @@ class EventDelivery:
                 signal=self._rows.public(trade, price), current_price=price, **self.source(timestamp)
             ),
         )
-
-    def _tell_highest_profit(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        self._tell_extreme(emitters.highest_profit_subject, trade, timestamp, price)
-
-    def _tell_max_drawdown(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        self._tell_extreme(emitters.max_drawdown_subject, trade, timestamp, price)
 
     def _tell_level(
         self, channel: Channel[LevelEvent], trade: int, timestamp: int, price: float, code: int
@@ -501,12 +491,6 @@ class EventDelivery:
             channel,
             lambda: LevelEvent(data=data, current_price=price, level=code, **self.source(timestamp)),
         )
-
-    def _tell_partial_profit(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        self._tell_level(emitters.partial_profit_subject, trade, timestamp, price, code)
-
-    def _tell_partial_loss(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        self._tell_level(emitters.partial_loss_subject, trade, timestamp, price, code)
 
     def _ping_event(self, trade: int, timestamp: int, price: float) -> PingEvent:
         return PingEvent(*self._place, timestamp, self._rows.public(trade, price), price)
@@ -560,15 +544,6 @@ class EventDelivery:
         if getattr(self._callbacks, callback) is not None:
             self._call(callback, self._rows.public(trade, price), price)
 
-    def _active_ping(self) -> None:
-        self._ping(emitters.active_ping_subject, "on_active_ping")
-
-    def _schedule_ping(self) -> None:
-        self._ping(emitters.schedule_ping_subject, "on_schedule_ping")
-
-    def _woken(self) -> None:
-        self._ping(emitters.wake_subject, "on_wake")
-
     def _monitored(self) -> None:
         """Call ``on_partial_profit`` or ``on_partial_loss`` with the progress at every candle on their side."""
         branch = self._state.branch
@@ -606,15 +581,24 @@ class EventDelivery:
 
     def progress(self, done: int, total: int) -> BacktestProgressEvent:
         """The payload of ``listen_backtest_progress`` after ``done`` of ``total`` ticks."""
-        names = self._owner.names
         return BacktestProgressEvent(
-            exchange_name=names.exchange_name,
-            strategy_name=names.strategy_name,
+            exchange_name=self._owner.names.exchange_name,
+            strategy_name=self._owner.names.strategy_name,
             symbol=self._owner.symbol,
             total_frames=total,
             processed_frames=done,
             progress=done / total if total else 0.0,
         )
+
+
+_COMMIT_COMMON = (
+    "total_entries",
+    "total_partials",
+    "original_price_open",
+    "pnl",
+    "peak_profit",
+    "max_drawdown",
+)
 
 
 def commit_event(
@@ -642,13 +626,8 @@ def commit_event(
         action=action,
         signal_id=signal.id,
         signal=signal,
-        total_entries=signal.total_entries,
-        total_partials=signal.total_partials,
-        original_price_open=signal.original_price_open,
-        pnl=signal.pnl,
-        peak_profit=signal.peak_profit,
-        max_drawdown=signal.max_drawdown,
         note=note or "",
+        **{name: getattr(signal, name) for name in _COMMIT_COMMON},
         **own,
         **source,
     )
@@ -662,20 +641,20 @@ _LIFE: dict[int, Callable[[EventDelivery, int, int, float], Results]] = {
 }
 _MOMENTS: dict[int, Callable[[EventDelivery, int, int, float, int], None]] = {
     EventKind.ACTIVE: EventDelivery._tell_active,
-    EventKind.HIGHEST_PROFIT: EventDelivery._tell_highest_profit,
-    EventKind.MAX_DRAWDOWN: EventDelivery._tell_max_drawdown,
-    EventKind.PARTIAL_PROFIT: EventDelivery._tell_partial_profit,
-    EventKind.PARTIAL_LOSS: EventDelivery._tell_partial_loss,
+    EventKind.HIGHEST_PROFIT: lambda run, *row: run._tell_extreme(emitters.highest_profit_subject, *row),
+    EventKind.MAX_DRAWDOWN: lambda run, *row: run._tell_extreme(emitters.max_drawdown_subject, *row),
+    EventKind.PARTIAL_PROFIT: lambda run, *row: run._tell_level(emitters.partial_profit_subject, *row),
+    EventKind.PARTIAL_LOSS: lambda run, *row: run._tell_level(emitters.partial_loss_subject, *row),
     EventKind.BREAKEVEN: EventDelivery._tell_breakeven,
     EventKind.COMMIT: EventDelivery._tell_logged_commit,
 }
 #: How a stop of the machine other than a row of the log is told.
 STOPS: dict[Wake, Callable[[EventDelivery], None]] = {
-    Wake.ACTIVE_PING: EventDelivery._active_ping,
-    Wake.SCHEDULE_PING: EventDelivery._schedule_ping,
+    Wake.ACTIVE_PING: lambda run: run._ping(emitters.active_ping_subject, "on_active_ping"),
+    Wake.SCHEDULE_PING: lambda run: run._ping(emitters.schedule_ping_subject, "on_schedule_ping"),
     Wake.IDLE: EventDelivery._idle,
     Wake.MONITORED: EventDelivery._monitored,
     Wake.TICK: EventDelivery._tick,
-    Wake.WOKEN: EventDelivery._woken,
+    Wake.WOKEN: lambda run: run._ping(emitters.wake_subject, "on_wake"),
     Wake.RAISED: EventDelivery._raised,
 }

@@ -7,13 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bkapi.base.context import MethodContext
+from bkapi.base.deferred import pl
 from bkapi.runs.strategy import StrategyRun
 from bkcore.machine.run import Run
 from bkcore.machine.settings import EngineSettings
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.statistics.records import BacktestStatistics
 
 

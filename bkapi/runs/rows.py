@@ -64,6 +64,7 @@ class Rows:
         self.symbol = symbol
         self.names = names
         self.details: dict[int, Details] = {}
+        self._source = {**names.to_dict(), "symbol": symbol, "backtest": True}
         self._ids = ids
         self._notes = notes
 
@@ -121,15 +122,7 @@ class Rows:
     # ------------------------------------------------------------------------------------------ results
 
     def _common(self, price: float, time: int) -> dict[str, Any]:
-        return {
-            "strategy_name": self.names.strategy_name,
-            "exchange_name": self.names.exchange_name,
-            "frame_name": self.names.frame_name,
-            "symbol": self.symbol,
-            "current_price": price,
-            "backtest": True,
-            "created_at": time,
-        }
+        return {**self._source, "current_price": price, "created_at": time}
 
     def scheduled(self, trade: int, price: float) -> ScheduledResult:
         """The result of a resting order that was just created at tick price ``price``."""

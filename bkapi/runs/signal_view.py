@@ -10,6 +10,7 @@ from bkapi.base.context import MethodContext
 from bkapi.events.results import (
     NO_PEAK,
     NO_PNL,
+    POSITIONS,
     EntryRecord,
     PartialRecord,
     PeakRecord,
@@ -17,14 +18,13 @@ from bkapi.events.results import (
     PublicSignal,
 )
 from bkcore.jit import direct
-from bkcore.machine.codes import Side, Status
+from bkcore.machine.codes import Status
 from bkcore.machine.entry_points import pnl_at
 from bkcore.machine.record_views import address_of_record, read_entry, read_partial
 from bkcore.machine.run import Run
 from bkcore.machine.tables import Tables
 
 _pnl_at = direct(pnl_at)
-_SIDES = {int(Side.LONG): "long", int(Side.SHORT): "short"}
 
 
 def pnl_of(row: Any, tables: Tables, price: float) -> PnlRecord:
@@ -127,7 +127,7 @@ _fall: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f"fall_{name}" for name i
 #: Where each field of a public signal comes from.
 _SOURCES: Mapping[str, Callable[[Any], Any]] = {
     "id": lambda signal: signal._details().id,
-    "position": lambda signal: _SIDES[signal._row.side],
+    "position": lambda signal: POSITIONS[signal._row.side],
     "note": lambda signal: signal._details().note,
     "cost": attrgetter("_row.cost"),
     "price_open": attrgetter("_row.effective_open"),

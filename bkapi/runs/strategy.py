@@ -19,7 +19,7 @@ from bkapi.base.timestamps import from_ms
 from bkapi.errors import FatalError, SignalError
 from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import PauseEvent
-from bkapi.events.results import PublicSignal, SignalInput
+from bkapi.events.results import PublicSignal, SignalFields, SignalInput, side_of
 from bkapi.runs.event_delivery import STOPS, BacktestResult, EventDelivery, Results, RiskPlaces
 from bkapi.runs.rows import Rows
 from bkapi.runs.signal_view import Details
@@ -38,20 +38,7 @@ from bkcore.machine.signals import SignalTable
 __all__ = ["BacktestResult", "Results", "StrategyRun"]
 
 _NO_CALLBACKS = StrategyCallbacks()
-_KNOWN_FIELDS = frozenset(
-    {
-        "id",
-        "symbol",
-        "position",
-        "note",
-        "price_open",
-        "price_take_profit",
-        "price_stop_loss",
-        "minute_estimated_time",
-        "cost",
-    }
-)
-_SIDES = {"long": 1, "short": -1}
+_KNOWN_FIELDS = frozenset(SignalFields.__annotations__)
 _NEVER = int(np.iinfo(np.int64).max)
 _NO_HOOKS = Hooks()
 #: What makes ``commit_create_signal`` fail, in the order in which it is tested (spec 10.10).
@@ -114,13 +101,7 @@ class StrategyRun:
         #: The configuration that the run was started with.
         self.constants = config.get_config()
         #: The common fields of the events and results of this run.
-        self.source: dict[str, Any] = {
-            "symbol": symbol,
-            "strategy_name": names.strategy_name,
-            "exchange_name": names.exchange_name,
-            "frame_name": names.frame_name,
-            "backtest": self.backtest,
-        }
+        self.source: dict[str, Any] = {"symbol": symbol, **names.to_dict(), "backtest": self.backtest}
         self.watch = Stopwatch(self.source)
         self._get_signal = strategy.get_signal
         self.run = Run(
@@ -357,7 +338,7 @@ class StrategyRun:
         slot.stop_loss = as_number(dto.get("price_stop_loss"))
         slot.lifetime = as_number(lifetime)
         slot.cost = as_number(cost)
-        slot.side = _SIDES.get(position, 0) if isinstance(position, str) else 0
+        slot.side = side_of(position)
         slot.given = (
             (0 if price_open is None else Given.PRICE_OPEN)
             | (0 if lifetime is None else Given.LIFETIME)

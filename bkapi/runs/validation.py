@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bkapi.base import config
-from bkapi.events.results import SignalInput
+from bkapi.events.results import SignalInput, side_of
 from bkcore.intervals import MINUTE_MS
-from bkcore.machine.codes import Given, Side, Violation
+from bkcore.machine.codes import Given, Violation
 from bkcore.machine.commands import signal_violations
 from bkcore.machine.settings import EngineSettings
 
@@ -109,19 +109,15 @@ def as_number(value: object) -> float:
     return float("nan")
 
 
-_SIDES: Mapping[str, Side] = {"long": Side.LONG, "short": Side.SHORT}
-
-
 def violations_of(dto: SignalInput, price: float, settings: EngineSettings) -> int:
     """Bits of ``Violation`` that the machine finds in a signal at market ``price`` (spec engine.md 6.4).
 
     ``price_open`` and ``minute_estimated_time`` get no defaults here: a signal without them is invalid.
     """
-    position = dto.get("position")
     cost = dto.get("cost")
     found: int = signal_violations(
         settings.record(),
-        int(_SIDES.get(position, Side.UNKNOWN) if isinstance(position, str) else Side.UNKNOWN),
+        side_of(dto.get("position")),
         as_number(dto.get("price_open")),
         as_number(dto.get("price_take_profit")),
         as_number(dto.get("price_stop_loss")),

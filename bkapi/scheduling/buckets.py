@@ -188,10 +188,21 @@ class FileWrapped:
         return (self._later if is_async(self._run) else self._now)(name, args, kwargs)
 
     def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        raise NotImplementedError
+        known = self._known(name)
+        return self._kept(name, self._run(*args, **kwargs)) if known is None else self._again(known)
 
     async def _later(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        known = self._known(name)
+        return self._kept(name, await self._run(*args, **kwargs)) if known is None else self._again(known)
+
+    def _again(self, known: dict[str, Any]) -> Any:
+        """What is answered while there is a record."""
         raise NotImplementedError
+
+    def _kept(self, name: str, value: Any) -> Any:
+        """Keep a result, and answer it."""
+        self._keep(name, value)
+        return value
 
     def _name(self, source: str, args: tuple[Any, ...]) -> str:
         scope(source)

@@ -69,21 +69,8 @@ class CacheFileInstance(FileWrapped):
     instance = "CacheFileInstance"
     source = "CacheUtils.file"
 
-    def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        known = self._known(name)
-        if known is not None:
-            return known["data"]
-        value = self._run(*args, **kwargs)
-        self._keep(name, value)
-        return value
-
-    async def _later(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        known = self._known(name)
-        if known is not None:
-            return known["data"]
-        value = await self._run(*args, **kwargs)
-        self._keep(name, value)
-        return value
+    def _again(self, known: dict[str, Any]) -> Any:
+        return known["data"]
 
 
 class CacheUtils(Wrapping):

@@ -65,21 +65,11 @@ class IntervalFileInstance(FileWrapped):
     instance = "IntervalFileInstance"
     source = "IntervalUtils.file"
 
-    def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._known(name) is not None:
-            return None
-        value = self._run(*args, **kwargs)
-        if value is not None:
-            self._keep(name, value)
-        return value
+    def _again(self, known: dict[str, Any]) -> Any:
+        return None
 
-    async def _later(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._known(name) is not None:
-            return None
-        value = await self._run(*args, **kwargs)
-        if value is not None:
-            self._keep(name, value)
-        return value
+    def _kept(self, name: str, value: Any) -> Any:
+        return None if value is None else super()._kept(name, value)
 
 
 class IntervalUtils(Wrapping):

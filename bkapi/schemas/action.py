@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Self, TypedDict
 from pydantic import BeforeValidator, Field, model_validator
 
 from bkapi.errors import SchemaError
-from bkapi.schemas.base import Name, Schema, or_default
+from bkapi.schemas.base import Name, Schema, optional, or_default
 
 
 class InvalidHandlerMethodError(SchemaError):
@@ -109,10 +109,10 @@ class ActionSchema(Schema):
     handler: Annotated[Any, BeforeValidator(_handler)] = Field(
         description="a class (strategy_name, frame_name, action_name, backtest), or a mapping of functions"
     )
-    callbacks: Annotated[Mapping[str, Any] | None, or_default(None)] = Field(
-        default=None, description="a mapping of callback names to functions"
+    callbacks: Annotated[Mapping[str, Any] | None, or_default(None)] = optional(
+        "a mapping of callback names to functions"
     )
-    note: Any = Field(default=None, description="free text")
+    note: Any = optional("free text")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     ModelWrapValidatorHandler,
     StrictStr,
     ValidationError,
@@ -22,6 +23,15 @@ from bkcore.errors import did_you_mean
 def or_default(default: Any) -> BeforeValidator:
     """Treats everything falsy as left out, as documented."""
     return BeforeValidator(lambda value: value or default)
+
+
+#: A function that is told something; the description of its field says with which arguments.
+Callback: TypeAlias = Callable[..., Any] | None
+
+
+def optional(description: str) -> Any:
+    """A field that may be left out, and what it is, for the hint of an error."""
+    return Field(default=None, description=description)
 
 
 class Schema(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from bkapi.base.timestamps import to_datetime, to_ms
 from bkapi.errors import MomentError
-from bkapi.schemas.base import FrameInterval, Schema, not_usable, or_default
+from bkapi.schemas.base import Callback, FrameInterval, Schema, not_usable, optional, or_default
 
 
 def _moment(value: object) -> datetime:
@@ -31,9 +31,7 @@ class FrameCallbacks(Schema):
 
     kind: ClassVar[str] = "frame callbacks"
 
-    on_timeframe: Callable[..., Any] | None = Field(
-        default=None, description="(timestamps, start_date, end_date, interval)"
-    )
+    on_timeframe: Callback = optional("(timestamps, start_date, end_date, interval)")
 
 
 class FrameSchema(Schema):
@@ -52,10 +50,8 @@ class FrameSchema(Schema):
     interval: Annotated[str, or_default("1m")] = Field(
         default="1m", description="time between ticks: 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d"
     )
-    callbacks: FrameCallbacks | None = Field(
-        default=None, description="a mapping of callback names to functions"
-    )
-    note: str | None = Field(default=None, description="free text")
+    callbacks: FrameCallbacks | None = optional("a mapping of callback names to functions")
+    note: str | None = optional("free text")
 
     @property
     def start_ms(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from bkapi.errors import SchemaError
-from bkapi.schemas.base import Schema
+from bkapi.schemas.base import Schema, optional
 from bkcore.machine.policy import MOST_LEVELS, POLICY
 from bkcore.machine.run import Records
 
@@ -31,8 +31,8 @@ class Policy(Schema):
 
     kind: ClassVar[str] = "policy"
 
-    close_at_profit_percent: float | None = Field(
-        default=None, description="result in percent, costs included, at which the position is closed"
+    close_at_profit_percent: float | None = optional(
+        "result in percent, costs included, at which the position is closed"
     )
     close_at_loss_percent: float | None = Field(
         default=None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, TypedDict
 
 from pydantic import BeforeValidator, Field
 
-from bkapi.schemas.base import Name, Schema, plain_list
+from bkapi.schemas.base import Callback, Name, Schema, optional, plain_list
 
 
 class RiskCallbacks(Schema):
@@ -15,8 +15,8 @@ class RiskCallbacks(Schema):
 
     kind: ClassVar[str] = "risk callbacks"
 
-    on_rejected: Callable[..., Any] | None = Field(default=None, description="(symbol, check_args)")
-    on_allowed: Callable[..., Any] | None = Field(default=None, description="(symbol, check_args)")
+    on_rejected: Callback = optional("(symbol, check_args)")
+    on_allowed: Callback = optional("(symbol, check_args)")
 
 
 def _validations(value: Any) -> Any:
@@ -41,8 +41,8 @@ class RiskSchema(Schema):
         default=(),
         description='a list of functions (payload) or of mappings {"validate": function, "note": text}',
     )
-    callbacks: RiskCallbacks | None = Field(default=None, description="a mapping of names to functions")
-    note: Any = Field(default=None, description="free text")
+    callbacks: RiskCallbacks | None = optional("a mapping of names to functions")
+    note: Any = optional("free text")
 
 
 class RiskFields(TypedDict, total=False):

@@ -19,6 +19,9 @@ class SchemaService(Generic[S]):
 
     registry: ClassVar[Registry[Any]]
 
+    def __init_subclass__(cls, *, registry: Registry[Any]) -> None:
+        cls.registry = registry
+
     def register(self, name: str, schema: S | Mapping[str, Any]) -> S:
         """Check and store; raises :class:`SchemaError`, or :class:`AlreadyExistsError` for a name that is taken."""
         registered: S = self.registry.register(name, self.validate_shallow(schema))
@@ -46,6 +49,9 @@ class ValidationService(Generic[S]):
     """``validate`` and ``list`` of one kind; a subclass calls :meth:`know` ``add_<kind>``."""
 
     registry: ClassVar[Registry[Any]]
+
+    def __init_subclass__(cls, *, registry: Registry[Any]) -> None:
+        cls.registry = registry
 
     def know(self, name: str, schema: S | Mapping[str, Any]) -> None:
         """Make a name known; raises :class:`AlreadyExistsError`."""

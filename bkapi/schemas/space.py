@@ -7,16 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 from bkcore.errors import did_you_mean
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _DRAWN = 4096  # random combinations that are drawn at a time
 _CHECKED: Final = 65_536  # combinations that conditions look at together
@@ -43,8 +41,6 @@ class Column:
 
     def series(self, name: str) -> pl.Series:
         """The values of the combinations; what is neither a number nor text is shown as text."""
-        import polars as pl
-
         plain = all(value is None or isinstance(value, int | float | str) for value in self.values)
         distinct = list(self.values) if plain else [None if v is None else str(v) for v in self.values]
         return pl.Series(name, distinct, strict=False).gather(self.codes)
@@ -201,8 +197,6 @@ class Space:
 
         Raises :class:`SpaceError` for one that names no parameter of the space.
         """
-        import polars as pl
-
         for condition in conditions:
             if not isinstance(condition, pl.Expr):
                 raise SpaceError(
@@ -257,8 +251,6 @@ class Space:
         return columns
 
     def _meets(self, columns: Mapping[str, Column]) -> NDArray[np.bool_]:
-        import polars as pl
-
         frame = pl.DataFrame([column.series(name) for name, column in columns.items()])
         try:
             each = frame.select(condition.alias(str(k)) for k, condition in enumerate(self.conditions))

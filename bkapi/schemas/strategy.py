@@ -12,7 +12,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
 from pydantic import Field, model_validator
 
 from bkapi.events.results import SignalInput
-from bkapi.schemas.base import Names, OptionalText, Schema, or_default, refuse_repeats, refuse_several
+from bkapi.schemas.base import (
+    Callback,
+    Names,
+    OptionalText,
+    Schema,
+    optional,
+    or_default,
+    refuse_repeats,
+    refuse_several,
+)
 from bkapi.schemas.policy import Policy
 from bkcore.machine.settings import FillModel
 
@@ -27,46 +36,20 @@ class StrategyCallbacks(Schema):
 
     kind: ClassVar[str] = "strategy callbacks"
 
-    on_tick: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, result, current_price, when, backtest)"
-    )
-    on_open: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price_open, when, backtest)"
-    )
-    on_active: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_idle: Callable[..., Any] | None = Field(default=None, description="(symbol, price, when, backtest)")
-    on_close: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, close_price, when, backtest)"
-    )
-    on_schedule: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_cancel: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_write: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal or None, price, when, backtest); not a coroutine function"
-    )
-    on_partial_profit: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, progress_percent, price, when, backtest)"
-    )
-    on_partial_loss: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, progress_percent, price, when, backtest)"
-    )
-    on_breakeven: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_schedule_ping: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_active_ping: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_wake: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
+    on_tick: Callback = optional("(symbol, result, current_price, when, backtest)")
+    on_open: Callback = optional("(symbol, signal, price_open, when, backtest)")
+    on_active: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_idle: Callback = optional("(symbol, price, when, backtest)")
+    on_close: Callback = optional("(symbol, signal, close_price, when, backtest)")
+    on_schedule: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_cancel: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_write: Callback = optional("(symbol, signal or None, price, when, backtest); not a coroutine function")
+    on_partial_profit: Callback = optional("(symbol, signal, progress_percent, price, when, backtest)")
+    on_partial_loss: Callback = optional("(symbol, signal, progress_percent, price, when, backtest)")
+    on_breakeven: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_schedule_ping: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_active_ping: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_wake: Callback = optional("(symbol, signal, price, when, backtest)")
 
 
 class StrategySchema(Schema):
@@ -83,36 +66,26 @@ class StrategySchema(Schema):
     interval: Annotated[str, or_default("1m")] = Field(
         default="1m", description="how often a signal is asked for: 1m, 3m, 5m, 15m, 30m or 1h"
     )
-    get_signal: GetSignal | None = Field(
-        default=None, description="a function (symbol, when, current_price) that returns a signal or None"
+    get_signal: GetSignal | None = optional(
+        "a function (symbol, when, current_price) that returns a signal or None"
     )
-    signals: Callable[..., Any] | None = Field(
-        default=None, description="a function from a Polars frame of candles to a frame of signals"
-    )
-    kernel: Callable[..., Any] | None = Field(
-        default=None, description="a jitted function of the documented signature"
-    )
+    signals: Callback = optional("a function from a Polars frame of candles to a frame of signals")
+    kernel: Callback = optional("a jitted function of the documented signature")
     params: Annotated[Mapping[str, Any], or_default({})] = Field(
         default_factory=dict,
         description="values of the parameters of signals or kernel by name, for sweeps to vary",
     )
-    policy: Policy | None = Field(
-        default=None, description="declarative management of the position, a Policy or its fields"
-    )
-    manage: Callable[..., Any] | None = Field(
-        default=None, description="a jitted function that manages what a Policy cannot say"
-    )
+    policy: Policy | None = optional("declarative management of the position, a Policy or its fields")
+    manage: Callback = optional("a jitted function that manages what a Policy cannot say")
     fill: Annotated[FillModel, or_default("vwap")] = Field(
         default="vwap", description='how candles fill: "vwap" (documented) or "touch" (high and low)'
     )
-    risk_name: OptionalText = Field(default=None, description="the name of a risk profile")
+    risk_name: OptionalText = optional("the name of a risk profile")
     risk_list: Names = Field(default=(), description="names of risk profiles, without repeats")
     actions: Names = Field(default=(), description="names of actions, without repeats")
-    callbacks: StrategyCallbacks | None = Field(
-        default=None, description="a mapping of callback names to functions"
-    )
-    note: str | None = Field(default=None, description="free text")
-    info: Any = Field(default=None, description="anything, shown by get_runtime_info")
+    callbacks: StrategyCallbacks | None = optional("a mapping of callback names to functions")
+    note: str | None = optional("free text")
+    info: Any = optional("anything, shown by get_runtime_info")
 
     @property
     def risks(self) -> tuple[str, ...]:

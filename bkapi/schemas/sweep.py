@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict
 
 from pydantic import Field
 
-from bkapi.schemas.base import Schema, or_default
+from bkapi.schemas.base import Callback, Schema, optional, or_default
 
 
 class SweepCallbacks(Schema):
@@ -18,19 +18,13 @@ class SweepCallbacks(Schema):
 
     kind: ClassVar[str] = "sweep callbacks"
 
-    on_ideas: Callable[..., Any] | None = Field(default=None, description="(symbol, total, directional)")
-    on_profiles: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, profiles, truncated_count)"
-    )
-    on_authors_trained: Callable[..., Any] | None = Field(default=None, description="(symbol, tracks)")
-    on_grid_point: Callable[..., Any] | None = Field(default=None, description="(symbol, report, trades)")
-    on_progress: Callable[..., Any] | None = Field(
-        default=None, description='(symbol, "profiles" or "grid", processed, total)'
-    )
-    on_ranking: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, criterion, sorted_reports, best)"
-    )
-    on_done: Callable[..., Any] | None = Field(default=None, description="(symbol, result)")
+    on_ideas: Callback = optional("(symbol, total, directional)")
+    on_profiles: Callback = optional("(symbol, profiles, truncated_count)")
+    on_authors_trained: Callback = optional("(symbol, tracks)")
+    on_grid_point: Callback = optional("(symbol, report, trades)")
+    on_progress: Callback = optional('(symbol, "profiles" or "grid", processed, total)')
+    on_ranking: Callback = optional("(symbol, criterion, sorted_reports, best)")
+    on_done: Callback = optional("(symbol, result)")
 
 
 GridAxis: TypeAlias = Literal[
@@ -56,10 +50,8 @@ class SweepSchema(Schema):
     report_order: Annotated[str, or_default("sharpe")] = Field(
         default="sharpe", description="how the reports are sorted: sharpe, sortino, pnl or recovery"
     )
-    callbacks: SweepCallbacks | None = Field(
-        default=None, description="a mapping of callback names to functions"
-    )
-    note: str | None = Field(default=None, description="free text")
+    callbacks: SweepCallbacks | None = optional("a mapping of callback names to functions")
+    note: str | None = optional("free text")
 
 
 class SweepFields(TypedDict, total=False):

@@ -160,12 +160,6 @@ def close_all() -> None:
             logger.warning("%s", error)
 
 
-def flush_all() -> None:
-    """Flush every open storage."""
-    for batched in [*_open]:
-        batched.flush()
-
-
 atexit.register(close_all)
 
 

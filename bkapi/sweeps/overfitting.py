@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.deferred import pl
 from bkapi.guards.overfitting import Overfitting, TooFewTrialsError, judge, period_edges, period_hours
 from bkapi.statistics.columns import check_column
 from bkcore.statistics.metrics import METRIC_NAMES
 from bkcore.statistics.overfitting import plateau_score
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.runs.finished import FinishedRun
 
 _NEAREST: Final = 2  # neighbours per parameter where parameters lie on no grid
@@ -74,8 +73,6 @@ def overfitting_of_sweep(
 
     Raises :class:`UnknownNameError` for an unknown metric and :class:`TooFewTrialsError` without a trade.
     """
-    import polars as pl
-
     columns = chosen.collect_schema().names()
     check_column(by, columns)
     if "frame_name" in columns:
@@ -145,8 +142,6 @@ def _sample(
     tried: pl.LazyFrame, best: Mapping[str, Any], count: int, most: int, seed: int
 ) -> tuple[pl.DataFrame, bool]:
     """The rows to measure in order: all, or the best and a random sample. And whether the sample drew the best."""
-    import polars as pl
-
     names = [name for name in ("combination", "symbol", "total_trades") if name in best]
     if count <= most:
         return tried.select(names).collect(), True
@@ -165,8 +160,6 @@ def plateau_of(
     Neighbours differ by at most one step in every numeric parameter, and in no other. Where no parameter
     lies on a grid, the nearest combinations count as neighbours.
     """
-    import polars as pl
-
     if by in parameters or not tried.collect_schema()[by].is_numeric():
         return math.nan, 0
     if "symbol" in best:
@@ -195,8 +188,6 @@ def plateau_of(
 
 
 def _nearest(tried: pl.LazyFrame, numeric: Sequence[str], best: Mapping[str, Any], by: str) -> pl.Series:
-    import polars as pl
-
     spread = [pl.col(name).max() - pl.col(name).min() for name in numeric]
     parts = [
         ((pl.col(name) - best[name]) / width).pow(2) for name, width in zip(numeric, spread, strict=True)

@@ -12,13 +12,12 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import polars as pl
 
 from bkapi.errors import BkError
 from bkcore.candles.files import replace_file
-
-if TYPE_CHECKING:
-    import polars as pl
 
 MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 2

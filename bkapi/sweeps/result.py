@@ -8,13 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
 from bkcore.machine.settings import EngineSettings
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
@@ -68,8 +67,6 @@ class SweepResult:
         return tuple(self.lazy.collect_schema().names())
 
     def __len__(self) -> int:
-        import polars as pl
-
         return int(self.lazy.select(pl.len()).collect().item())
 
     def top(self, n: int = 10, by: str | None = None) -> pl.DataFrame:
@@ -94,8 +91,6 @@ class SweepResult:
 
         ``result.where(pl.col("total_trades") > 100, symbol="BTCUSDT", breakeven_from_percent=None).top(5)``
         """
-        import polars as pl
-
         for name in equal:
             check_column(name, self.columns)
         for condition in conditions:
@@ -119,8 +114,6 @@ class SweepResult:
         :class:`UnknownNameError` for an unknown parameter or metric, :class:`SweepResultError` when there are not two
         parameters.
         """
-        import polars as pl
-
         metric = metric or self.by
         check_column(metric, [name for name in self.columns if name not in self.parameters])
         if len(self.parameters) < 2 and None in (x, y):
@@ -202,8 +195,6 @@ class SweepResult:
         return (*named, *self.parameters, *(name for name in _SHOWN if name in self.columns))
 
     def __repr__(self) -> str:
-        import polars as pl
-
         with pl.Config(
             tbl_rows=10,
             tbl_cols=-1,
@@ -227,8 +218,6 @@ class SweepResult:
 
 def _equals(name: str, value: Any) -> pl.Expr:
     """Whether a column equals ``value``; None is a value, and what is neither number nor text is compared as text."""
-    import polars as pl
-
     shown = value if value is None or isinstance(value, int | float | str) else str(value)
     return pl.col(name).eq_missing(pl.lit(shown))
 

@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
+import polars as pl
 
 from bkapi.base.context import Context
 from bkapi.base.progress import Progress, progress_of
@@ -21,9 +22,6 @@ from bkapi.sweeps.parts import digest_of, source_of
 from bkapi.sweeps.result import SweepResult
 from bkapi.sweeps.search_space import combination_key, suggestions_of
 from bkapi.sweeps.sweep import MetricGroup, ParameterSweep, group_of
-
-if TYPE_CHECKING:
-    import polars as pl
 
 logger = logging.getLogger("bkapi")
 
@@ -65,8 +63,6 @@ class SearchResult(SweepResult):
     @property
     def best(self) -> dict[str, Any]:
         """The best row by the first objective. Raises :class:`SearchError` when no combination has a value of it."""
-        import polars as pl
-
         rows = self.lazy.filter(pl.col(self.by).is_not_null()).collect()
         if not len(rows):
             raise SearchError(
@@ -80,8 +76,6 @@ class SearchResult(SweepResult):
     @property
     def front(self) -> pl.DataFrame:
         """The Pareto front: rows that no other row beats in one objective without losing in another."""
-        import polars as pl
-
         frame = self.frame.filter(pl.all_horizontal(pl.col(self.objectives).is_not_null()))
         signs = [-1.0 if name in self.less_is_better else 1.0 for name in self.objectives]
         values = frame.select(pl.col(self.objectives).cast(pl.Float64)).to_numpy() * signs
@@ -318,8 +312,6 @@ class _Known:
 
     def measure(self, wanted: Sequence[Parameters]) -> None:
         """Measure those that are not known yet, with one sweep."""
-        import polars as pl
-
         new = {combination_key(one): one for one in wanted}
         new = {key: one for key, one in new.items() if key not in self._numbers}
         if not new:
@@ -345,8 +337,6 @@ class _Known:
 
     def result(self, *, complete: bool) -> SweepResult:
         """The result over all of them, with the values of functions as columns."""
-        import polars as pl
-
         sweep = self._sweep.over(_listed(self._parameters))
         numbers = np.arange(len(self))
         columns = sweep.space.columns_at(numbers)

@@ -11,9 +11,10 @@ from copy import copy
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
@@ -49,9 +50,6 @@ from bkapi.sweeps.result import SweepResult
 from bkcore.statistics.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.statistics.price_profile import Trend
 from bkcore.sweeps.walks import Depth
-
-if TYPE_CHECKING:
-    import polars as pl
 
 logger = logging.getLogger("bkapi")
 
@@ -432,8 +430,6 @@ class ParameterSweep:
         metrics: NDArray[np.float64],
         refused: NDArray[np.int64],
     ) -> pl.DataFrame:
-        import polars as pl
-
         where = {}
         if len(self._symbols) > 1:
             where["symbol"] = pl.Series([market.symbol], dtype=pl.String).new_from_index(0, numbers.size)
@@ -462,8 +458,6 @@ class ParameterSweep:
 
     def _joined(self, done: Mapping[tuple[int, int], pl.DataFrame | Path]) -> pl.LazyFrame:
         """The parts of every market, each in the order of its combinations."""
-        import polars as pl
-
         if not done:
             none = np.zeros(0, np.int64)
             columns = {name: Column((), none) for name in self.space.names}

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import polars as pl
 
 from bkapi.base.context import Context
 from bkapi.base.timestamps import from_ms
@@ -25,8 +26,6 @@ from bkcore.machine.codes import Status
 from bkcore.statistics.metrics import METRIC_NAMES, measure
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.statistics.records import BacktestStatistics
 
 Span = str | timedelta
@@ -140,8 +139,6 @@ class WalkForward:
 
     def run(self, *, progress: bool = False) -> WalkForwardResult:
         """Go through all windows; raises what a sweep raises."""
-        import polars as pl
-
         self._register()
         trained = ParameterSweep(
             self._context,
@@ -214,8 +211,6 @@ class WalkForwardResult:
     @property
     def equity(self) -> pl.DataFrame:
         """Out of sample only: a row per trade, ``close_timestamp``, ``window``, ``equity`` compounded from 1."""
-        import polars as pl
-
         growth = (1.0 + pl.col("pnl_percent") / 100.0).cum_prod()
         return self.trades.sort("close_timestamp").select("close_timestamp", "window", equity=growth)
 

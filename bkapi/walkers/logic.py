@@ -10,10 +10,9 @@ from typing import Any
 from bkapi.backtests.stream import stream
 from bkapi.base.activities import Lookup
 from bkapi.base.context import Context, iterate_in_context
-from bkapi.base.coroutines import settle
 from bkapi.base.resources import cores
 from bkapi.errors import BkError
-from bkapi.events.emitters import emitters, report_error
+from bkapi.events.emitters import call_back, emitters, report_error
 from bkapi.events.payloads import WalkerCompleteEvent, WalkerEvent, WalkerProgressEvent, WalkerStopEvent
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.reporting.documents.services import WalkerMarkdownService
@@ -134,12 +133,12 @@ class Walk:
 
     def _test(self, place: int, candidate: Candidate) -> WalkerEvent | None:
         """Backtest a candidate and tell how it did; None when its backtest raised."""
-        self._call("on_strategy_start", candidate.name, self.symbol)
+        call_back(self._callbacks, "on_strategy_start", candidate.name, self.symbol)
         try:
             run, stats = self._play(place, candidate)
         except Exception as error:  # noqa: BLE001 - the others are compared all the same (spec 3.2, step 4)
             report_error(error, f"walker {self._source['walker_name']}, {candidate.name}")
-            self._call("on_strategy_error", candidate.name, self.symbol, error)
+            call_back(self._callbacks, "on_strategy_error", candidate.name, self.symbol, error)
             return None
         value = metric_of(stats, self.metric)
         self._tested += 1
@@ -167,7 +166,7 @@ class Walk:
                 progress=self._tested / total,
             )
         )
-        self._call("on_strategy_complete", candidate.name, self.symbol, stats, value)
+        call_back(self._callbacks, "on_strategy_complete", candidate.name, self.symbol, stats, value)
         kept.tick(event)
         emitters.walker_emitter.emit(event)
         return event
@@ -221,18 +220,8 @@ class Walk:
             best_stats=None if best is None else best.stats,
             best_parameters=None if best is None else best.parameters,
         )
-        self._call("on_complete", results)
+        call_back(self._callbacks, "on_complete", results)
         emitters.walker_complete_subject.emit(results)
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        """Call a callback where there is one; what it raises is reported, and the walker goes on."""
-        callback = getattr(self._callbacks, name)
-        if callback is None:
-            return
-        try:
-            settle(callback(*arguments))
-        except Exception as error:  # noqa: BLE001 - documented: logged and sent to listen_error
-            report_error(error, name)
 
 
 def metric_of(stats: BacktestStatistics, metric: str) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.guards.overfitting import (
@@ -73,8 +74,6 @@ class Trials:
 
     def _plateau(self, winner: int) -> tuple[float, int]:
         """Plateau score of the winner among the combinations of its strategy; None without a space."""
-        import polars as pl
-
         best = self._tested[winner]
         if best.parameters is None:
             return math.nan, 0

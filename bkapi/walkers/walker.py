@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from bkapi.backtests.backtest import Status
+from bkapi.backtests.background import Background, Status
 from bkapi.backtests.stream import forget_earlier
-from bkapi.base.context import Context, MethodContext
+from bkapi.base.context import Context, MethodContext, run_key
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import DoneEvent, WalkerStopEvent
@@ -59,7 +59,7 @@ def _forget_results(symbol: str, schema: WalkerSchema) -> None:
     for strategy_name in schema.strategies:
         names = MethodContext(strategy_name, schema.exchange_name, schema.frame_name)
         forget_earlier(symbol, names, strategies.lookup(strategy_name).risks)
-        begin_run((symbol, strategy_name, schema.exchange_name, schema.frame_name, True))
+        begin_run(run_key(symbol, names))
 
 
 class WalkerCommandService:
@@ -88,15 +88,13 @@ class WalkerCommandService:
         return WalkerLogicPublicService().run(symbol, context, threads=threads)
 
 
-class BackgroundWalker:
+class BackgroundWalker(Background):
     """A walker in a thread of its own. Calling it cancels: no further strategy starts, and no completion is told.
 
     ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected.
     """
 
     def __init__(self, schema: WalkerSchema, walk: Walk) -> None:
-        self.status: Status = "pending"
-        self.error: Exception | None = None
         self.symbol = walk.symbol
         self.walker_name = schema.walker_name
         self._schema = schema
@@ -104,21 +102,13 @@ class BackgroundWalker:
         self._telling = threading.Lock()
         self._is_told = False
         walk.listen()  # from now on, so that a request to stop is not too early
-        self._thread = threading.Thread(target=self._work, name=f"bk-walker-{self.symbol}", daemon=True)
-        self._thread.start()
+        self._start(f"bk-walker-{self.symbol}")
 
-    def _work(self) -> None:
-        try:
-            with closing(outside(self._walk)) as events:
-                for _ in events:
-                    if self._walk.is_cancelled:
-                        break
-            self.status = "fulfilled"
-            self._tell_done()
-        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: exit_emitter tells
-            self.status = "rejected"
-            self.error = error
-            emitters.exit_emitter.emit(error)
+    def _play(self) -> None:
+        with closing(outside(self._walk)) as events:
+            for _ in events:
+                if self._walk.is_cancelled:
+                    break
 
     def __call__(self) -> None:
         """Cancel: the strategy being tested makes no new signals; the done event is emitted now."""
@@ -140,11 +130,6 @@ class BackgroundWalker:
                 )
             )
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; True when it has come within ``timeout`` seconds."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
     def __repr__(self) -> str:
         return f"BackgroundWalker({self.symbol}, {self.walker_name!r}, {self.status})"
 
@@ -152,7 +137,7 @@ class BackgroundWalker:
 def request_stop(symbol: str, schema: WalkerSchema) -> None:
     """Ask every strategy of a walker to stop, and tell its comparison so."""
     for strategy_name in schema.strategies:
-        run = running.get((symbol, strategy_name, schema.exchange_name, schema.frame_name, True))
+        run = running.get(run_key(symbol, {**_context_of(schema), "strategy_name": strategy_name}))
         if run is not None:
             run.stop()
         emitters.walker_stop_subject.emit(

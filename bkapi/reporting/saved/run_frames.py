@@ -6,11 +6,10 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.runs.finished import FinishedRun
 
 
@@ -23,8 +22,6 @@ def signals_frame(run: FinishedRun) -> pl.DataFrame:
 
     The further columns are those of ``run.trades``; ``closes`` lists type and percent of the partial closes of a trade.
     """
-    import polars as pl
-
     rows = run.strategy_run.rows
     records = run.run.trades
     named = [rows.details_of(rows.row(trade)) for trade in range(records.size)]
@@ -52,8 +49,6 @@ def daily_returns(run: FinishedRun, every: str = "1d") -> pl.DataFrame:
     close are 0. jquantstats reads the frame as it is; quantstats and pyfolio read
     ``frame.to_pandas().set_index("date")["returns"]``, see :func:`returns_series`.
     """
-    import polars as pl
-
     from bkapi.base.timestamps import from_ms
 
     frame = run.strategy_run.frame

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 from bkapi.reporting.conditions import ANNUALISATION, costs
 from bkapi.reporting.provenance import differences, provenance
@@ -24,8 +25,6 @@ from bkapi.reporting.saved.run_frames import signals_frame
 from bkapi.statistics.measured import trades_of_statistics
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
 
@@ -110,8 +109,6 @@ def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | N
 
 def load_run(folder: str | Path) -> SavedRun:
     """The run that lies in ``folder``; raises :class:`SavedRunError` when there is none, or it was changed."""
-    import polars as pl
-
     folder = Path(folder)
     try:
         manifest = orjson.loads((folder / MANIFEST).read_bytes())
@@ -186,8 +183,6 @@ class SavedRun:
         return "\n".join([*lines, *legend("backtest", self.conditions())])
 
     def _rows(self, row_limit: int | None) -> list[SimpleNamespace]:
-        import polars as pl
-
         closed = (
             self.trades.filter(pl.col("status") == "closed").reverse().head(row_limit or self.trades.height)
         )
