@@ -27,7 +27,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadgroup
 
 short-suite: $(VENV)/.short
-	$(BIN)/python -c "import bkapi, bkapi.backtest, bkapi.sweep, bkapi.walker"
+	$(BIN)/python -c "import bkapi; bkapi.Backtest, bkapi.Sweep, bkapi.Walker"
 	$(BIN)/bk demo --out build/demo
 	$(BIN)/python -m pytest -q tests/golden/test_trades_golden.py -k "not all_that"
 	$(BIN)/python -m pytest -q tests/bkapi/test_parameter_sweep.py -k "row_is_the_backtest and bracket"

@@ -24,7 +24,7 @@ from sweep import CONTEXT, QUARTER, SYMBOL, register, steps
 
 import bkapi as bk
 from bkapi import Space, Sweep
-from bkapi.resources import cores
+from bkapi.base.resources import cores
 
 LIMIT_PERCENT = 15.0
 STORE_BYTES = 512 << 20

@@ -69,7 +69,7 @@ TARGETS = (
 COMPILING = """
 import sys, time
 sys.path[:0] = [{root!r}, {here!r}]
-import bkapi.backtest, bkcore.run, bkapi as bk
+import bkapi.backtests.backtest, bkcore.run, bkapi as bk
 from engine import kernel, manage
 started = time.perf_counter()
 bk.add_strategy_schema(strategy_name="jitted", **{{{what!r}: {what}}})
@@ -211,7 +211,7 @@ class Engine:
 
     def measure(self) -> dict[str, float]:
         """Everything below the API."""
-        from bkapi.policy import Policy
+        from bkapi.schemas.policy import Policy
         from bkcore.hooks import KERNEL, MANAGE, compile_hook
         from bkcore.run import Hooks, no_signals
 
@@ -375,7 +375,7 @@ class Calls:
     def getters(self) -> dict[str, float]:
         """The getters without an argument, each once at every ping."""
         import bkapi as bk
-        from bkapi import getters
+        from bkapi.positions import getters
 
         priced = {"get_breakeven", "get_position_entry_overlap", "get_position_partial_overlap"}
         names = [name for name in vars(getters) if name.startswith(("get_", "has_")) and name not in priced]

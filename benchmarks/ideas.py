@@ -43,7 +43,7 @@ def make_ideas(first: int, last: int, count: int) -> list[dict[str, Any]]:
 
 def prove_parity(result: Any, ideas: list[dict[str, Any]], candles: Any, points: int) -> float:
     """Compare some points with the slow twin; seconds it takes for one."""
-    from bkapi.idea_feed import ideas_of, read_ideas, without_flood
+    from bkapi.ideas.feed import ideas_of, read_ideas, without_flood
     from tests.naive import idea_sweep as naive
 
     kept = without_flood(ideas_of(read_ideas(ideas), "BTCUSDT"))

@@ -39,7 +39,7 @@ FACADES = ("Schedule", "Partial", "Breakeven", "Strategy", "HighestProfit", "Max
 def register(path: Path) -> None:
     """Exchange, frame and strategy over the candles of a file."""
     import bkapi
-    from bkapi.moments import from_ms
+    from bkapi.base.timestamps import from_ms
     from bkcore.candles import CandleFrame
 
     candles = CandleFrame.read(path, symbol=SYMBOL, interval="1m", gaps="fill")
@@ -172,7 +172,7 @@ def size_of(path: Path) -> int:
 def sink_figures(name: str, records: list[Any], count: int, folder: Path) -> dict[str, float]:
     """Events per second of a sink and what they weigh."""
     import bkapi
-    from bkapi.coroutines import settle
+    from bkapi.base.coroutines import settle
 
     kind = {
         "jsonl": bkapi.ReportBase,
@@ -204,7 +204,7 @@ def sink_figures(name: str, records: list[Any], count: int, folder: Path) -> dic
 def prove_kept(kind: Any, records: list[Any], folder: Path) -> None:
     """A sink gives back what it was given."""
     import bkapi
-    from bkapi.coroutines import settle
+    from bkapi.base.coroutines import settle
 
     sink = kind("proof", str(folder))
     settle(sink.wait_for_init(True))

@@ -57,7 +57,7 @@ def process_seconds(arguments: list[str], runs: int, **environment: str) -> floa
     for _ in range(runs):
         started = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", "from bkapi.cli import main; main()", *arguments],
+            [sys.executable, "-c", "from bkapi.cli.main import main; main()", *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -140,8 +140,8 @@ def measure(path: Path, runs: int) -> dict[str, Any]:
     """Everything inside one warm process."""
     import polars as pl
 
-    from bkapi.context import MethodContext
-    from bkapi.rows import Rows
+    from bkapi.base.context import MethodContext
+    from bkapi.runs.rows import Rows
     from bkcore.candles import CandleFrame
     from bkcore.event_log import events_frame, trades_frame
     from bkcore.market import Market

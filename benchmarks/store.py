@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import polars as pl
 
 from benchmarks.measuring import MINUTE, YEAR, machine, timed
-from bkapi.candle_store import CandleStore
+from bkapi.market.store import CandleStore
 from bkcore.candles import CandleFrame
 from bkcore.synthetic import generate
 

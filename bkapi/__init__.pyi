@@ -1,83 +1,18 @@
 __version__: str
 
-from bkapi.backtest import (
+from bkapi.backtests.backtest import (
     BackgroundRun as BackgroundRun,
     Backtest as Backtest,
     BacktestUtils as BacktestUtils,
-    FinishedRun as FinishedRun,
 )
-from bkapi.buckets import (
-    BucketIntervalError as BucketIntervalError,
-    BucketOptionError as BucketOptionError,
-    BucketValueError as BucketValueError,
-)
-from bkapi.cache import (
-    Cache as Cache,
-    CacheUtils as CacheUtils,
-)
-from bkapi.candle_cache import (
-    PersistCandleAdapter as PersistCandleAdapter,
-    PersistCandleDummy as PersistCandleDummy,
-    PersistCandleError as PersistCandleError,
-    PersistCandleInstance as PersistCandleInstance,
-    PersistCandleUtils as PersistCandleUtils,
-)
-from bkapi.candle_rules import (
-    CandleRequestError as CandleRequestError,
-    validate_candles as validate_candles,
-)
-from bkapi.candle_store import (
-    CandleStore as CandleStore,
-    CandleStoreError as CandleStoreError,
-    DamagedMonthError as DamagedMonthError,
-    StoreBusyError as StoreBusyError,
-    StoredSeries as StoredSeries,
-    StoreReport as StoreReport,
-)
-from bkapi.candle_warming import (
-    CandleCacheError as CandleCacheError,
-    cache_candles as cache_candles,
-    check_candles as check_candles,
-    warm_candles as warm_candles,
-)
-from bkapi.ccxt_venue import (
-    VenueError as VenueError,
-    ccxt_exchange as ccxt_exchange,
-)
-from bkapi.channels import (
-    BehaviourChannel as BehaviourChannel,
-    Channel as Channel,
-)
-from bkapi.commands import (
-    CommandPayload as CommandPayload,
-    NotifyPayload as NotifyPayload,
-    commit_activate_scheduled as commit_activate_scheduled,
-    commit_average_buy as commit_average_buy,
-    commit_breakeven as commit_breakeven,
-    commit_cancel_scheduled as commit_cancel_scheduled,
-    commit_close_pending as commit_close_pending,
-    commit_create_signal as commit_create_signal,
-    commit_create_stop_loss as commit_create_stop_loss,
-    commit_create_take_profit as commit_create_take_profit,
-    commit_partial_loss as commit_partial_loss,
-    commit_partial_loss_cost as commit_partial_loss_cost,
-    commit_partial_profit as commit_partial_profit,
-    commit_partial_profit_cost as commit_partial_profit_cost,
-    commit_signal_notify as commit_signal_notify,
-    commit_trailing_stop as commit_trailing_stop,
-    commit_trailing_stop_cost as commit_trailing_stop_cost,
-    commit_trailing_take as commit_trailing_take,
-    commit_trailing_take_cost as commit_trailing_take_cost,
-    set_strategy_paused as set_strategy_paused,
-    stop_strategy as stop_strategy,
-)
-from bkapi.config import (
+from bkapi.base.activities import Activity as Activity, Lookup as Lookup, LookupUtils as LookupUtils
+from bkapi.base.config import (
     ConfigValidationService as ConfigValidationService,
     get_config as get_config,
     get_default_config as get_default_config,
     set_config as set_config,
 )
-from bkapi.context import (
+from bkapi.base.context import (
     begin_context as begin_context,
     begin_time as begin_time,
     get_context as get_context,
@@ -88,38 +23,23 @@ from bkapi.context import (
     has_trade_context as has_trade_context,
     run_in_mock_context as run_in_mock_context,
 )
-from bkapi.conversions import (
-    Constant as Constant,
-    ConstantUtils as ConstantUtils,
-    breakeven_stop_price as breakeven_stop_price,
-    invested_cost_to_percent as invested_cost_to_percent,
-    percent_diff as percent_diff,
-    percent_to_close_cost as percent_to_close_cost,
-    percent_value as percent_value,
-    sl_percent_shift_to_price as sl_percent_shift_to_price,
-    sl_price_to_percent_shift as sl_price_to_percent_shift,
-    tp_percent_shift_to_price as tp_percent_shift_to_price,
-    tp_price_to_percent_shift as tp_price_to_percent_shift,
-)
-from bkapi.coordination import (
-    Activity as Activity,
+from bkapi.base.dotted_paths import get as get, set as set
+from bkapi.base.json_files import FileNameError as FileNameError
+from bkapi.base.locks import (
     Candle as Candle,
     CandleUtils as CandleUtils,
     Lock as Lock,
     LockError as LockError,
-    Lookup as Lookup,
-    LookupUtils as LookupUtils,
 )
-from bkapi.cron import (
-    Cron as Cron,
-    CronError as CronError,
-    CronTimeoutError as CronTimeoutError,
-    CronUtils as CronUtils,
+from bkapi.base.price_text import (
+    PriceTextError as PriceTextError,
+    TickSizeError as TickSizeError,
+    get_price_scale as get_price_scale,
+    price_scale as price_scale,
+    round_ticks as round_ticks,
 )
-from bkapi.dotted import (
-    get as get,
-    set as set,
-)
+from bkapi.base.timestamps import align_to_interval as align_to_interval, to_datetime as to_datetime
+from bkapi.cli.repeating import Repetition as Repetition, repeat_run as repeat_run
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,
     BkError as BkError,
@@ -135,7 +55,8 @@ from bkapi.errors import (
     SignalError as SignalError,
     UnknownNameError as UnknownNameError,
 )
-from bkapi.events import (
+from bkapi.events.channels import BehaviourChannel as BehaviourChannel, Channel as Channel
+from bkapi.events.emitters import (
     emitters as emitters,
     listen_active_ping as listen_active_ping,
     listen_active_ping_once as listen_active_ping_once,
@@ -213,7 +134,99 @@ from bkapi.events import (
     listen_walker_once as listen_walker_once,
     listen_walker_progress as listen_walker_progress,
 )
-from bkapi.exchange import (
+from bkapi.events.payloads import (
+    BacktestProgressEvent as BacktestProgressEvent,
+    DoneEvent as DoneEvent,
+    ExtremeEvent as ExtremeEvent,
+    IdlePingEvent as IdlePingEvent,
+    LevelEvent as LevelEvent,
+    LifecycleEvent as LifecycleEvent,
+    OrderCheckEvent as OrderCheckEvent,
+    OrderContinueEvent as OrderContinueEvent,
+    OrderEvent as OrderEvent,
+    OrderFillEvent as OrderFillEvent,
+    OrderRejectEvent as OrderRejectEvent,
+    OrderStopEvent as OrderStopEvent,
+    OrderSyncEvent as OrderSyncEvent,
+    PauseEvent as PauseEvent,
+    PerformanceEvent as PerformanceEvent,
+    PingEvent as PingEvent,
+    RiskEvent as RiskEvent,
+    ScheduleEvent as ScheduleEvent,
+    SignalEvent as SignalEvent,
+    SignalInfoEvent as SignalInfoEvent,
+    StrategyCommitEvent as StrategyCommitEvent,
+    WalkerCompleteEvent as WalkerCompleteEvent,
+    WalkerEvent as WalkerEvent,
+    WalkerProgressEvent as WalkerProgressEvent,
+    WalkerStopEvent as WalkerStopEvent,
+)
+from bkapi.events.results import (
+    ActiveResult as ActiveResult,
+    CancelledResult as CancelledResult,
+    ClosedResult as ClosedResult,
+    EntryRecord as EntryRecord,
+    IdleResult as IdleResult,
+    OpenedResult as OpenedResult,
+    PartialRecord as PartialRecord,
+    PeakRecord as PeakRecord,
+    PnlRecord as PnlRecord,
+    PublicSignal as PublicSignal,
+    ScheduledResult as ScheduledResult,
+    TickResult as TickResult,
+    WaitingResult as WaitingResult,
+)
+from bkapi.events.snapshot import System as System, SystemUtils as SystemUtils
+from bkapi.guards.lookahead import (
+    Lookahead as Lookahead,
+    LookaheadError as LookaheadError,
+    find_lookahead as find_lookahead,
+)
+from bkapi.guards.overfitting import (
+    Overfitting as Overfitting,
+    TooFewTrialsError as TooFewTrialsError,
+    overfitting_of_runs as overfitting_of_runs,
+)
+from bkapi.guards.random_entries import (
+    RandomEntries as RandomEntries,
+    random_entry_baseline as random_entry_baseline,
+)
+from bkapi.ideas.feed import IdeaSweepError as IdeaSweepError
+from bkapi.ideas.records import (
+    AbsorbedIdea as AbsorbedIdea,
+    AuthorTrack as AuthorTrack,
+    BestGridPoint as BestGridPoint,
+    GridPoint as GridPoint,
+    GridPointReport as GridPointReport,
+    GridReports as GridReports,
+    Idea as Idea,
+    IdeaProfile as IdeaProfile,
+    IdeaSweepResult as IdeaSweepResult,
+    IdeaTrade as IdeaTrade,
+)
+from bkapi.ideas.sweep import (
+    ClientSweep as ClientSweep,
+    Sweep as Sweep,
+    SweepConnectionService as SweepConnectionService,
+    SweepCoreService as SweepCoreService,
+    SweepGlobalService as SweepGlobalService,
+    SweepSchemaService as SweepSchemaService,
+    SweepUtils as SweepUtils,
+    SweepValidationService as SweepValidationService,
+)
+from bkapi.market.answers import (
+    CandleRequestError as CandleRequestError,
+    validate_candles as validate_candles,
+)
+from bkapi.market.cache import (
+    PersistCandleAdapter as PersistCandleAdapter,
+    PersistCandleDummy as PersistCandleDummy,
+    PersistCandleError as PersistCandleError,
+    PersistCandleInstance as PersistCandleInstance,
+    PersistCandleUtils as PersistCandleUtils,
+)
+from bkapi.market.ccxt_venue import VenueError as VenueError, ccxt_exchange as ccxt_exchange
+from bkapi.market.exchange import (
     ClientExchange as ClientExchange,
     Exchange as Exchange,
     ExchangeInstance as ExchangeInstance,
@@ -229,18 +242,69 @@ from bkapi.exchange import (
     get_order_book as get_order_book,
     get_raw_candles as get_raw_candles,
 )
-from bkapi.exchange_services import (
-    ExchangeConnectionService as ExchangeConnectionService,
-    ExchangeCoreService as ExchangeCoreService,
-)
-from bkapi.frame import (
+from bkapi.market.frames import (
     ClientFrame as ClientFrame,
     FrameConnectionService as FrameConnectionService,
     FrameCoreService as FrameCoreService,
     FrameModeError as FrameModeError,
     get_backtest_timeframe as get_backtest_timeframe,
 )
-from bkapi.getters import (
+from bkapi.market.services import (
+    ExchangeConnectionService as ExchangeConnectionService,
+    ExchangeCoreService as ExchangeCoreService,
+)
+from bkapi.market.store import (
+    CandleStore as CandleStore,
+    CandleStoreError as CandleStoreError,
+    DamagedMonthError as DamagedMonthError,
+    StoreBusyError as StoreBusyError,
+    StoredSeries as StoredSeries,
+    StoreReport as StoreReport,
+)
+from bkapi.market.warming import (
+    CandleCacheError as CandleCacheError,
+    cache_candles as cache_candles,
+    check_candles as check_candles,
+    warm_candles as warm_candles,
+)
+from bkapi.positions.bracket import Position as Position
+from bkapi.positions.commands import (
+    CommandPayload as CommandPayload,
+    NotifyPayload as NotifyPayload,
+    commit_activate_scheduled as commit_activate_scheduled,
+    commit_average_buy as commit_average_buy,
+    commit_breakeven as commit_breakeven,
+    commit_cancel_scheduled as commit_cancel_scheduled,
+    commit_close_pending as commit_close_pending,
+    commit_create_signal as commit_create_signal,
+    commit_create_stop_loss as commit_create_stop_loss,
+    commit_create_take_profit as commit_create_take_profit,
+    commit_partial_loss as commit_partial_loss,
+    commit_partial_loss_cost as commit_partial_loss_cost,
+    commit_partial_profit as commit_partial_profit,
+    commit_partial_profit_cost as commit_partial_profit_cost,
+    commit_signal_notify as commit_signal_notify,
+    commit_trailing_stop as commit_trailing_stop,
+    commit_trailing_stop_cost as commit_trailing_stop_cost,
+    commit_trailing_take as commit_trailing_take,
+    commit_trailing_take_cost as commit_trailing_take_cost,
+    set_strategy_paused as set_strategy_paused,
+    stop_strategy as stop_strategy,
+)
+from bkapi.positions.conversions import (
+    Constant as Constant,
+    ConstantUtils as ConstantUtils,
+    breakeven_stop_price as breakeven_stop_price,
+    invested_cost_to_percent as invested_cost_to_percent,
+    percent_diff as percent_diff,
+    percent_to_close_cost as percent_to_close_cost,
+    percent_value as percent_value,
+    sl_percent_shift_to_price as sl_percent_shift_to_price,
+    sl_price_to_percent_shift as sl_price_to_percent_shift,
+    tp_percent_shift_to_price as tp_percent_shift_to_price,
+    tp_price_to_percent_shift as tp_price_to_percent_shift,
+)
+from bkapi.positions.getters import (
     DEFAULT_LADDER as DEFAULT_LADDER,
     Ladder as Ladder,
     get_breakeven as get_breakeven,
@@ -287,36 +351,7 @@ from bkapi.getters import (
     has_no_pending_signal as has_no_pending_signal,
     has_no_scheduled_signal as has_no_scheduled_signal,
 )
-from bkapi.idea_feed import (
-    IdeaSweepError as IdeaSweepError,
-)
-from bkapi.idea_records import (
-    AbsorbedIdea as AbsorbedIdea,
-    AuthorTrack as AuthorTrack,
-    BestGridPoint as BestGridPoint,
-    GridPoint as GridPoint,
-    GridPointReport as GridPointReport,
-    GridReports as GridReports,
-    Idea as Idea,
-    IdeaProfile as IdeaProfile,
-    IdeaSweepResult as IdeaSweepResult,
-    IdeaTrade as IdeaTrade,
-)
-from bkapi.idea_sweep import (
-    ClientSweep as ClientSweep,
-    Sweep as Sweep,
-    SweepConnectionService as SweepConnectionService,
-    SweepCoreService as SweepCoreService,
-    SweepGlobalService as SweepGlobalService,
-    SweepSchemaService as SweepSchemaService,
-    SweepUtils as SweepUtils,
-    SweepValidationService as SweepValidationService,
-)
-from bkapi.interval import (
-    Interval as Interval,
-    IntervalUtils as IntervalUtils,
-)
-from bkapi.level_trackers import (
+from bkapi.positions.level_trackers import (
     BreakevenConnectionService as BreakevenConnectionService,
     BreakevenGlobalService as BreakevenGlobalService,
     ClientBreakeven as ClientBreakeven,
@@ -325,101 +360,182 @@ from bkapi.level_trackers import (
     PartialGlobalService as PartialGlobalService,
     TrackerError as TrackerError,
 )
-from bkapi.lookahead import (
-    Lookahead as Lookahead,
-    LookaheadError as LookaheadError,
-    find_lookahead as find_lookahead,
-)
-from bkapi.meta_services import (
-    MetaTimeoutError as MetaTimeoutError,
-    PriceMetaService as PriceMetaService,
-    RuntimeInfo as RuntimeInfo,
-    RuntimeRange as RuntimeRange,
-    TimeMetaService as TimeMetaService,
-    get_runtime_info as get_runtime_info,
-    price_meta as price_meta,
-    time_meta as time_meta,
-)
-from bkapi.moments import (
-    align_to_interval as align_to_interval,
-    to_datetime as to_datetime,
-)
-from bkapi.overfitting import (
-    Overfitting as Overfitting,
-    TooFewTrialsError as TooFewTrialsError,
-    overfitting_of_runs as overfitting_of_runs,
-)
-from bkapi.payloads import (
-    BacktestProgressEvent as BacktestProgressEvent,
-    DoneEvent as DoneEvent,
-    ExtremeEvent as ExtremeEvent,
-    IdlePingEvent as IdlePingEvent,
-    LevelEvent as LevelEvent,
-    LifecycleEvent as LifecycleEvent,
-    OrderCheckEvent as OrderCheckEvent,
-    OrderContinueEvent as OrderContinueEvent,
-    OrderEvent as OrderEvent,
-    OrderFillEvent as OrderFillEvent,
-    OrderRejectEvent as OrderRejectEvent,
-    OrderStopEvent as OrderStopEvent,
-    OrderSyncEvent as OrderSyncEvent,
-    PauseEvent as PauseEvent,
-    PerformanceEvent as PerformanceEvent,
-    PingEvent as PingEvent,
-    RiskEvent as RiskEvent,
-    ScheduleEvent as ScheduleEvent,
-    SignalEvent as SignalEvent,
-    SignalInfoEvent as SignalInfoEvent,
-    StrategyCommitEvent as StrategyCommitEvent,
-    WalkerCompleteEvent as WalkerCompleteEvent,
-    WalkerEvent as WalkerEvent,
-    WalkerProgressEvent as WalkerProgressEvent,
-    WalkerStopEvent as WalkerStopEvent,
-)
-from bkapi.policy import (
-    Policy as Policy,
-)
-from bkapi.portfolio_schemas import (
-    ActionSchema as ActionSchema,
-    DiscouragedHandlerMethodError as DiscouragedHandlerMethodError,
-    InvalidHandlerMethodError as InvalidHandlerMethodError,
-    RiskCallbacks as RiskCallbacks,
-    RiskSchema as RiskSchema,
-    SizingCallbacks as SizingCallbacks,
-    SizingSchema as SizingSchema,
-    WalkerCallbacks as WalkerCallbacks,
-    WalkerSchema as WalkerSchema,
-)
-from bkapi.position import (
-    Position as Position,
-)
-from bkapi.price_text import (
-    PriceTextError as PriceTextError,
-    TickSizeError as TickSizeError,
-    get_price_scale as get_price_scale,
-    price_scale as price_scale,
-    round_ticks as round_ticks,
-)
-from bkapi.profit import (
+from bkapi.positions.profit import (
     ProfitError as ProfitError,
     get_effective_price_open as get_effective_price_open,
     get_total_closed as get_total_closed,
     to_profit_loss_dto as to_profit_loss_dto,
 )
-from bkapi.random_entries import (
-    RandomEntries as RandomEntries,
-    random_entry_baseline as random_entry_baseline,
+from bkapi.positions.wakes import wake_on as wake_on
+from bkapi.process_reset import reset as reset
+from bkapi.reporting.documents.columns import (
+    ColumnModel as ColumnModel,
+    ColumnValidationService as ColumnValidationService,
+    get_columns as get_columns,
+    get_default_columns as get_default_columns,
+    set_columns as set_columns,
 )
-from bkapi.readiness import (
-    CommandLineError as CommandLineError,
-    parse_args as parse_args,
-    wait_for_candle as wait_for_candle,
-    wait_for_ready as wait_for_ready,
+from bkapi.reporting.documents.service import NotSubscribedError as NotSubscribedError
+from bkapi.reporting.documents.services import (
+    BacktestMarkdownService as BacktestMarkdownService,
+    BreakevenMarkdownService as BreakevenMarkdownService,
+    HeatMarkdownService as HeatMarkdownService,
+    HighestProfitMarkdownService as HighestProfitMarkdownService,
+    LiveMarkdownService as LiveMarkdownService,
+    MaxDrawdownMarkdownService as MaxDrawdownMarkdownService,
+    PartialMarkdownService as PartialMarkdownService,
+    PerformanceMarkdownService as PerformanceMarkdownService,
+    RiskMarkdownService as RiskMarkdownService,
+    ScheduleMarkdownService as ScheduleMarkdownService,
+    StrategyMarkdownService as StrategyMarkdownService,
+    SyncMarkdownService as SyncMarkdownService,
+    WalkerMarkdownService as WalkerMarkdownService,
 )
-from bkapi.record_files import (
-    FileNameError as FileNameError,
+from bkapi.reporting.documents.walker_service import NoWalkerDataError as NoWalkerDataError
+from bkapi.reporting.documents.writer import (
+    MarkdownDummy as MarkdownDummy,
+    MarkdownFileBase as MarkdownFileBase,
+    MarkdownFolderBase as MarkdownFolderBase,
+    MarkdownWriter as MarkdownWriter,
+    MarkdownWriterAdapter as MarkdownWriterAdapter,
 )
-from bkapi.registry import (
+from bkapi.reporting.facades import (
+    Breakeven as Breakeven,
+    BreakevenUtils as BreakevenUtils,
+    Heat as Heat,
+    HeatUtils as HeatUtils,
+    HighestProfit as HighestProfit,
+    HighestProfitUtils as HighestProfitUtils,
+    Live as Live,
+    LiveUtils as LiveUtils,
+    MaxDrawdown as MaxDrawdown,
+    MaxDrawdownUtils as MaxDrawdownUtils,
+    Partial as Partial,
+    PartialUtils as PartialUtils,
+    Performance as Performance,
+    PerformanceUtils as PerformanceUtils,
+    Risk as Risk,
+    RiskUtils as RiskUtils,
+    Schedule as Schedule,
+    ScheduleUtils as ScheduleUtils,
+    Strategy as Strategy,
+    StrategyUtils as StrategyUtils,
+    Sync as Sync,
+    SyncUtils as SyncUtils,
+)
+from bkapi.reporting.journal.services import (
+    BacktestReportService as BacktestReportService,
+    BreakevenReportService as BreakevenReportService,
+    HeatReportService as HeatReportService,
+    HighestProfitReportService as HighestProfitReportService,
+    LiveReportService as LiveReportService,
+    MaxDrawdownReportService as MaxDrawdownReportService,
+    PartialReportService as PartialReportService,
+    PerformanceReportService as PerformanceReportService,
+    RiskReportService as RiskReportService,
+    ScheduleReportService as ScheduleReportService,
+    StrategyReportService as StrategyReportService,
+    SyncReportService as SyncReportService,
+    WalkerReportService as WalkerReportService,
+)
+from bkapi.reporting.journal.writer import (
+    ReportBase as ReportBase,
+    ReportDummy as ReportDummy,
+    ReportParquet as ReportParquet,
+    ReportSqlite as ReportSqlite,
+    ReportWriter as ReportWriter,
+    ReportWriterAdapter as ReportWriterAdapter,
+    read_records as read_records,
+)
+from bkapi.reporting.rows import (
+    BreakevenEvent as BreakevenEvent,
+    HighestProfitEvent as HighestProfitEvent,
+    MaxDrawdownEvent as MaxDrawdownEvent,
+    PartialEvent as PartialEvent,
+    ScheduledEvent as ScheduledEvent,
+    StrategyEvent as StrategyEvent,
+    SyncEvent as SyncEvent,
+    TickEvent as TickEvent,
+    WalkerStrategyResult as WalkerStrategyResult,
+)
+from bkapi.reporting.saved.run_frames import (
+    ExportError as ExportError,
+    daily_returns as daily_returns,
+    export_trades as export_trades,
+    returns_series as returns_series,
+)
+from bkapi.reporting.saved.saved_runs import (
+    SavedRun as SavedRun,
+    SavedRunError as SavedRunError,
+    load_run as load_run,
+    save_run as save_run,
+)
+from bkapi.reporting.switches import (
+    Markdown as Markdown,
+    MarkdownAdapter as MarkdownAdapter,
+    MarkdownUtils as MarkdownUtils,
+    Report as Report,
+    ReportAdapter as ReportAdapter,
+    ReportUtils as ReportUtils,
+)
+from bkapi.risk.client import (
+    ClientRisk as ClientRisk,
+    MergeRisk as MergeRisk,
+    PositionStore as PositionStore,
+    use_position_store as use_position_store,
+)
+from bkapi.risk.records import (
+    ActivePosition as ActivePosition,
+    RiskCheck as RiskCheck,
+    RiskError as RiskError,
+    RiskPayload as RiskPayload,
+    RiskSignal as RiskSignal,
+)
+from bkapi.risk.services import (
+    RiskConnectionService as RiskConnectionService,
+    RiskGlobalService as RiskGlobalService,
+)
+from bkapi.risk.sizing import (
+    ClientSizing as ClientSizing,
+    PositionSize as PositionSize,
+    PositionSizeUtils as PositionSizeUtils,
+    SizingConnectionService as SizingConnectionService,
+    SizingError as SizingError,
+    SizingGlobalService as SizingGlobalService,
+)
+from bkapi.runs.finished import FinishedRun as FinishedRun
+from bkapi.runs.runtime_info import (
+    RuntimeInfo as RuntimeInfo,
+    RuntimeRange as RuntimeRange,
+    get_runtime_info as get_runtime_info,
+)
+from bkapi.runs.time_and_price import (
+    MetaTimeoutError as MetaTimeoutError,
+    PriceMetaService as PriceMetaService,
+    TimeMetaService as TimeMetaService,
+    price_meta as price_meta,
+    time_meta as time_meta,
+)
+from bkapi.runs.validation import validate_signal as validate_signal
+from bkapi.scheduling.buckets import (
+    BucketIntervalError as BucketIntervalError,
+    BucketOptionError as BucketOptionError,
+    BucketValueError as BucketValueError,
+)
+from bkapi.scheduling.cache import Cache as Cache, CacheUtils as CacheUtils
+from bkapi.scheduling.cron import (
+    Cron as Cron,
+    CronError as CronError,
+    CronTimeoutError as CronTimeoutError,
+    CronUtils as CronUtils,
+)
+from bkapi.scheduling.interval import Interval as Interval, IntervalUtils as IntervalUtils
+from bkapi.schemas.action import (
+    ActionSchema as ActionSchema,
+    DiscouragedHandlerMethodError as DiscouragedHandlerMethodError,
+    InvalidHandlerMethodError as InvalidHandlerMethodError,
+)
+from bkapi.schemas.doors import (
     add_action as add_action,
     add_action_schema as add_action_schema,
     add_exchange as add_exchange,
@@ -460,143 +576,9 @@ from bkapi.registry import (
     override_strategy_schema as override_strategy_schema,
     override_sweep_schema as override_sweep_schema,
     override_walker_schema as override_walker_schema,
-    validate as validate,
 )
-from bkapi.repeating import (
-    Repetition as Repetition,
-    repeat_run as repeat_run,
-)
-from bkapi.reporting.adapters import (
-    Markdown as Markdown,
-    MarkdownAdapter as MarkdownAdapter,
-    MarkdownUtils as MarkdownUtils,
-    Report as Report,
-    ReportAdapter as ReportAdapter,
-    ReportUtils as ReportUtils,
-)
-from bkapi.reporting.columns import (
-    ColumnModel as ColumnModel,
-    ColumnValidationService as ColumnValidationService,
-    get_columns as get_columns,
-    get_default_columns as get_default_columns,
-    set_columns as set_columns,
-)
-from bkapi.reporting.facades import (
-    Breakeven as Breakeven,
-    BreakevenUtils as BreakevenUtils,
-    Heat as Heat,
-    HeatUtils as HeatUtils,
-    HighestProfit as HighestProfit,
-    HighestProfitUtils as HighestProfitUtils,
-    Live as Live,
-    LiveUtils as LiveUtils,
-    MaxDrawdown as MaxDrawdown,
-    MaxDrawdownUtils as MaxDrawdownUtils,
-    Partial as Partial,
-    PartialUtils as PartialUtils,
-    Performance as Performance,
-    PerformanceUtils as PerformanceUtils,
-    Risk as Risk,
-    RiskUtils as RiskUtils,
-    Schedule as Schedule,
-    ScheduleUtils as ScheduleUtils,
-    Strategy as Strategy,
-    StrategyUtils as StrategyUtils,
-    Sync as Sync,
-    SyncUtils as SyncUtils,
-)
-from bkapi.reporting.markdown_service import (
-    NotSubscribedError as NotSubscribedError,
-)
-from bkapi.reporting.markdown_services import (
-    BacktestMarkdownService as BacktestMarkdownService,
-    BreakevenMarkdownService as BreakevenMarkdownService,
-    HeatMarkdownService as HeatMarkdownService,
-    HighestProfitMarkdownService as HighestProfitMarkdownService,
-    LiveMarkdownService as LiveMarkdownService,
-    MaxDrawdownMarkdownService as MaxDrawdownMarkdownService,
-    PartialMarkdownService as PartialMarkdownService,
-    PerformanceMarkdownService as PerformanceMarkdownService,
-    RiskMarkdownService as RiskMarkdownService,
-    ScheduleMarkdownService as ScheduleMarkdownService,
-    StrategyMarkdownService as StrategyMarkdownService,
-    SyncMarkdownService as SyncMarkdownService,
-    WalkerMarkdownService as WalkerMarkdownService,
-)
-from bkapi.reporting.markdown_writer import (
-    MarkdownDummy as MarkdownDummy,
-    MarkdownFileBase as MarkdownFileBase,
-    MarkdownFolderBase as MarkdownFolderBase,
-    MarkdownWriter as MarkdownWriter,
-    MarkdownWriterAdapter as MarkdownWriterAdapter,
-    SinkError as SinkError,
-)
-from bkapi.reporting.report_services import (
-    BacktestReportService as BacktestReportService,
-    BreakevenReportService as BreakevenReportService,
-    HeatReportService as HeatReportService,
-    HighestProfitReportService as HighestProfitReportService,
-    LiveReportService as LiveReportService,
-    MaxDrawdownReportService as MaxDrawdownReportService,
-    PartialReportService as PartialReportService,
-    PerformanceReportService as PerformanceReportService,
-    RiskReportService as RiskReportService,
-    ScheduleReportService as ScheduleReportService,
-    StrategyReportService as StrategyReportService,
-    SyncReportService as SyncReportService,
-    WalkerReportService as WalkerReportService,
-)
-from bkapi.reporting.report_writer import (
-    ReportBase as ReportBase,
-    ReportDummy as ReportDummy,
-    ReportParquet as ReportParquet,
-    ReportSqlite as ReportSqlite,
-    ReportWriter as ReportWriter,
-    ReportWriterAdapter as ReportWriterAdapter,
-    read_records as read_records,
-)
-from bkapi.reporting.rows import (
-    BreakevenEvent as BreakevenEvent,
-    HighestProfitEvent as HighestProfitEvent,
-    MaxDrawdownEvent as MaxDrawdownEvent,
-    PartialEvent as PartialEvent,
-    ScheduledEvent as ScheduledEvent,
-    StrategyEvent as StrategyEvent,
-    SyncEvent as SyncEvent,
-    TickEvent as TickEvent,
-    WalkerStrategyResult as WalkerStrategyResult,
-)
-from bkapi.reporting.run_frames import (
-    ExportError as ExportError,
-    daily_returns as daily_returns,
-    export_trades as export_trades,
-    returns_series as returns_series,
-)
-from bkapi.reporting.saved_runs import (
-    SavedRun as SavedRun,
-    SavedRunError as SavedRunError,
-    load_run as load_run,
-    save_run as save_run,
-)
-from bkapi.reporting.walker_service import (
-    NoWalkerDataError as NoWalkerDataError,
-)
-from bkapi.risk import (
-    ClientRisk as ClientRisk,
-    MergeRisk as MergeRisk,
-    PositionStore as PositionStore,
-    RiskConnectionService as RiskConnectionService,
-    RiskGlobalService as RiskGlobalService,
-    use_position_store as use_position_store,
-)
-from bkapi.risk_records import (
-    ActivePosition as ActivePosition,
-    RiskCheck as RiskCheck,
-    RiskError as RiskError,
-    RiskPayload as RiskPayload,
-    RiskSignal as RiskSignal,
-)
-from bkapi.schema_families import (
+from bkapi.schemas.exchange import ExchangeCallbacks as ExchangeCallbacks, ExchangeSchema as ExchangeSchema
+from bkapi.schemas.families import (
     ActionSchemaService as ActionSchemaService,
     ActionValidationService as ActionValidationService,
     ExchangeSchemaService as ExchangeSchemaService,
@@ -605,6 +587,7 @@ from bkapi.schema_families import (
     FrameValidationService as FrameValidationService,
     RiskSchemaService as RiskSchemaService,
     RiskValidationService as RiskValidationService,
+    SizingMethodError as SizingMethodError,
     SizingSchemaService as SizingSchemaService,
     SizingValidationService as SizingValidationService,
     StrategySchemaService as StrategySchemaService,
@@ -612,55 +595,23 @@ from bkapi.schema_families import (
     WalkerSchemaService as WalkerSchemaService,
     WalkerValidationService as WalkerValidationService,
 )
-from bkapi.schemas import (
-    ExchangeCallbacks as ExchangeCallbacks,
-    ExchangeSchema as ExchangeSchema,
-    FrameCallbacks as FrameCallbacks,
-    FrameSchema as FrameSchema,
-    StrategyCallbacks as StrategyCallbacks,
-    StrategySchema as StrategySchema,
-    SweepCallbacks as SweepCallbacks,
-    SweepSchema as SweepSchema,
+from bkapi.schemas.frame import FrameCallbacks as FrameCallbacks, FrameSchema as FrameSchema
+from bkapi.schemas.policy import Policy as Policy
+from bkapi.schemas.readiness import (
+    CommandLineError as CommandLineError,
+    parse_args as parse_args,
+    wait_for_candle as wait_for_candle,
+    wait_for_ready as wait_for_ready,
 )
-from bkapi.search import (
-    Search as Search,
-    SearchError as SearchError,
-    SearchResult as SearchResult,
-)
-from bkapi.signals import (
-    ActiveResult as ActiveResult,
-    CancelledResult as CancelledResult,
-    ClosedResult as ClosedResult,
-    EntryRecord as EntryRecord,
-    IdleResult as IdleResult,
-    OpenedResult as OpenedResult,
-    PartialRecord as PartialRecord,
-    PeakRecord as PeakRecord,
-    PnlRecord as PnlRecord,
-    PublicSignal as PublicSignal,
-    ScheduledResult as ScheduledResult,
-    TickResult as TickResult,
-    WaitingResult as WaitingResult,
-)
-from bkapi.sizing import (
-    ClientSizing as ClientSizing,
-    PositionSize as PositionSize,
-    PositionSizeUtils as PositionSizeUtils,
-    SizingConnectionService as SizingConnectionService,
-    SizingError as SizingError,
-    SizingGlobalService as SizingGlobalService,
-)
-from bkapi.sizing_method import (
-    SizingMethodError as SizingMethodError,
-)
-from bkapi.space import (
-    Space as Space,
-    SpaceError as SpaceError,
-)
-from bkapi.start import (
-    reset as reset,
-)
-from bkapi.statistics_records import (
+from bkapi.schemas.registry import validate as validate
+from bkapi.schemas.risk import RiskCallbacks as RiskCallbacks, RiskSchema as RiskSchema
+from bkapi.schemas.sizing import SizingCallbacks as SizingCallbacks, SizingSchema as SizingSchema
+from bkapi.schemas.space import Space as Space, SpaceError as SpaceError
+from bkapi.schemas.strategy import StrategyCallbacks as StrategyCallbacks, StrategySchema as StrategySchema
+from bkapi.schemas.sweep import SweepCallbacks as SweepCallbacks, SweepSchema as SweepSchema
+from bkapi.schemas.walker import WalkerCallbacks as WalkerCallbacks, WalkerSchema as WalkerSchema
+from bkapi.sinks.writer import SinkError as SinkError
+from bkapi.statistics.records import (
     BacktestStatistics as BacktestStatistics,
     BreakevenStatistics as BreakevenStatistics,
     HeatStatistics as HeatStatistics,
@@ -677,45 +628,29 @@ from bkapi.statistics_records import (
     SyncStatistics as SyncStatistics,
     WalkerStatistics as WalkerStatistics,
 )
-from bkapi.sweep import (
+from bkapi.sweeps.parts import SweepFolderError as SweepFolderError
+from bkapi.sweeps.plan import SweepError as SweepError
+from bkapi.sweeps.result import SweepResult as SweepResult, SweepResultError as SweepResultError
+from bkapi.sweeps.search import Search as Search, SearchError as SearchError, SearchResult as SearchResult
+from bkapi.sweeps.sweep import (
     ParameterSweep as ParameterSweep,
     SweepExplanation as SweepExplanation,
     sweep_brackets as sweep_brackets,
 )
-from bkapi.sweep_parts import (
-    SweepFolderError as SweepFolderError,
-)
-from bkapi.sweep_plan import (
-    SweepError as SweepError,
-)
-from bkapi.sweep_result import (
-    SweepResult as SweepResult,
-    SweepResultError as SweepResultError,
-)
-from bkapi.system import (
-    System as System,
-    SystemUtils as SystemUtils,
-)
-from bkapi.validation import (
-    validate_signal as validate_signal,
-)
-from bkapi.wakes import (
-    wake_on as wake_on,
-)
-from bkapi.walk_forward import (
+from bkapi.sweeps.walk_forward import (
     WalkForward as WalkForward,
     WalkForwardError as WalkForwardError,
     WalkForwardResult as WalkForwardResult,
 )
-from bkapi.walker import (
+from bkapi.walkers.logic import (
+    WalkerLogicPrivateService as WalkerLogicPrivateService,
+    WalkerLogicPublicService as WalkerLogicPublicService,
+)
+from bkapi.walkers.walker import (
     BackgroundWalker as BackgroundWalker,
     Walker as Walker,
     WalkerCommandService as WalkerCommandService,
     WalkerUtils as WalkerUtils,
-)
-from bkapi.walker_logic import (
-    WalkerLogicPrivateService as WalkerLogicPrivateService,
-    WalkerLogicPublicService as WalkerLogicPublicService,
 )
 from bkcore.candles import (
     CandleFrame as CandleFrame,

@@ -1,8 +1,8 @@
-"""How kernels are compiled: one place decides flags, cache folder and what the user is told.
+"""How kernels are compiled: one place decides flags and what is kept on disk.
 
 A *kernel* is an entry point: compiled when its module is imported, for one explicit signature, and
 loaded from the cache ever after. A *rule* is a piece that kernels are made of: it is compiled into them.
-The cache folder is named after the sources of this package, so an edited rule never meets a stale kernel.
+``bkcore/kernel_cache.py`` knows where they lie.
 
 Where it is hot an index is a ``uint64``: a signed one could count from the end, and every access would ask whether it
 does.
@@ -10,17 +10,13 @@ does.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit, types
-from numba.core import config as numba_config
 
-_config: Any = numba_config  # its attributes are set at run time
+from bkcore.kernel_cache import CACHE_FOLDER as CACHE_FOLDER, COLD_START as COLD_START, KernelCache
+
 _compile: Any = njit
 #: Without reference counts: kernels borrow the arrays of their caller and allocate nothing.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
@@ -31,49 +27,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 f8 = types.Array(types.float64, 1, "C", readonly=True)
 i8 = types.Array(types.int64, 1, "C", readonly=True)
 
-_ANNOUNCEMENT = "bk: compiling the numeric core, once per version (10 to 30 seconds) ...\n"
-_announced = False
-
-
-#: Modules whose constants and layouts are compiled into kernels, besides those that hold rules and kernels.
-_COMPILED_IN = ("codes.py", "intervals.py", "jit.py", "records.py", "settings.py")
-
-
-def _source_digest() -> str:
-    """Sixteen hex digits over the sources that compiled code depends on."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        source = path.read_bytes()
-        if path.name in _COMPILED_IN or b"from bkcore.jit import" in source:
-            digest.update(path.name.encode())
-            digest.update(source)
-    return digest.hexdigest()[:16]
-
-
-def _user_cache() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-
-
-#: Where compiled kernels lie: ``NUMBA_CACHE_DIR`` or the user's cache folder, one subfolder per source state.
-CACHE_FOLDER: Path = (
-    Path(_config.CACHE_DIR) if _config.CACHE_DIR else _user_cache() / "bk" / "kernels"
-) / _source_digest()
-
-#: True when this process started without compiled kernels and so has to compile them.
-COLD_START: bool = not CACHE_FOLDER.is_dir()
-
-
-def _announce() -> None:
-    global _announced
-    if COLD_START and not _announced:
-        _announced = True
-        sys.stderr.write(_ANNOUNCEMENT)
-        sys.stderr.flush()
-
 
 def kernel(signature: Any) -> Callable[[Function], Function]:
     """Compile an entry point eagerly for ``signature``; cached on disk, and it releases the GIL.
@@ -83,14 +36,12 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
     """
 
     def compile_eagerly(function: Function) -> Function:
-        _announce()
-        configured = _config.CACHE_DIR
-        _config.CACHE_DIR = str(CACHE_FOLDER)
-        try:
-            compiled: Function = _compile(signature, cache=True, **_OPTIONS)(function)
-        finally:
-            _config.CACHE_DIR = configured
-        return compiled
+        compiled: Any = _compile(**_OPTIONS)(function)
+        compiled._cache = KernelCache(function)  # as ``cache=True`` does, with a cache of ours
+        compiled.compile(signature)
+        compiled.disable_compile()
+        typed: Function = compiled
+        return typed
 
     return compile_eagerly
 

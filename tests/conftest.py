@@ -45,6 +45,6 @@ def pytest_pyfunc_call() -> Generator[None, object, object]:
 @pytest.fixture(autouse=True, scope="session")
 def _nothing_is_cached_on_disk() -> None:
     """A test that wants the candle cache says so; the others must not find what an earlier one has left."""
-    from bkapi.candle_cache import PersistCandleAdapter
+    from bkapi.market.cache import PersistCandleAdapter
 
     PersistCandleAdapter.use_dummy()

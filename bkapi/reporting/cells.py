@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from bkapi.moments import from_ms
-from bkapi.price_text import price_scale, to_fixed
+from bkapi.base.price_text import price_scale, to_fixed
+from bkapi.base.timestamps import from_ms
 
 __all__ = [
     "CODES",

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
-from bkapi.lazy_rows import LazyRows
-from bkapi.signals import ClosedResult
+from bkapi.base.lazy_rows import LazyRows
+from bkapi.events.results import ClosedResult
 from bkcore.codes import Status
 
 if TYPE_CHECKING:
-    from bkapi.statistics import TradeColumns
-    from bkapi.statistics_records import BacktestStatistics
-    from bkapi.strategy import StrategyRun
+    from bkapi.runs.strategy import StrategyRun
+    from bkapi.statistics.measured import TradeColumns
+    from bkapi.statistics.records import BacktestStatistics
     from bkcore.run import Run
 
 #: What the records of trades call ``TRADE_COLUMNS``.
@@ -55,6 +55,6 @@ def all_statistics(run: StrategyRun, played: Callable[[], StrategyRun] | None = 
 
     played   makes the run again, where it is not to be kept for the sake of its list of trades
     """
-    from bkapi.statistics import statistics_of_columns
+    from bkapi.statistics.measured import statistics_of_columns
 
     return statistics_of_columns(closed_columns(run.run), ClosedTrades(run, played or (lambda: run)))

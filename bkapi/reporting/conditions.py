@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from bkapi import config
+from bkapi.base import config
 from bkapi.reporting.provenance import code_version, digest_of, provenance
+from bkapi.runs.ledger import runs_of
 
 if TYPE_CHECKING:
-    from bkapi.reporting.kinds import Key
-    from bkapi.strategy import StrategyRun
+    from bkapi.base.context import RunKey
+    from bkapi.runs.strategy import StrategyRun
 
 #: How each fill model finds out that a level is reached.
 FILL_MODELS: Final = {
@@ -40,22 +41,7 @@ def run_conditions(run: StrategyRun) -> str:
     )
 
 
-def runs_of(key: Key) -> list[StrategyRun]:
-    """The runs of this process that a bucket is about; empty parts of its key stand for any."""
-    from bkapi.backtest import finished
-    from bkapi.strategy import running
-
-    runs: dict[Any, StrategyRun] = {(*one, True): run.strategy_run for one, run in finished.items()}
-    runs.update(running)
-    symbol, strategy, exchange, frame, backtest = key
-    return [
-        run
-        for (a, b, c, d, e), run in runs.items()
-        if symbol in ("", a) and strategy in ("", b) and exchange == c and frame == d and backtest == e
-    ]
-
-
-def conditions_line(key: Key, strategy_name: str) -> str:
+def conditions_line(key: RunKey, strategy_name: str) -> str:
     """What stands under a report: how its numbers were made, as far as this process knows."""
     runs = runs_of(key)
     if len(runs) == 1:

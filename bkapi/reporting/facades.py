@@ -5,12 +5,11 @@ One class makes all facades; a kind that was not enabled still answers for a fin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
-from bkapi.context import names_of
-from bkapi.registry import validate_names
-from bkapi.statistics_records import (
+from bkapi.base.context import Context, names_of
+from bkapi.schemas.registry import validate_names
+from bkapi.statistics.records import (
     BacktestStatistics,
     BreakevenStatistics,
     HeatStatistics,
@@ -27,11 +26,10 @@ from bkapi.statistics_records import (
 )
 
 if TYPE_CHECKING:
-    from bkapi.reporting.columns import Columns
-    from bkapi.reporting.markdown_service import MarkdownService
+    from bkapi.reporting.documents.columns import Columns
+    from bkapi.reporting.documents.service import MarkdownService
 
 S = TypeVar("S")
-Context = Mapping[str, str]
 
 
 def _check(context: Context, source: str, *, frame: bool = True) -> tuple[str, str, str]:
@@ -57,13 +55,13 @@ class _Facade(Generic[S]):
         return _check(context, source, frame=self.checks_frame)
 
     def _service(self, symbol: str, names: tuple[str, str, str], backtest: bool) -> MarkdownService[S]:
-        from bkapi.reporting.adapters import Markdown
-        from bkapi.reporting.markdown_service import service_of_runs
-        from bkapi.reporting.run_log import LOGGED
+        from bkapi.reporting.documents.run_log import LOGGED
+        from bkapi.reporting.documents.service import service_of_runs
+        from bkapi.reporting.switches import Markdown
 
         service: Any = Markdown.services[self.kind]
         if not service.is_subscribed and backtest and self.kind in LOGGED:
-            from bkapi.reporting.conditions import runs_of
+            from bkapi.runs.ledger import runs_of
 
             strategy = "" if self.kind == "heat" else names[0]
             runs = runs_of((symbol, strategy, names[1], names[2], True))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bkapi.reporting import measures
 from bkapi.reporting.rows import TickEvent
-from bkapi.statistics_records import (
+from bkapi.statistics.records import (
     BreakevenStatistics,
     HighestProfitStatistics,
     MaxDrawdownStatistics,
@@ -16,10 +16,6 @@ from bkapi.statistics_records import (
     StrategyStatistics,
     SyncStatistics,
 )
-
-#: Symbol, strategy, exchange, frame ("" for none), backtest: which bucket a row belongs to. Kinds with a wider bucket
-#: leave parts empty.
-Key = tuple[str, str, str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Kind:
 
     def row_limit(self) -> int:
         """How many rows a bucket keeps, as configured now."""
-        from bkapi import config
+        from bkapi.base import config
 
         return int(config.value(self.limit))
 

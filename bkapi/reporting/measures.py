@@ -1,4 +1,4 @@
-"""How the rows of a bucket become the statistics of their kind: frames for :mod:`bkapi.statistics` (spec 6, 8).
+"""How the rows of a bucket become statistics: frames for :mod:`bkapi.statistics.measured` (spec reports.md 6, 8).
 
 Rows come newest first, as a bucket holds them.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bkapi.reporting.paths import reader
-from bkapi.statistics_records import (
+from bkapi.statistics.records import (
     BacktestStatistics,
     EventStatistics,
     HeatStatistics,
@@ -63,14 +63,14 @@ def _frame(rows: Rows, paths: Mapping[str, str | None]) -> pl.DataFrame:
 
 def backtest_measures(rows: Rows, _: str) -> BacktestStatistics:
     """Statistics of closed results."""
-    from bkapi.statistics import backtest_statistics
+    from bkapi.statistics.measured import backtest_statistics
 
     return backtest_statistics(_frame(rows, _CLOSED), rows=rows[::-1], row_limit=None)
 
 
 def live_measures(rows: Rows, _: str) -> LiveStatistics:
     """Statistics of the rows of a live run."""
-    from bkapi.statistics import live_statistics
+    from bkapi.statistics.measured import live_statistics
 
     return live_statistics(_frame(rows, _LIVE), rows=rows[::-1], row_limit=None)
 
@@ -79,7 +79,7 @@ def heat_measures(rows: Rows, _: str) -> HeatStatistics:
     """Statistics of closed results of several symbols."""
     import polars as pl
 
-    from bkapi.statistics import heat_statistics
+    from bkapi.statistics.measured import heat_statistics
 
     symbol = reader("symbol")
     symbols = pl.Series("symbol", [symbol(row) for row in reversed(rows)], dtype=pl.String)
@@ -88,14 +88,14 @@ def heat_measures(rows: Rows, _: str) -> HeatStatistics:
 
 def schedule_measures(rows: Rows, _: str) -> ScheduleStatistics:
     """Statistics of resting orders."""
-    from bkapi.statistics import schedule_statistics
+    from bkapi.statistics.measured import schedule_statistics
 
     return schedule_statistics(_frame(rows, _ORDERS), rows=rows[::-1], row_limit=None)
 
 
 def performance_measures(rows: Rows, strategy_name: str) -> PerformanceStatistics:
     """Statistics of timing events."""
-    from bkapi.statistics import performance_statistics
+    from bkapi.statistics.measured import performance_statistics
 
     return performance_statistics(
         _frame(rows, _PERFORMANCE), strategy_name=strategy_name, rows=rows[::-1], row_limit=None
@@ -104,7 +104,7 @@ def performance_measures(rows: Rows, strategy_name: str) -> PerformanceStatistic
 
 def risk_measures(rows: Rows, _: str) -> RiskStatistics:
     """Counts of rejections."""
-    from bkapi.statistics import risk_statistics
+    from bkapi.statistics.measured import risk_statistics
 
     names = dict.fromkeys(("symbol", "strategy_name"))
     return risk_statistics(_frame(rows, names), rows=rows[::-1], row_limit=None)
@@ -115,7 +115,7 @@ def event_measures(kind: type[E], counts_actions: bool) -> Any:
     names = dict.fromkeys(("action",) if counts_actions else ("timestamp",))
 
     def measures(rows: Rows, _: str) -> E:
-        from bkapi.statistics import event_statistics
+        from bkapi.statistics.measured import event_statistics
 
         return event_statistics(kind, _frame(rows, names), rows=rows[::-1], row_limit=None)
 

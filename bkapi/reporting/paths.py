@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from bkapi.record import Record
+from bkapi.base.record import Record
 
 Reader = Callable[[Any], Any]
 

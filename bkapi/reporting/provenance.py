@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import orjson
 
 if TYPE_CHECKING:
-    from bkapi.schemas import StrategySchema
-    from bkapi.strategy import StrategyRun
+    from bkapi.runs.strategy import StrategyRun
+    from bkapi.schemas.strategy import StrategySchema
 
 _CODE_FIELDS = ("get_signal", "signals", "kernel", "manage")
 _known: WeakKeyDictionary[StrategyRun, dict[str, Any]] = WeakKeyDictionary()
@@ -29,9 +29,9 @@ def digest_of(value: Any) -> str:
 def code_version() -> str:
     """The version of the package and the digest of the compiled rules."""
     from bkapi import __version__
-    from bkcore.jit import CACHE_FOLDER
+    from bkcore.kernel_cache import SOURCE_DIGEST
 
-    return f"{__version__}+{CACHE_FOLDER.name}"
+    return f"{__version__}+{SOURCE_DIGEST}"
 
 
 def source_of(function: Callable[..., Any]) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from bkapi.context import get_context_timestamp
-from bkapi.record import Record, record
+from bkapi.base.context import get_context_timestamp
+from bkapi.base.record import Record, record
+from bkapi.events.results import ClosedResult, PeakRecord, PnlRecord
 from bkapi.reporting.cells import iso
 from bkapi.reporting.paths import read, reader
-from bkapi.signals import ClosedResult, PeakRecord, PnlRecord
 
 R = TypeVar("R", bound=Record)
 

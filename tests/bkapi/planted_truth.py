@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 import bkapi as bk
-from bkapi.overfitting import SIGNIFICANT, Overfitting, judge
+from bkapi.guards.overfitting import SIGNIFICANT, Overfitting, judge
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 128

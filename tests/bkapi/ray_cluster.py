@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "bk[distributed]"')
+ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "bkapi[distributed]"')
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import bkapi as bk
-from bkapi.candle_store import folder_name, month_edges, months_between
+from bkapi.market.store import folder_name, month_edges, months_between
 from bkcore.candle_errors import CandleError, CandleFileError, CandleGapError
 
 MINUTE = 60_000
@@ -99,7 +99,7 @@ def test_candles_are_added_on_either_side_and_holes_are_told(tmp_path: Path) -> 
 
 
 def test_a_candle_that_has_not_closed_is_not_stored(tmp_path: Path) -> None:
-    from bkapi.moments import this_minute_ms
+    from bkapi.base.timestamps import this_minute_ms
 
     store = bk.CandleStore(tmp_path)
     assert store.write("x", frame(this_minute_ms() - 2 * MINUTE, 3)) == 2
@@ -152,6 +152,34 @@ def test_threads_that_write_one_series_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(30)
     assert len(bk.CandleStore(tmp_path).load("x", "BTCUSDT")) == 200
+
+
+#: Holds the lock of a series until it is killed.
+HOLDER = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_series_that_another_process_writes_is_busy_until_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bkapi.candle_store._PATIENCE_SECONDS", 0.1)
+    store = bk.CandleStore(tmp_path)
+    store.write("x", frame(NEW_YEAR, 10))
+    lock = tmp_path / "x/BTCUSDT/1m/.lock"
+    command = [sys.executable, "-c", HOLDER, str(lock)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(bk.StoreBusyError, match=r"x BTCUSDT 1m: another process is writing\."):
+            store.write("x", frame(NEW_YEAR, 20))
+        assert store.load("x", "BTCUSDT").close.size == 10
+        holder.kill()
+    assert store.write("x", frame(NEW_YEAR, 20)) == 10
 
 
 def test_damage_is_told(tmp_path: Path) -> None:

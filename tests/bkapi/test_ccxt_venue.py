@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import bkapi as bk
-from bkapi import ccxt_venue
+from bkapi.market import ccxt_venue
 
 ccxt = pytest.importorskip("ccxt", reason="the extra 'live' is not installed")
 

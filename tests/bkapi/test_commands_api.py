@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-import bkapi.commands
-from bkapi.commands import PositionCommands
+import bkapi.positions.commands
+from bkapi.positions.commands import PositionCommands
 from tests.bkapi.short_runs import CONTEXT, MIDNIGHT_MS, SYMBOL, candles_of, play, register
 
 NAMES = sorted(
@@ -171,7 +171,7 @@ def test_the_mirrored_short_in_both_forms(named: bool) -> None:
 def test_every_command_is_public_in_both_forms() -> None:
     assert len(NAMES) == 19
     for name in NAMES:
-        assert getattr(bk, name) is getattr(bkapi.commands, name)
+        assert getattr(bk, name) is getattr(bkapi.positions.commands, name)
         assert callable(getattr(bk.Backtest, METHODS.get(name, name)))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bkapi import config
+from bkapi.base import config
 from bkapi.errors import BkError, ConfigError
 from bkcore.settings import EngineSettings
 

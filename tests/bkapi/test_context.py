@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bkapi import context
-from bkapi.context import ExecutionContext, MethodContext, execution, iterate_in_context, method
+from bkapi.base import context
+from bkapi.base.context import ExecutionContext, MethodContext, execution, iterate_in_context, method
+from bkapi.base.timestamps import from_ms, to_datetime, to_ms
 from bkapi.errors import ContextError, MomentError
-from bkapi.moments import from_ms, to_datetime, to_ms
 
 NOON = 1_704_110_400_000  # 2024-01-01 12:00 UTC
 NAMES = MethodContext("dip", "binance", "january")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-from bkapi.context import execution, method
-from bkapi.schemas import StrategyCallbacks
+from bkapi.base.context import execution, method
+from bkapi.schemas.strategy import StrategyCallbacks
 from tests.bkapi.short_runs import CONTEXT, MIDNIGHT_MS, SYMBOL, candles_of, minute_of
 
 BOTH, METHOD_ONLY, NEITHER = (True, True), (False, True), (False, False)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.price_text import to_fixed
+from bkapi.base.price_text import to_fixed
 
 SIDES = st.sampled_from(["long", "short"])
 GOOD: dict[str, Any] = {

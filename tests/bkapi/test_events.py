@@ -19,14 +19,15 @@ from typing import Any, get_args
 
 import pytest
 
-from bkapi import context, events, payloads, signals
-from bkapi.channels import BehaviourChannel, Channel, log_error
-from bkapi.coroutines import settle
-from bkapi.events import emitters
-from bkapi.payloads import COMMIT_FIELDS, CommitAction, IdlePingEvent, PingEvent, StrategyCommitEvent
-from bkapi.record import Record, record
-from bkapi.signals import NO_PEAK, NO_PNL, ClosedResult, IdleResult, PublicSignal, TickResult
-from bkapi.turns import Turn
+from bkapi.base import context
+from bkapi.base.coroutines import settle
+from bkapi.base.record import Record, record
+from bkapi.base.turns import Turn
+from bkapi.events import emitters as events, payloads, results as signals
+from bkapi.events.channels import BehaviourChannel, Channel, log_error
+from bkapi.events.emitters import emitters
+from bkapi.events.payloads import COMMIT_FIELDS, CommitAction, IdlePingEvent, PingEvent, StrategyCommitEvent
+from bkapi.events.results import NO_PEAK, NO_PNL, ClosedResult, IdleResult, PublicSignal, TickResult
 
 SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
 GOLDEN = SHARED / "golden" / "services" / "channels.jsonl"
@@ -366,7 +367,7 @@ def test_the_listen_functions_are_the_documented_ones() -> None:
 def test_each_listen_function_is_named_documented_and_attaches_one_listener(name: str) -> None:
     function = getattr(events, name)
     assert function.__name__ == name
-    assert function.__module__ == "bkapi.events"
+    assert function.__module__ == "bkapi.events.emitters"
     assert "the returned callable" in function.__doc__.lower()
     takes_filter = name.endswith(("_once", "_per_signal"))
     assert list(inspect.signature(function).parameters) == (["filter_fn", "fn"] if takes_filter else ["fn"])
@@ -820,11 +821,11 @@ def test_a_commit_shows_the_fields_of_its_action(action: CommitAction) -> None:
 TYPED = """
 from collections.abc import Callable
 from typing import assert_type
-from bkapi.events import listen_active_ping_per_signal, listen_signal_backtest
-from bkapi.payloads import PingEvent
-from bkapi.registry import add_strategy_schema, get_frame_schema
-from bkapi.schemas import FrameSchema
-from bkapi.signals import ClosedResult, TickResult
+from bkapi.events.emitters import listen_active_ping_per_signal, listen_signal_backtest
+from bkapi.events.payloads import PingEvent
+from bkapi.schemas.doors import add_strategy_schema, get_frame_schema
+from bkapi.schemas.frame import FrameSchema
+from bkapi.events.results import ClosedResult, TickResult
 
 def hears(result: TickResult) -> None:
     if result.action == "closed":

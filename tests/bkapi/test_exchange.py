@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import bkapi as bk
-from bkapi import exchange_source
+from bkapi.market import source as exchange_source
 from bkcore.candle_errors import CandleError, CandleOrderError
 
 MINUTE = 60_000

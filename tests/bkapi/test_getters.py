@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-import bkapi.getters
-from bkapi.getters import PositionView
+import bkapi.positions.getters
+from bkapi.positions.getters import PositionView
 from tests.bkapi.short_runs import CONTEXT, MIDNIGHT_MS, SYMBOL, candles_of, play, register
 
 NAMES = sorted(name for name in vars(PositionView) if name.startswith(("get_", "has_")))
@@ -63,7 +63,7 @@ def answer_of(function: Callable[..., Any], *arguments: Any) -> Any:
 def test_every_getter_is_public_in_both_forms() -> None:
     assert len(NAMES) == 43
     for name in NAMES:
-        assert getattr(bk, name) is getattr(bkapi.getters, name)
+        assert getattr(bk, name) is getattr(bkapi.positions.getters, name)
         assert getattr(bk, name).__name__ == name
         assert "ContextError" in (getattr(bk, name).__doc__ or "")
         method = "get_paused" if name == "get_strategy_paused" else name

@@ -11,9 +11,9 @@ import pytest
 
 import bkapi as bk
 from bkapi.errors import UnknownNameError
-from bkapi.overfitting import period_edges
-from bkapi.random_entries import random_entry_baseline
-from bkapi.sweep_result import SweepResultError
+from bkapi.guards.overfitting import period_edges
+from bkapi.guards.random_entries import random_entry_baseline
+from bkapi.sweeps.result import SweepResultError
 from tests.bkapi.planted_truth import HOUR, independent, judged, market, space, swept
 
 SMALL = space(takes=5, stops=5)

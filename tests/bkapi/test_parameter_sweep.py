@@ -16,7 +16,7 @@ import pytest
 import bkapi as bk
 from bkapi import ParameterSweep, Policy, Space, Sweep, SweepError, SweepFolderError, SweepResult
 from bkapi.errors import BkError, SchemaError, UnknownNameError
-from bkapi.sweep_result import SweepResultError
+from bkapi.sweeps.result import SweepResultError
 from bkcore.metrics import METRIC_NAMES
 from bkcore.sweep_paths import PathSweep
 from bkcore.sweep_static import StaticSweep
@@ -534,7 +534,7 @@ MANY = Space.grid(look=[5, 30], take_profit_percent=[0.5 + k / 100 for k in rang
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 128 combinations: five of :data:`MANY`."""
-    monkeypatch.setattr("bkapi.sweep._PART_COMBINATIONS", (128, 128))
+    monkeypatch.setattr("bkapi.sweeps.sweep._PART_COMBINATIONS", (128, 128))
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -602,7 +602,9 @@ def test_other_threads_memory_and_speed_go_on_with_the_same_parts(
     whole = sweep(MANY, threads=2).run(folder=tmp_path, progress=False).frame
     for part in list(tmp_path.glob("part-*"))[::2]:
         part.unlink()
-    monkeypatch.setattr("bkapi.sweep._PART_COMBINATIONS", (256, 65_536))  # as if the machine were slower
+    monkeypatch.setattr(
+        "bkapi.sweeps.sweep._PART_COMBINATIONS", (256, 65_536)
+    )  # as if the machine were slower
     again = sweep(MANY, threads=1, max_memory="100M").run(folder=tmp_path, progress=False).frame
     assert again.equals(whole)
 
@@ -748,6 +750,9 @@ def test_a_start_without_a_distance_may_be_excluded_by_a_condition() -> None:
         ({"max_memory": "lots"}, SweepError, ["max_memory='lots'", '"2G"']),
         ({"max_memory": ""}, SweepError, ["max_memory=''"]),
         ({"max_memory": "inf"}, SweepError, ["max_memory='inf'"]),
+        ({"max_memory": "1,5G"}, SweepError, ["max_memory='1,5G'"]),
+        ({"max_memory": "2G or so"}, SweepError, ["max_memory='2G or so'"]),
+        ({"max_memory": "2X"}, SweepError, ["max_memory='2X'"]),
         ({"max_memory": 0}, SweepError, ["max_memory=0"]),
         ({"max_memory": -5}, SweepError, ["max_memory=-5"]),
         ({"max_memory": None}, SweepError, ["max_memory=None"]),

@@ -97,10 +97,10 @@ def test_documents_are_content_with_the_ticks_that_are_visited_anyway() -> None:
 
 
 def test_who_listens_to_something_else_stops_at_no_tick() -> None:
-    from bkapi.strategy import running
+    from bkapi.runs.ledger import running
 
     bits: list[int] = []
-    bk.listen_active_ping(lambda event: bits.extend(run.teller.bits() for run in running.values()))
+    bk.listen_active_ping(lambda event: bits.extend(run.delivery.bits() for run in running.values()))
     list(bk.Backtest.run(SYMBOL, CONTEXT))
     assert bits
     assert not any(bit & Listen.TICK for bit in bits)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-from bkapi import readiness
+from bkapi.schemas import readiness
 
 
 def test_ready_is_when_something_of_each_kind_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:

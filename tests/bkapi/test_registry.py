@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-from bkapi import registry
 from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
-from bkapi.registry import REGISTRIES, Registry, strategies
-from bkapi.schemas import FrameSchema, StrategySchema
+from bkapi.schemas import doors, registry
+from bkapi.schemas.frame import FrameSchema
+from bkapi.schemas.registry import REGISTRIES, Registry, strategies
+from bkapi.schemas.strategy import StrategySchema
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2024, 2, 1, tzinfo=UTC)
@@ -33,19 +34,19 @@ def empty() -> Iterator[None]:
 
 
 def test_fields_by_name_a_mapping_or_a_schema() -> None:
-    by_name = registry.add_strategy_schema(strategy_name="a", get_signal=nothing)
-    by_mapping = registry.add_strategy_schema({"strategy_name": "b", "get_signal": nothing})
-    ready = registry.add_strategy_schema(StrategySchema(strategy_name="c", get_signal=nothing))
-    mixed = registry.add_strategy_schema({"strategy_name": "d"}, note="mixed")
-    assert registry.list_strategy_schema() == [by_name, by_mapping, ready, mixed]
-    assert registry.get_strategy_schema("d").note == "mixed"
+    by_name = doors.add_strategy_schema(strategy_name="a", get_signal=nothing)
+    by_mapping = doors.add_strategy_schema({"strategy_name": "b", "get_signal": nothing})
+    ready = doors.add_strategy_schema(StrategySchema(strategy_name="c", get_signal=nothing))
+    mixed = doors.add_strategy_schema({"strategy_name": "d"}, note="mixed")
+    assert doors.list_strategy_schema() == [by_name, by_mapping, ready, mixed]
+    assert doors.get_strategy_schema("d").note == "mixed"
 
 
 def test_an_unknown_name_lists_the_known_and_guesses() -> None:
-    registry.add_strategy_schema(strategy_name="rsi_dip", get_signal=nothing)
-    registry.add_strategy_schema(strategy_name="sma_cross", get_signal=nothing)
+    doors.add_strategy_schema(strategy_name="rsi_dip", get_signal=nothing)
+    doors.add_strategy_schema(strategy_name="sma_cross", get_signal=nothing)
     with pytest.raises(UnknownNameError) as caught:
-        registry.get_strategy_schema("sma_cros")
+        doors.get_strategy_schema("sma_cros")
     assert str(caught.value) == (
         "strategy sma_cros not found source=get_strategy_schema; registered: 'rsi_dip', 'sma_cross'.\n"
         "Hint: did you mean 'sma_cross'? add_strategy_schema(...) registers a new one."
@@ -55,65 +56,65 @@ def test_an_unknown_name_lists_the_known_and_guesses() -> None:
 
 
 def test_a_second_registration_is_refused() -> None:
-    registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    doors.add_frame_schema(frame_name="f", start_date=START, end_date=END)
     with pytest.raises(AlreadyExistsError, match=r"^frame f already exist\nHint: override_frame_schema"):
-        registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+        doors.add_frame_schema(frame_name="f", start_date=START, end_date=END)
     with pytest.raises(
         AlreadyExistsError, match="Tool is already registered name=f registryName=frame_schema"
     ):
-        registry.frames.register("f", registry.get_frame_schema("f"))
+        registry.frames.register("f", doors.get_frame_schema("f"))
 
 
 def test_a_refused_registration_leaves_its_name_known_and_an_override_completes_it() -> None:
     with pytest.raises(SchemaError, match="missing get_candles"):
-        registry.add_exchange_schema(exchange_name="e")
+        doors.add_exchange_schema(exchange_name="e")
     with pytest.raises(AlreadyExistsError, match=r"its registration was refused: .*missing get_candles"):
-        registry.add_exchange_schema(exchange_name="e", get_candles=nothing)
+        doors.add_exchange_schema(exchange_name="e", get_candles=nothing)
     with pytest.raises(NotRegisteredError, match=r"^Tool not registered name=e registryName=exchange_schema"):
-        registry.get_exchange_schema("e")
+        doors.get_exchange_schema("e")
     assert registry.exchanges.validate("e", "test")
-    registry.override_exchange_schema(exchange_name="e", get_candles=nothing)
-    assert registry.get_exchange_schema("e").get_candles is nothing
+    doors.override_exchange_schema(exchange_name="e", get_candles=nothing)
+    assert doors.get_exchange_schema("e").get_candles is nothing
 
 
 def test_a_name_that_is_no_text_leaves_nothing_behind() -> None:
     for fields in ({}, {"frame_name": 5}, {"frame_name": None}):
         with pytest.raises(SchemaError):
-            registry.add_frame_schema({"start_date": START, "end_date": END, **fields})
-    assert registry.list_frame_schema() == []
+            doors.add_frame_schema({"start_date": START, "end_date": END, **fields})
+    assert doors.list_frame_schema() == []
 
 
 def test_the_empty_name_is_a_name() -> None:
-    registry.add_frame_schema(frame_name="", start_date=START, end_date=END)
-    assert registry.get_frame_schema("").start_date == START
+    doors.add_frame_schema(frame_name="", start_date=START, end_date=END)
+    assert doors.get_frame_schema("").start_date == START
 
 
 def test_an_override_merges_without_a_check_and_list_shows_the_original() -> None:
-    first = registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
-    merged = registry.override_frame_schema({"frame_name": "f", "interval": "nonsense"}, note="x")
+    first = doors.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    merged = doors.override_frame_schema({"frame_name": "f", "interval": "nonsense"}, note="x")
     assert (merged.interval, merged.note, merged.start_date) == ("nonsense", "x", START)
-    assert registry.get_frame_schema("f") is merged
-    assert registry.list_frame_schema() == [first]
-    assert registry.override_frame_schema(frame_name="f", note="y").interval == "nonsense"
+    assert doors.get_frame_schema("f") is merged
+    assert doors.list_frame_schema() == [first]
+    assert doors.override_frame_schema(frame_name="f", note="y").interval == "nonsense"
 
 
 def test_an_override_needs_a_known_name_and_known_fields() -> None:
     with pytest.raises(UnknownNameError, match="frame f not found source=override_frame_schema"):
-        registry.override_frame_schema(frame_name="f")
+        doors.override_frame_schema(frame_name="f")
     with pytest.raises(SchemaError, match="missing frame_name"):
-        registry.override_frame_schema(note="x")
-    registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+        doors.override_frame_schema(note="x")
+    doors.add_frame_schema(frame_name="f", start_date=START, end_date=END)
     with pytest.raises(SchemaError, match="unknown field 'end'"):
-        registry.override_frame_schema(frame_name="f", end=END)
+        doors.override_frame_schema(frame_name="f", end=END)
     with pytest.raises(SchemaError, match="5 is not a schema"):
-        registry.override_frame_schema(5)  # type: ignore[arg-type]
+        doors.override_frame_schema(5)  # type: ignore[arg-type]
 
 
 def test_a_strategy_is_valid_only_with_its_risks_and_actions() -> None:
-    registry.add_strategy_schema(strategy_name="s", risk_name="careful", actions=["notify"])
+    doors.add_strategy_schema(strategy_name="s", risk_name="careful", actions=["notify"])
     with pytest.raises(UnknownNameError, match="risk careful not found source=here"):
         strategies.validate("s", "here")
-    registry.add_strategy_schema(strategy_name="t", actions=["notify"])
+    doors.add_strategy_schema(strategy_name="t", actions=["notify"])
     with pytest.raises(UnknownNameError, match="action notify not found source=here"):
         strategies.validate("t", "here")
 
@@ -138,7 +139,7 @@ def test_successes_are_remembered_failures_are_not() -> None:
 
 
 def test_validate_checks_given_names_and_all_names_of_kinds_left_out() -> None:
-    registry.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    doors.add_frame_schema(frame_name="f", start_date=START, end_date=END)
     registry.validate()
     registry.validate(frame_name="f")
     registry.validate({"FrameName": {"F": "f"}}, strategy_name=[])
@@ -148,7 +149,7 @@ def test_validate_checks_given_names_and_all_names_of_kinds_left_out() -> None:
         registry.validate(walker_name="w")
     with pytest.raises(SchemaError, match="unknown argument 'farme_name'"):
         registry.validate(farme_name="f")
-    registry.add_strategy_schema(strategy_name="s", risk_name="r")
+    doors.add_strategy_schema(strategy_name="s", risk_name="r")
     with pytest.raises(UnknownNameError, match="risk r not found"):
         registry.validate(frame_name="f")
     registry.validate(strategy_name={})

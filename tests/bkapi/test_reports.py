@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import bkapi
-from bkapi.backtest import Backtest
-from bkapi.file_run import set_up
+from bkapi.backtests.backtest import Backtest
+from bkapi.cli.file_run import set_up
+from bkapi.reporting.documents.services import MARKDOWN_SERVICES
+from bkapi.reporting.journal.services import REPORT_SERVICES
 from bkapi.reporting.kinds import FLAGS
-from bkapi.reporting.markdown_services import MARKDOWN_SERVICES
-from bkapi.reporting.report_services import REPORT_SERVICES
 
 CONTEXT = {"strategy_name": "sma_cross", "exchange_name": "file", "frame_name": "file"}
 KEY = ("BTCUSDT", "sma_cross", "file", "file", True)
@@ -303,7 +303,7 @@ def test_custom_columns_replace_the_table_and_notes_follow_the_configuration() -
 
 
 def test_stored_closes_are_replayed_once_and_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bkapi.reporting import history
+    from bkapi.reporting.documents import history
 
     stored = {**closed("old")["signal"], **closed("old", pnl=2.0), "id": "old", "status": "closed"}
     monkeypatch.setitem(history.readers, True, lambda: [stored, {**stored, "id": "open", "status": "opened"}])
@@ -358,7 +358,7 @@ def test_a_document_is_dumped_under_its_name_and_cannot_leave_its_folder(tmp_pat
 
 
 def test_two_texts_never_share_a_file() -> None:
-    from bkapi.reporting.file_names import safe_file_name
+    from bkapi.sinks.file_names import safe_file_name
 
     names = ["BTC/USDT.md", "BTC_USDT.md", "BTC\\USDT.md", "BTC:USDT.md", " BTC_USDT.md"]
     assert len({safe_file_name(name) for name in names}) == len(names)

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 import bkapi as bk
-from bkapi.risk import use_position_store
+from bkapi.risk.client import use_position_store
 from tests.bkapi.short_runs import CONTEXT, MIDNIGHT_MS, SYMBOL, candles_of, minute_of, register
 
 NAMES = {"exchange_name": "memory", "frame_name": "minutes"}

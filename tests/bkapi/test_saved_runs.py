@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 import bkapi
-from bkapi.backtest import Backtest, FinishedRun
-from bkapi.cli import app
-from bkapi.file_run import set_up
-from bkapi.reporting.saved_runs import SavedRunError, load_run, save_run
+from bkapi.backtests.backtest import Backtest
+from bkapi.cli.file_run import set_up
+from bkapi.cli.main import app
+from bkapi.reporting.saved.saved_runs import SavedRunError, load_run, save_run
+from bkapi.runs.finished import FinishedRun
 
 STRATEGY = """
 from bkapi import add_strategy_schema

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-from bkapi import cron
+from bkapi.runs import time_and_price
+from bkapi.scheduling import cron
 
 NOON = 1_704_110_400_000
 MINUTE = 60_000
@@ -354,7 +355,6 @@ def test_threads_fire_an_interval_once() -> None:
 
 
 def test_times_and_prices_of_runs_are_known_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bkapi import meta_services
 
     names = {"strategy_name": "s", "exchange_name": "e", "frame_name": "f"}
     rows = [[NOON + k * MINUTE, 1.0, 1.0, 1.0, 1.0 + k / 1000, 1.0] for k in range(60)]
@@ -377,7 +377,7 @@ def test_times_and_prices_of_runs_are_known_afterwards(monkeypatch: pytest.Monke
     assert bk.time_meta.get_timestamp("A", infos[0].context, True) == NOON + 50 * MINUTE
     with pytest.raises(bk.SchemaError, match="missing strategy_name"):
         bk.time_meta.get_timestamp("A", {}, True)
-    monkeypatch.setattr(meta_services, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(time_and_price, "PATIENCE_SECONDS", 0.01)
     with pytest.raises(bk.MetaTimeoutError, match="Timeout while waiting for timestamp for B:s:e:f:backtest"):
         bk.time_meta.get_timestamp("B", names, True)
 

@@ -11,9 +11,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bkapi import schemas
 from bkapi.errors import BkError, SchemaError
-from bkapi.schemas import ExchangeSchema, FrameSchema, Schema, StrategyCallbacks, StrategySchema
+from bkapi.schemas.base import Schema
+from bkapi.schemas.exchange import ExchangeFields, ExchangeSchema
+from bkapi.schemas.frame import FrameFields, FrameSchema
+from bkapi.schemas.strategy import StrategyCallbacks, StrategyFields, StrategySchema
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2024, 2, 1, tzinfo=UTC)
@@ -227,9 +229,9 @@ def test_an_override_with_another_form_replaces_the_first() -> None:
 @pytest.mark.parametrize(
     ("fields", "model"),
     [
-        (schemas.StrategyFields, StrategySchema),
-        (schemas.ExchangeFields, ExchangeSchema),
-        (schemas.FrameFields, FrameSchema),
+        (StrategyFields, StrategySchema),
+        (ExchangeFields, ExchangeSchema),
+        (FrameFields, FrameSchema),
     ],
 )
 def test_the_typed_keywords_are_the_fields(fields: Any, model: type[Schema]) -> None:

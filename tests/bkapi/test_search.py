@@ -17,7 +17,7 @@ from hypothesis import given, strategies as st
 import bkapi as bk
 from bkapi import ParameterSweep, Search, SearchError, SearchResult, Space, SweepError
 from bkapi.errors import BkError, UnknownNameError
-from bkapi.search_space import combination_key, suggestions_of
+from bkapi.sweeps.search_space import combination_key, suggestions_of
 from tests.bkapi.test_parameter_sweep import (
     CONTEXT,
     assert_rows_are_backtests,
@@ -26,7 +26,7 @@ from tests.bkapi.test_parameter_sweep import (
     turns,
 )
 
-optuna = pytest.importorskip("optuna", reason='Optuna is not installed: pip install "bk[search]"')
+optuna = pytest.importorskip("optuna", reason='Optuna is not installed: pip install "bkapi[search]"')
 SMALL = Space.grid(look=[5, 30], take_profit_percent=[0.6, 1.7])
 WIDE = (
     Space.grid(
@@ -450,7 +450,7 @@ def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(bk.MissingExtraError, match="Optuna is not installed") as caught:
         search()
-    assert 'pip install "bk[search]"' in str(caught.value)
+    assert 'pip install "bkapi[search]"' in str(caught.value)
 
 
 def test_a_sweep_over_other_parameters_is_refused() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import bkapi as bk
-from bkapi.signals import PublicSignal
+from bkapi.events.results import PublicSignal
 from tests.bkapi.short_runs import MIDNIGHT_MS, SYMBOL, candles_of, play, register
 
 CLOSES = [100.0] * 8 + [101.0] * 4 + [99.0] * 4 + [100.5] * 20

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 import bkapi
-from bkapi.coroutines import settle
-from bkapi.reporting.line_file import Batched, LineFile, read_lines
+from bkapi.base.coroutines import settle
+from bkapi.sinks.line_file import Batched, LineFile, read_lines
 
 SINKS = {"jsonl": bkapi.ReportBase, "sqlite": bkapi.ReportSqlite, "parquet": bkapi.ReportParquet}
 OPTIONS = {"symbol": "BTCUSDT", "strategy_name": "s", "exchange_name": "", "signal_id": "a|b\n"}
@@ -101,7 +101,7 @@ def test_a_line_that_a_crash_cut_off_is_skipped_and_told(
 def test_a_killed_process_leaves_whole_lines(tmp_path: Path) -> None:
     script = (
         "import itertools, sys\n"
-        "from bkapi.coroutines import settle\n"
+        "from bkapi.base.coroutines import settle\n"
         "from bkapi.reporting.report_writer import ReportBase\n"
         f"sink = ReportBase('killed', {str(tmp_path)!r})\n"
         "settle(sink.wait_for_init(True))\n"

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 
 import bkapi as bk
 from bkapi import Space, SpaceError
-from bkapi.space import Block, Column, Drawn, Listed
+from bkapi.schemas.space import Block, Column, Drawn, Listed
 from tests.shares import share
 
 VALUES = st.lists(st.sampled_from([1, 2, 2.5, -3, 0, None, "a", "b", True]), min_size=1, max_size=5)

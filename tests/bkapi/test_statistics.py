@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bkapi import statistics
-from bkapi.statistics import (
+from bkapi.statistics import measured as statistics
+from bkapi.statistics.measured import (
     TRADE_COLUMNS,
     BreakevenStatistics,
     EventStatistics,
@@ -448,7 +448,9 @@ def test_records_compare_by_value_and_cannot_change() -> None:
 
 def test_importing_the_records_is_cheap() -> None:
     heavy = ("numpy", "numba", "polars", "pydantic")
-    script = f"import sys, bkapi.statistics; print(*[name for name in {heavy} if name in sys.modules])"
+    script = (
+        f"import sys, bkapi.statistics.measured; print(*[name for name in {heavy} if name in sys.modules])"
+    )
     root = Path(statistics.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True

@@ -11,7 +11,7 @@ import pytest
 
 import bkapi as bk
 from bkapi.errors import UnknownNameError
-from bkapi.sweep import SweepError
+from bkapi.sweeps.sweep import SweepError
 from bkcore.synthetic import generate
 
 CONTEXT = {"strategy_name": "turns", "exchange_name": "memory", "frame_name": "days"}

@@ -23,8 +23,8 @@ from numba import njit
 import bkapi as bk
 from bkapi import Space, SweepError
 from bkapi.errors import AlreadyExistsError, BkError, SchemaError, UnknownNameError
-from bkapi.sweep_plan import SignalSet
-from bkapi.sweep_ray import Costs, _spans
+from bkapi.sweeps.plan import SignalSet
+from bkapi.sweeps.ray_cluster import Costs, _spans
 from tests.bkapi.ray_cluster import ray, small_cluster
 from tests.bkapi.test_parameter_sweep import (
     MANY,
@@ -274,7 +274,7 @@ def test_candles_are_mapped_and_the_configuration_is_that_of_here() -> None:
 
 def test_workers_load_kernels_from_the_disk() -> None:
     def counted() -> tuple[bool, int, int]:
-        import bkapi.sweep_ray  # noqa: F401
+        import bkapi.sweeps.ray_cluster  # noqa: F401
         from bkcore import jit
 
         kernels = {
@@ -351,7 +351,7 @@ def test_a_task_whose_worker_dies_is_done_again(tmp_path: Path) -> None:
 def test_a_task_that_kills_every_worker_ends_the_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bkapi.sweep_ray._RETRIES", 1)
+    monkeypatch.setattr("bkapi.sweeps.ray_cluster._RETRIES", 1)
     name = strategy_that(kill_yourself)
     with pytest.raises(SweepError, match="after 2 tries, WorkerCrashedError") as caught:
         sweep(LOOKS, name).run(folder=tmp_path, progress=False, engine="ray")
@@ -413,7 +413,7 @@ def test_a_module_that_workers_lack_is_named(tmp_path: Path, monkeypatch: pytest
 
 
 def test_another_version_in_a_worker_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bkapi.sweep_ray.version", lambda: "0.0.9 abc")
+    monkeypatch.setattr("bkapi.sweeps.ray_cluster.version", lambda: "0.0.9 abc")
     with pytest.raises(SweepError, match=r"has bk 0\.1\.0 \w+, this process 0\.0\.9 abc"):
         distributed(LOOKS)
 
@@ -440,7 +440,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(bk.MissingExtraError, match="Ray is not installed") as caught:
         distributed(LOOKS)
-    assert 'pip install "bk[distributed]"' in str(caught.value)
+    assert 'pip install "bkapi[distributed]"' in str(caught.value)
     assert isinstance(caught.value, BkError)
 
 
@@ -448,7 +448,7 @@ def test_an_address_where_nobody_listens_is_told_at_once() -> None:
     """In a process of its own: this one is connected."""
     script = """
     import bkapi as bk
-    from bkapi.sweep_ray import Cluster
+    from bkapi.sweeps.ray_cluster import Cluster
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
         try:
             with Cluster(address, 1).connected(0):
@@ -469,9 +469,7 @@ def test_an_address_where_nobody_listens_is_told_at_once() -> None:
 
 
 def test_neither_ray_nor_optuna_is_imported_before_it_is_asked_for() -> None:
-    script = (
-        "import sys, bkapi, bkapi.cli, bkapi.sweep; bkapi.Sweep; print({'ray', 'optuna'} & set(sys.modules))"
-    )
+    script = "import sys, bkapi, bkapi.cli.main; bkapi.Sweep; print({'ray', 'optuna'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )

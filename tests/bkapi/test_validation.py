@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bkapi.validation import violation_message
+from bkapi.runs.validation import violation_message
 from bkcore.codes import Violation
 from bkcore.settings import EngineSettings
 

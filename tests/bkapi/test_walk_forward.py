@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.walk_forward import windows_of
+from bkapi.sweeps.walk_forward import windows_of
 from tests.bkapi.planted_truth import CONTEXT, market, space, swept
 
 SMALL = space(takes=3, stops=3)
@@ -78,7 +78,7 @@ def test_each_winner_is_the_best_of_its_training_and_is_run_in_its_test(kind: st
     for row in found.windows.iter_rows(named=True):
         trained = found.sweep.where(frame_name=f"days train {row['window']}").top(1, by="avg_pnl")
         assert trained["combination"][0] == row["combination"]
-        run = found.sweep._sweep.play(row["combination"], "BTCUSDT", f"days test {row['window']}")  # type: ignore[union-attr]
+        run = found.sweep._sweep.play_in(row["combination"], "BTCUSDT", f"days test {row['window']}")  # type: ignore[union-attr]
         mine = found.trades.filter(pl.col("window") == row["window"])
         assert mine["pnl_percent"].to_list() == run.trades["pnl_percent"].to_list()
         start, end = (round(row[name].timestamp() * 1000) for name in ("test_start", "test_end"))

@@ -478,7 +478,7 @@ def test_what_changes_on_the_way_counts_for_those_that_follow(threads: int) -> N
 
 
 def test_unheard_backtests_are_played_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bkapi.strategy import StrategyRun
+    from bkapi.runs.strategy import StrategyRun
 
     ahead: list[str] = []
     play = StrategyRun.play_ahead

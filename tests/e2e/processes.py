@@ -88,14 +88,14 @@ def _begin(order: dict[str, object]) -> None:
 
 def _serve() -> None:
     """Fork for every line of the input and answer with the exit code; return in each fork."""
-    import bkapi.backtest
-    import bkapi.file_run
-    import bkapi.lookahead
-    import bkapi.overfitting
-    import bkapi.progress
-    import bkapi.run_report
-    import bkapi.sweep
-    import bkapi.walker  # noqa: F401
+    import bkapi.backtests.backtest
+    import bkapi.base.progress
+    import bkapi.cli.file_run
+    import bkapi.cli.run_folder
+    import bkapi.guards.lookahead
+    import bkapi.guards.overfitting
+    import bkapi.sweeps.sweep
+    import bkapi.walkers.walker  # noqa: F401
 
     gc.collect()
     gc.freeze()  # so that a fork neither copies nor clears at its end what it has from here
@@ -109,7 +109,7 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    from bkapi.cli import main
+    from bkapi.cli.main import main
 
     _serve()
     main()

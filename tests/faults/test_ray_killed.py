@@ -51,7 +51,7 @@ def test_workers_that_are_killed_in_the_middle_change_nothing(
             os.kill(killed[-1], signal.SIGKILL)
 
     bk.add_strategy_schema(strategy_name="told", interval="30m", signals=signals, params={"look": 30})
-    monkeypatch.setattr("bkapi.sweep_ray.Costs.task_seconds", lambda self, cores: self.combination)
+    monkeypatch.setattr("bkapi.sweeps.ray_cluster.Costs.task_seconds", lambda self, cores: self.combination)
     space = Space.grid(look=range(5, 85), take_profit_percent=[0.6, 1.0, 1.4], stop_loss_percent=[0.7, 1.1])
     made = Sweep({**CONTEXT, "strategy_name": "told"}, space, symbol="BTCUSDT", metrics="all")
     wanted = made.run(progress=False)

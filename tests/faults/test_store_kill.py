@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bkapi.candle_store import CandleStore
+from bkapi.market.store import CandleStore
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE = 60_000
@@ -22,7 +22,7 @@ DAYS = 40
 WRITER = """
 import sys
 import polars as pl
-from bkapi.candle_store import CandleStore
+from bkapi.market.store import CandleStore
 import pyarrow.parquet
 root, start, days = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 store = CandleStore(root)

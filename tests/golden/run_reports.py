@@ -22,11 +22,11 @@ from typing import Any, ClassVar
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import bkapi
-from bkapi.payloads import PerformanceEvent, WalkerEvent
-from bkapi.price_text import to_fixed
+from bkapi.base.price_text import to_fixed
+from bkapi.events.payloads import PerformanceEvent, WalkerEvent
 from bkapi.reporting import cells
-from bkapi.reporting.markdown_services import MARKDOWN_SERVICES
-from bkapi.reporting.report_services import REPORT_SERVICES
+from bkapi.reporting.documents.services import MARKDOWN_SERVICES
+from bkapi.reporting.journal.services import REPORT_SERVICES
 
 Record = dict[str, Any]
 Difference = tuple[str, Any, Any]

@@ -18,7 +18,7 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bkapi.statistics import (
+from bkapi.statistics.measured import (
     HeatStatistics,
     Statistics,
     backtest_statistics,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bkapi
-from bkapi.context import get_timestamp
-from bkapi.moments import from_ms, to_ms
+from bkapi.base.context import get_timestamp
+from bkapi.base.timestamps import from_ms, to_ms
 from bkcore.run import Driver
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.engine import Engine, RiskCheck

@@ -16,8 +16,8 @@ import polars as pl
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bkapi.config import DEFAULTS
-from bkapi.policy import Policy
+from bkapi.base.config import DEFAULTS
+from bkapi.schemas.policy import Policy
 from bkcore.candles import CandleFrame
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from bkcore.market import Market

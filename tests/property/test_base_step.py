@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.exchange import CandleRequestError
+from bkapi.market.exchange import CandleRequestError
 from bkcore.intervals import INTERVAL_MINUTES, STRATEGY_INTERVALS, interval_step_ms
 from tests.naive.events import CALLBACKS
 from tests.property.comparing import assert_same_runs

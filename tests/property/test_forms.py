@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.candle_rules import CandleRequestError
-from bkapi.moments import from_ms
+from bkapi.base.timestamps import from_ms
+from bkapi.market.answers import CandleRequestError
 from bkcore.intervals import INTERVAL_MINUTES
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS

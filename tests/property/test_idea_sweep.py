@@ -11,7 +11,7 @@ import polars as pl
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.idea_feed import CandleTrail
+from bkapi.ideas.feed import CandleTrail
 from bkcore.idea_paths import Axes
 from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
 from tests.naive import idea_sweep as naive

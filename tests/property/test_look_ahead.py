@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.exchange import CandleRequestError
-from bkapi.moments import from_ms
-from bkapi.policy import Policy
+from bkapi.base.timestamps import from_ms
+from bkapi.market.exchange import CandleRequestError
+from bkapi.schemas.policy import Policy
 from bkcore.intervals import INTERVAL_MINUTES
 from bkcore.run import Run
 from tests.golden.hosts import LISTEN_FUNCTIONS

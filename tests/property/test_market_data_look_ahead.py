@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import bkapi as bk
-from bkapi.moments import to_ms
-from bkapi.schemas import StrategyCallbacks
+from bkapi.base.timestamps import to_ms
+from bkapi.schemas.strategy import StrategyCallbacks
 
 MINUTE = 60_000
 START = 1_704_067_200_000

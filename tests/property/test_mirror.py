@@ -21,7 +21,7 @@ import numpy as np
 from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
-from bkapi.policy import Policy
+from bkapi.schemas.policy import Policy
 from bkcore.codes import EventKind
 from tests.property.scenes import Planned, Scene, fills, scenes, without_ties
 from tests.shares import share

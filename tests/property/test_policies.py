@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.policy import Policy
+from bkapi.schemas.policy import Policy
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_runs
 from tests.property.playing import play, signals_of
 from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes

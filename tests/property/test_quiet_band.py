@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from bkapi.policy import Policy
+from bkapi.schemas.policy import Policy
 from bkcore.codes import EventKind, Listen, Wake
 from bkcore.drivers import quiet_band
 from bkcore.records import NEW_WAKE

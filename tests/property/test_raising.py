@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.strategy import running
+from bkapi.runs.ledger import running
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS
 from tests.property.playing import Heard, get_signal_of, play, registered, signals_of

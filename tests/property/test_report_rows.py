@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 import bkapi
-from bkapi.policy import Policy
-from bkapi.reporting.run_log import LOGGED
+from bkapi.reporting.documents.run_log import LOGGED
+from bkapi.schemas.policy import Policy
 from tests.property.playing import registered, signals_of
 from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
 from tests.shares import share

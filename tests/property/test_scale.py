@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given
 
-from bkapi.policy import Policy
+from bkapi.schemas.policy import Policy
 from tests.property.comparing import rows_of
 from tests.property.scenes import Scene, fills, policies, scenes, without_ties
 

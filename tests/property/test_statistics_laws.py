@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from bkapi.reporting.layouts import summary
-from bkapi.statistics import (
+from bkapi.reporting.documents.layouts import summary
+from bkapi.statistics.measured import (
     backtest_statistics,
     heat_statistics,
     live_statistics,
@@ -23,7 +23,7 @@ from bkapi.statistics import (
     risk_statistics,
     schedule_statistics,
 )
-from bkapi.statistics_records import HeatStatistics, HeatSymbolStatistics
+from bkapi.statistics.records import HeatStatistics, HeatSymbolStatistics
 from tests.shares import share
 
 START = 1_704_067_200_000

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import assume, given, strategies as st
 from numpy.typing import NDArray
 
-from bkapi.policy import Policy
+from bkapi.schemas.policy import Policy
 from bkcore.codes import Sound
 from bkcore.commands import signal_violations
 from bkcore.intervals import interval_step_ms

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from bkapi import Policy, Space
 from bkapi.errors import SchemaError
-from bkapi.sweep_policies import policy_records
+from bkapi.sweeps.policies import policy_records
 from tests.property.scenes import policies
 
 VALUES: dict[str, list[Any]] = {

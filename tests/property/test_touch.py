@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from hypothesis import given, strategies as st
 
-from bkapi.config import DEFAULTS
-from bkapi.policy import Policy
+from bkapi.base.config import DEFAULTS
+from bkapi.schemas.policy import Policy
 from bkcore.codes import CancelReason, CloseReason, Status
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from tests.naive.market import Candle

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 import bkapi as bk
-from bkapi.policy import Policy
+from bkapi.schemas.policy import Policy
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from tests.property.playing import get_signal_of, play, signals_of
 from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes

@@ -142,7 +142,7 @@ def _names() -> tuple[str, ...]:
 
 
 def _finished() -> set[str]:
-    from bkapi.backtest import finished
+    from bkapi.runs.ledger import finished
 
     return {key[1] for key in finished}
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from bkapi.dotted import get
-from bkapi.moments import from_ms
+from bkapi.base.dotted_paths import get
+from bkapi.base.timestamps import from_ms
 from tests.golden.service_case import Case, Record, written
 from tests.golden.services.reports import names_of, planned, register_world, short
 

@@ -1,0 +1,179 @@
+"""How a strategy is run over history: ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from typing import Literal
+
+from bkapi.backtests.prepare import prepare
+from bkapi.backtests.stream import stream
+from bkapi.base.activities import Lookup
+from bkapi.base.context import (
+    Context,
+    MethodContext,
+    RunKey,
+    names_of,
+    run_key,
+)
+from bkapi.errors import BkError, FatalError
+from bkapi.events.emitters import emitters
+from bkapi.events.payloads import DoneEvent
+from bkapi.positions.methods import PositionMethods
+from bkapi.reporting.facades import BacktestReports
+from bkapi.runs import gates
+from bkapi.runs.finished import FinishedRun
+from bkapi.runs.ledger import finished
+from bkapi.runs.strategy import BacktestResult, StrategyRun
+from bkcore.run import Driver
+
+gates.install()
+
+Status = Literal["ready", "pending", "fulfilled", "rejected"]
+
+
+class BackgroundRun:
+    """A backtest in a thread of its own. Calling it asks the run to stop after the open position.
+
+    ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected.
+    """
+
+    def __init__(self, strategy_run: StrategyRun, results: Generator[BacktestResult, None, None]) -> None:
+        self.status: Status = "pending"
+        self.error: Exception | None = None
+        self.symbol = strategy_run.symbol
+        self.names = strategy_run.names
+        self._run = strategy_run
+        self._results = results
+        self._thread = threading.Thread(target=self._work, name=f"bk-backtest-{self.symbol}", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        context = self.names.to_dict()
+        Lookup.add_activity(self.symbol, context, True)
+        try:
+            try:
+                for _ in self._results:
+                    pass
+            finally:
+                Lookup.remove_activity(self.symbol, context, True)
+            self.status = "fulfilled"
+            emitters.done_backtest_subject.emit(
+                DoneEvent(
+                    symbol=self.symbol,
+                    strategy_name=self.names.strategy_name,
+                    exchange_name=self.names.exchange_name,
+                    frame_name=self.names.frame_name,
+                    backtest=True,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: exit_emitter tells
+            self.status = "rejected"
+            self.error = error
+            emitters.exit_emitter.emit(error)
+
+    def __call__(self) -> None:
+        self._run.stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end; True when it has come within ``timeout`` seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def __repr__(self) -> str:
+        return f"BackgroundRun({self.symbol}, {self.names.strategy_name!r}, {self.status})"
+
+
+class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
+    """Run strategies over history; the singleton is ``Backtest``."""
+
+    def __init__(self) -> None:
+        self._background: dict[RunKey, BackgroundRun] = {}
+
+    def run(
+        self, symbol: str, context: Context, *, driver: Driver = "skip"
+    ) -> Generator[BacktestResult, None, None]:
+        """Backtest a registered strategy and yield what opens, closes and is cancelled, as it happens.
+
+        context   ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``
+        driver    how candles are visited: ``skip`` jumps over quiet ones, ``run`` visits each, ``step`` stops at
+                  each; the results are the same
+
+        Names are checked at the call. Raises :class:`UnknownNameError`, :class:`FatalError` when candles are
+        missing, and whatever ``on_write`` raises (spec engine.md 4.2).
+        """
+        return self._start(symbol, context, source="Backtest.run", driver=driver)[1]
+
+    def _start(
+        self, symbol: str, context: Context, *, source: str, driver: Driver = "skip"
+    ) -> tuple[StrategyRun, Generator[BacktestResult, None, None]]:
+        strategy_run = prepare(symbol, context, source=source, driver=driver)
+        return strategy_run, stream(strategy_run)
+
+    def background(self, symbol: str, context: Context) -> BackgroundRun:
+        """The same run in a thread; the returned handle stops it when called, and can be waited for.
+
+        Raises :class:`BkError` while a background run of the same context is pending.
+        """
+        names = names_of(context, *MethodContext.field_names)
+        key = run_key(symbol, names)
+        known = self._background.get(key)
+        if known is not None and known.status == "pending":
+            raise BkError(
+                f"Backtest.background is already running for symbol={symbol} strategyName={names.strategy_name} "
+                f"exchangeName={names.exchange_name} frameName={names.frame_name}",
+                hint="wait for it (handle.wait()) or stop it (handle()).",
+            )
+        handle = BackgroundRun(*self._start(symbol, context, source="Backtest.background"))
+        self._background[key] = handle
+        return handle
+
+    def stop(self, symbol: str, context: Context) -> None:
+        """Ask the background run of this context to stop: no new signals, the open position is carried to its end."""
+        names = names_of(context, *MethodContext.field_names)
+        known = self._background.get(run_key(symbol, names))
+        if known is not None:
+            known()
+
+    def list(self) -> list[dict[str, str]]:
+        """Background runs: ``symbol``, ``strategy_name``, ``exchange_name``, ``frame_name`` and ``status``."""
+        return [
+            {
+                "symbol": handle.symbol,
+                "strategy_name": handle.names.strategy_name,
+                "exchange_name": handle.names.exchange_name,
+                "frame_name": handle.names.frame_name,
+                "status": handle.status,
+            }
+            for handle in self._background.values()
+        ]
+
+    def finish(self, symbol: str, context: Context, *, driver: Driver = "skip") -> FinishedRun:
+        """Run to the end without making a result object per trade; returns what :meth:`last_run` returns.
+
+        Listeners hear everything as in :meth:`run`. Arguments and errors: :meth:`run`.
+        """
+        strategy_run, results = self._start(symbol, context, source="Backtest.finish", driver=driver)
+        strategy_run.yields = False
+        for _ in results:
+            pass
+        return self.last_run(symbol, context)
+
+    def last_run(self, symbol: str, context: Context) -> FinishedRun:
+        """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before."""
+        names = names_of(context, *MethodContext.field_names)
+        key = run_key(symbol, names)
+        if key not in finished:
+            raise FatalError(
+                f"no finished backtest of {names.strategy_name!r} on {symbol} in frame {names.frame_name!r}.",
+                hint="consume Backtest.run(symbol, context) first.",
+            )
+        return finished[key]
+
+    def clear(self) -> None:
+        """Forget finished and background runs."""
+        self._background.clear()
+        finished.clear()
+
+
+Backtest = BacktestUtils()

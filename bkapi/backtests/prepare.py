@@ -1,0 +1,176 @@
+"""How a run is prepared: everything that it needs is looked up and checked (spec engine.md 4)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkapi.base import config
+from bkapi.base.context import Context, ExecutionContext, MethodContext, names_of, run_within
+from bkapi.base.coroutines import settle
+from bkapi.base.timestamps import from_ms, this_minute_ms
+from bkapi.errors import SchemaError
+from bkapi.market.exchange import client_of
+from bkapi.market.frames import FrameConnectionService, ticks
+from bkapi.market.source import check_covers
+from bkapi.risk.run_risk import RunRisk
+from bkapi.runs.finished import FinishedRun, finished_run
+from bkapi.runs.strategy import StrategyRun
+from bkapi.schemas.exchange import ExchangeSchema
+from bkapi.schemas.registry import frames, risks, strategies
+from bkapi.schemas.strategy import StrategySchema
+from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
+from bkcore.market import Market
+from bkcore.run import Driver, Frame, Hooks
+from bkcore.settings import EngineSettings
+from bkcore.signals import SignalTable, bind_signals
+
+logger = logging.getLogger("bkapi")
+
+
+def prepare(
+    symbol: str,
+    context: Context,
+    *,
+    source: str,
+    driver: Driver = "skip",
+    strategy: StrategySchema | None = None,
+    signals: Callable[[StrategySchema, Market, str], SignalTable | None] | None = None,
+) -> StrategyRun:
+    """Look up and check everything that a run needs, and stand before its first tick.
+
+    strategy   stands in for the registered one of its name
+    signals    stands in for :func:`signal_table`
+
+    Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and
+    :class:`FatalError` when the frame is empty or its candles are missing.
+    """
+    names = names_of(context, *MethodContext.field_names)
+    strategy = strategy or strategies.get(names.strategy_name, source)
+    for risk_name in strategy.risks:
+        risks.get(risk_name, source)
+    client = client_of(names.exchange_name, source)
+    schema = frames.get(names.frame_name, source)
+    FrameConnectionService().clear(names.frame_name)
+    frame = ticks(schema, min(schema.end_ms, this_minute_ms()), client.step_ms)
+    if strategy.interval not in STRATEGY_INTERVALS:
+        raise SchemaError(
+            "strategy",
+            f"unknown interval {strategy.interval!r} of strategy_name={names.strategy_name!r}.",
+            field="interval",
+            hint=f"known intervals: {', '.join(STRATEGY_INTERVALS)}.",
+        )
+    settings = EngineSettings.from_config(config.get_config(), step_ms=client.step_ms, fill=strategy.fill)
+    _check_steps(settings, frame, client.schema)
+    first = frame.start_ms - settings.average_candles * settings.step_ms
+    end = frame.end_ms + 2 * settings.step_ms
+    moment = ExecutionContext(symbol, frame.start_ms, True)  # for the functions of the exchange
+    market = run_within(client.market, moment, names, symbol, first, end)
+    check_covers(market, symbol, first, frame.end_ms - settings.step_ms)
+    return StrategyRun(
+        symbol,
+        names,
+        strategy,
+        market,
+        frame,
+        settings,
+        table=(signals or signal_table)(strategy, market, symbol),
+        policy=None if strategy.policy is None else strategy.policy.record(),
+        hooks=hooks_of(strategy),
+        risk=RunRisk(symbol, names, strategy.risks, backtest=True) if strategy.risks else None,
+        driver=driver,
+    )
+
+
+def run_to_end(
+    symbol: str, context: Context, strategy: StrategySchema, bracket: Mapping[str, float]
+) -> FinishedRun:
+    """Backtest a strategy that is not registered as it is, unheard; ``bracket`` replaces that of every signal."""
+    strategy_run = prepare(symbol, context, source="Sweep", strategy=strategy)
+    strategy_run.run.set_bracket(**bracket)
+    strategy_run.run.finish()
+    return finished_run(strategy_run)
+
+
+def hooks_of(strategy: StrategySchema) -> Hooks:
+    """The jitted functions of a strategy, compiled once per function, and its ``params`` as they get them."""
+    if strategy.kernel is None and strategy.manage is None:
+        return Hooks()
+    from bkcore.hooks import KERNEL, MANAGE, compile_hook
+
+    try:
+        parameters = np.array([float(value) for value in strategy.params.values()])
+    except (TypeError, ValueError):
+        raise SchemaError(
+            "strategy",
+            f"params={dict(strategy.params)!r} of strategy_name={strategy.strategy_name!r} are not all numbers.",
+            field="params",
+            hint="a jitted function reads its params as numbers, in the order in which they are given.",
+        ) from None
+    return Hooks(
+        None if strategy.kernel is None else compile_hook(strategy.kernel, KERNEL),
+        None if strategy.manage is None else compile_hook(strategy.manage, MANAGE),
+        parameters,
+    )
+
+
+def _check_steps(settings: EngineSettings, frame: Frame, exchange: ExchangeSchema) -> None:
+    """Everything that is counted in minutes has to be a multiple of the exchange's own step."""
+    step = settings.step_ms
+    counted = {
+        "the interval of the frame": frame.step_ms,
+        "CC_SCHEDULE_AWAIT_MINUTES": settings.await_minutes * MINUTE_MS,
+    }
+    if settings.max_lifetime_minutes != float("inf"):
+        counted["CC_MAX_SIGNAL_LIFETIME_MINUTES"] = int(settings.max_lifetime_minutes) * MINUTE_MS
+    for what, span in counted.items():
+        if span % step:
+            raise SchemaError(
+                "exchange",
+                f"{what} ({span // MINUTE_MS} minutes) is not a multiple of base_interval={exchange.base_interval!r} "
+                f"of exchange_name={exchange.exchange_name!r}.",
+                field="base_interval",
+                hint="choose multiples of it, or candles of a shorter interval.",
+            )
+
+
+def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> SignalTable | None:
+    """Candidates of a vectorized strategy: its ``signals`` function applied to all candles; None without one.
+
+    The function gets the candle columns and ``closed_at`` (ms UTC): the moment from which a candle is known, so the
+    earliest ``timestamp`` of a signal that looks at it. It may take ``params`` by name.
+    """
+    if strategy.signals is None:
+        return None
+    import polars as pl
+
+    candles = pl.DataFrame(
+        {
+            "timestamp": market.timestamps,
+            "open": market.open,
+            "high": market.high,
+            "low": market.low,
+            "close": market.close,
+            "volume": market.volume,
+        }
+    ).with_columns(closed_at=pl.col("timestamp") + market.step_ms)
+    interval_ms = interval_step_ms(strategy.interval)
+    table = bind_signals(settle(strategy.signals(candles, **strategy.params)), symbol, interval_ms)
+    if not _any_on_boundary(table.records["time"], interval_ms):
+        logger.warning(
+            "no signal of strategy_name=%r lies on a boundary of its interval %r (the first: %s): a strategy is asked "
+            "once per interval, at the first tick of it. Move the timestamps there, or give the strategy a shorter "
+            "interval.",
+            strategy.strategy_name,
+            strategy.interval,
+            from_ms(int(table.records["time"][0])),
+        )
+    return table
+
+
+def _any_on_boundary(times: NDArray[np.int64], interval_ms: int) -> bool:
+    """Whether a moment is a multiple of the interval; also when there is none. Looks at the first few first."""
+    return not times.size or any(bool((part % interval_ms == 0).any()) for part in (times[:64], times[64:]))

@@ -1,0 +1,230 @@
+"""How strategies in a Python file meet candles in a file: what ``bk backtest``, ``sweep`` and ``walk`` set up."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bkapi.base import config
+from bkapi.base.timestamps import Moment, from_ms, to_ms
+from bkapi.errors import BkError, UnknownNameError
+from bkapi.schemas.base import FrameInterval
+from bkapi.schemas.doors import add_exchange_schema, add_frame_schema, add_walker_schema
+from bkapi.schemas.registry import strategies
+from bkcore.candles import CandleFrame
+from bkcore.errors import did_you_mean
+from bkcore.synthetic import sample
+
+if TYPE_CHECKING:
+    from bkapi.schemas.space import Space
+
+#: The name of the built-in strategy.
+EXAMPLE = "example"
+_WARNINGS = 10  # different ones that are told
+
+
+class StrategyFileError(BkError):
+    """Raised by ``bk backtest nowhere.py``: a file that is absent, fails, or registers no strategy."""
+
+
+@dataclass(frozen=True)
+class FileRun:
+    """A symbol and the context under which everything is registered."""
+
+    symbol: str
+    context: dict[str, str]
+    strategy: str
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Tell what the strategy file does wrong: what ends the run as one error, what it survives once, counted."""
+        survived = _Survived(self.strategy)
+        logger = logging.getLogger("bkapi")
+        logger.addHandler(survived)
+        try:
+            with _blaming(self.strategy):
+                yield
+        finally:
+            logger.removeHandler(survived)
+            for text, times in survived.counts.most_common(_WARNINGS):
+                sys.stderr.write(f"warning ({times:,} times): {text}\n")
+            others = len(survived.counts) - _WARNINGS
+            if others > 0:
+                sys.stderr.write(f"warning: {others:,} other warnings are not shown\n")
+
+
+def set_up(
+    strategy: str,
+    *,
+    candles: CandleFrame | None = None,
+    strategy_name: str | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    frame_interval: str = "1m",
+) -> FileRun:
+    """Register a strategy file, candles and a frame; the bundled sample stands in for missing candles.
+
+    The frame defaults to all candles: its first tick has enough of them before it, and its last tick is followed
+    by one more candle, in which an open position ends.
+    """
+    name = load_strategy(strategy, strategy_name)
+    symbol = _set_up_market(candles, start, end, frame_interval)
+    context = {"strategy_name": name, "exchange_name": "file", "frame_name": "file"}
+    return FileRun(symbol, context, strategy)
+
+
+def set_up_walker(
+    strategy: str,
+    *,
+    metric: str,
+    names: Sequence[str] = (),
+    space: Space | None = None,
+    candles: CandleFrame | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    frame_interval: str = "1m",
+) -> FileRun:
+    """:func:`set_up` for a walker over the strategies of a file, all of them or those of ``names``."""
+    registered = register_file(strategy)
+    for name in names:
+        if name not in registered:
+            raise UnknownNameError("strategy", name, f"{strategy} --strategy", registered)
+    if not registered:
+        raise StrategyFileError(
+            f"{strategy} registers no strategy.", hint="call add_strategy_schema(...) in it, several times."
+        )
+    symbol = _set_up_market(candles, start, end, frame_interval)
+    add_walker_schema(
+        walker_name="file",
+        exchange_name="file",
+        frame_name="file",
+        strategies=list(names) or registered,
+        metric=metric,
+        space=space,
+    )
+    return FileRun(symbol, {"walker_name": "file"}, strategy)
+
+
+def _set_up_market(
+    candles: CandleFrame | None, start: Moment | None, end: Moment | None, frame_interval: str
+) -> str:
+    """Register candles and frame; returns the symbol."""
+    frame = sample() if candles is None else candles
+    add_exchange_schema(exchange_name="file", candles={frame.symbol: frame})
+    first = min(int(config.value("CC_AVG_PRICE_CANDLES_COUNT")), len(frame) - 1)
+    last = max(0, len(frame) - 2)
+    add_frame_schema(
+        frame_name="file",
+        interval=cast(FrameInterval, frame_interval),  # checked when the run starts
+        start_date=from_ms(int(frame.timestamps[first]) if start is None else to_ms(start)),
+        end_date=from_ms(int(frame.timestamps[last]) if end is None else to_ms(end)),
+    )
+    return frame.symbol
+
+
+def read_candles(
+    file: str, *, symbol: str | None = None, interval: str | None = None, gaps: str = "raise"
+) -> CandleFrame:
+    """Candles of one file, or of all that a pattern such as ``dumps/*.zip`` finds."""
+    several = any(sign in file for sign in "*?[") and not Path(file).exists()
+    read = CandleFrame.read_many if several else CandleFrame.read
+    return read(file, symbol=symbol, interval=interval, gaps=gaps)  # type: ignore[arg-type]  # the door judges it
+
+
+def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
+    """Run a strategy file (or register the built-in example); returns the name of the strategy to run."""
+    registered = register_file(strategy)
+    if strategy_name is not None:
+        if strategy_name not in registered:
+            raise UnknownNameError("strategy", strategy_name, f"{strategy} --strategy", registered)
+        return strategy_name
+    if len(registered) != 1:
+        told = (
+            f"registers {len(registered)} strategies: {', '.join(registered)}"
+            if registered
+            else "registers no strategy"
+        )
+        raise StrategyFileError(
+            f"{strategy} {told}.",
+            hint="choose one with --strategy NAME." if registered else "call add_strategy_schema(...) in it.",
+        )
+    return registered[0]
+
+
+def register_file(strategy: str) -> list[str]:
+    """Run a strategy file (or register the built-in example); returns the names of the strategies in it."""
+    before = set(strategies.names())
+    if strategy == EXAMPLE:
+        from bkapi.cli.example_strategy import register
+
+        register()
+    else:
+        _execute(strategy)
+    return [name for name in strategies.names() if name not in before]
+
+
+def _execute(strategy: str) -> None:
+    path = Path(strategy)
+    if not path.is_file():
+        known = [EXAMPLE, *(entry.name for entry in path.parent.glob("*.py"))]
+        raise StrategyFileError(
+            f"there is no strategy file {strategy!r}.",
+            hint=did_you_mean(path.name, known)
+            + f"give a Python file that registers a strategy, or {EXAMPLE!r}.",
+        )
+    spec = importlib.util.spec_from_file_location(f"strategy_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise StrategyFileError(f"{strategy!r} is not a Python file.", hint="its name should end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    with _blaming(strategy):
+        spec.loader.exec_module(module)
+
+
+@contextmanager
+def _blaming(strategy: str) -> Iterator[None]:
+    """Whatever a line of the strategy file raises in here becomes one error that names the line."""
+    try:
+        yield
+    except BkError:
+        raise
+    except Exception as error:
+        told = _told(error, strategy)
+        if told is None:
+            raise
+        raise StrategyFileError(told, hint="run the file with python to see more.") from None
+
+
+def _told(error: BaseException, strategy: str) -> str | None:
+    """``"dip.py, line 2: ValueError: ..."``, or None when no line of the strategy file had a part in it."""
+    path = Path(strategy).absolute()
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path
+    ]
+    text = str(error)
+    if isinstance(error, SyntaxError) and not lines:
+        lines, text = [error.lineno or 1], error.msg
+    return f"{path.name}, line {lines[-1]}: {type(error).__name__}: {text}" if lines else None
+
+
+class _Survived(logging.Handler):
+    """Counts warnings by their text instead of printing each."""
+
+    def __init__(self, strategy: str) -> None:
+        super().__init__(logging.WARNING)
+        self.counts: Counter[str] = Counter()
+        self._strategy = strategy
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count one; an error of the strategy file is told by its line, not by its traceback."""
+        error = getattr(record, "error", None)  # what report_error gives along, with how many there are
+        told = _told(error, self._strategy) if error else None
+        self.counts[told or str(error or record.getMessage())] += getattr(record, "times", 1)

@@ -1,0 +1,277 @@
+"""What a signal and its trade look like from outside: public rows and tick results (spec engine.md 1).
+
+Prices are in quote currency, costs in USD, percents are percent (1.5 = 1.5 %), times ms UTC. All records are
+frozen: the same object is handed to every listener.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, ClassVar, Literal, Required, TypeAlias, TypedDict
+
+from bkapi.base.record import Record, record
+from bkapi.base.timestamps import from_ms
+
+Position = Literal["long", "short"]
+CloseReason = Literal["time_expired", "take_profit", "stop_loss", "closed"]
+CancelReason = Literal["timeout", "price_reject", "user"]
+
+
+class SignalFields(TypedDict, total=False):
+    """The fields that ``get_signal`` may return (spec engine.md 1.1); ``None`` counts as left out."""
+
+    id: str | None
+    symbol: str | None
+    position: Required[Position]
+    note: str | None
+    price_open: float | None
+    price_take_profit: Required[float]
+    price_stop_loss: Required[float]
+    minute_estimated_time: float | None
+    cost: float | None
+
+
+#: What ``get_signal`` and ``commit_create_signal`` accept: :class:`SignalFields`, further keys are kept.
+SignalInput: TypeAlias = Mapping[str, Any]
+
+
+@record
+class PnlRecord(Record):
+    """Result of closing a position at ``price_close`` (spec engine.md 9.4); prices without slippage."""
+
+    pnl_percentage: float
+    price_open: float
+    price_close: float
+    pnl_cost: float
+    pnl_entries: float
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.pnl_percentage:+.4f} %, {self.pnl_cost:+.4f} USD)"
+
+
+#: The result of anything that never opened.
+NO_PNL = PnlRecord(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@record
+class PeakRecord(PnlRecord):
+    """Best or worst moment of a position so far: its result at ``price``, seen at ``timestamp``.
+
+    Both are None in a row that never opened.
+    """
+
+    price: float | None
+    timestamp: int | None
+
+
+#: Peak and fall of a row that has not opened.
+NO_PEAK = PeakRecord(0.0, 0.0, 0.0, 0.0, 0.0, None, None)
+
+
+@record
+class EntryRecord(Record):
+    """One entry of a position: the first, or an average buy."""
+
+    price: float
+    cost: float
+    timestamp: int
+
+
+@record
+class PartialRecord(Record):
+    """One partial close: ``percent`` of ``cost_basis_at_close``, the cost basis left at that moment."""
+
+    type: Literal["profit", "loss"]
+    percent: float
+    current_price: float
+    cost_basis_at_close: float
+    entry_count_at_close: int
+    timestamp: int
+
+
+@record
+class PublicSignal(Record):
+    """A signal row as callbacks, events and getters show it (spec engine.md 1.3).
+
+    ``price_open`` is the effective entry, ``price_take_profit`` / ``price_stop_loss`` the levels in force;
+    the ``original_*`` fields are those of the row's creation. ``pending_at`` is 0 until the position opens,
+    ``minute_estimated_time`` may be ``inf``. ``extra`` holds the further keys of the signal (and
+    ``close_id``, ``close_note``, ``cancel_id``, ``cancel_note``, ``activate_id``, ``activate_note`` once a
+    command gave them).
+    """
+
+    merged: ClassVar[frozenset[str]] = frozenset({"extra"})
+
+    id: str
+    position: Position
+    note: str
+    cost: float
+    price_open: float
+    price_take_profit: float
+    price_stop_loss: float
+    original_price_open: float
+    original_price_take_profit: float
+    original_price_stop_loss: float
+    minute_estimated_time: float
+    scheduled_at: int
+    pending_at: int
+    timestamp: int
+    symbol: str
+    strategy_name: str
+    exchange_name: str
+    frame_name: str
+    total_entries: int
+    total_partials: int
+    partial_executed: float
+    pnl: PnlRecord
+    peak_profit: PeakRecord
+    max_drawdown: PeakRecord
+    entries: tuple[EntryRecord, ...]
+    partials: tuple[PartialRecord, ...]
+    extra: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def __repr__(self) -> str:
+        state = (
+            f"opened {_clock(self.pending_at)}"
+            if self.pending_at
+            else f"scheduled {_clock(self.scheduled_at)}"
+        )
+        return (
+            f"PublicSignal({self.id!r}: {self.symbol} {self.position} at {self.price_open:.8g}, "
+            f"take-profit {self.price_take_profit:.8g}, stop-loss {self.price_stop_loss:.8g}, {state}, "
+            f"pnl {self.pnl.pnl_percentage:+.4f} %)"
+        )
+
+
+@record
+class Result(Record):
+    """Common part of the tick results: ``action`` says which it is, ``created_at`` (ms UTC) of when."""
+
+    action: ClassVar[str]
+    extra_in_repr: ClassVar[tuple[str, ...]] = ()
+
+    signal: PublicSignal | None
+    strategy_name: str
+    exchange_name: str
+    frame_name: str
+    symbol: str
+    current_price: float
+    backtest: bool
+    created_at: int
+
+    @property
+    def signal_id(self) -> str | None:
+        """Identity of the signal, None when idle."""
+        return None if self.signal is None else self.signal.id
+
+    def to_dict(self) -> dict[str, Any]:
+        """``action`` first, then the fields, nested records as mappings."""
+        return {"action": self.action, **Record.to_dict(self)}
+
+    def __repr__(self) -> str:
+        about = "" if self.signal is None else f" {self.signal.position} {self.signal.id!r}"
+        more = "".join(f", {name} {getattr(self, name)!r}" for name in self.extra_in_repr)
+        return (
+            f"{type(self).__name__}({self.symbol}{about} at {self.current_price:.8g}, "
+            f"{_clock(self.created_at)}, {self.strategy_name}{more})"
+        )
+
+
+@record
+class IdleResult(Result):
+    """Nothing open, nothing resting."""
+
+    action: ClassVar[Literal["idle"]] = "idle"
+
+    signal: None
+
+
+@record
+class ScheduledResult(Result):
+    """A resting order has just been created; ``current_price`` is the VWAP of the tick."""
+
+    action: ClassVar[Literal["scheduled"]] = "scheduled"
+
+    signal: PublicSignal
+
+
+@record
+class WaitingResult(Result):
+    """A resting order goes on waiting (tick mode only)."""
+
+    action: ClassVar[Literal["waiting"]] = "waiting"
+
+    signal: PublicSignal
+    percent_tp: float = 0.0
+    percent_sl: float = 0.0
+    pnl: PnlRecord = NO_PNL
+
+
+@record
+class OpenedResult(Result):
+    """A position has just opened; ``current_price`` is the entry price of the row."""
+
+    action: ClassVar[Literal["opened"]] = "opened"
+
+    signal: PublicSignal
+
+
+@record
+class ActiveResult(Result):
+    """A position goes on (tick mode), or the candles of an infinite one ran out.
+
+    ``percent_tp`` / ``percent_sl``: how far the price has come towards that level, 0 to 100.
+    """
+
+    action: ClassVar[Literal["active"]] = "active"
+    extra_in_repr: ClassVar[tuple[str, ...]] = ("pnl",)
+
+    signal: PublicSignal
+    percent_tp: float
+    percent_sl: float
+    pnl: PnlRecord
+    backtest_last_timestamp: int | None = None
+
+
+@record
+class ClosedResult(Result):
+    """A position has closed; ``close_id`` comes from a user close or a confirmed fill."""
+
+    action: ClassVar[Literal["closed"]] = "closed"
+    extra_in_repr: ClassVar[tuple[str, ...]] = ("close_reason", "pnl")
+
+    signal: PublicSignal
+    close_reason: CloseReason
+    close_timestamp: int
+    pnl: PnlRecord
+    close_id: str | None = None
+
+
+@record
+class CancelledResult(Result):
+    """A resting order was dropped; ``cancel_id`` comes from a user cancel."""
+
+    action: ClassVar[Literal["cancelled"]] = "cancelled"
+    extra_in_repr: ClassVar[tuple[str, ...]] = ("reason",)
+
+    signal: PublicSignal
+    reason: CancelReason
+    close_timestamp: int
+    cancel_id: str | None = None
+
+
+#: Every result of a tick; ``result.action`` (or ``isinstance``) tells them apart (spec engine.md 1.6).
+TickResult: TypeAlias = (
+    IdleResult
+    | ScheduledResult
+    | WaitingResult
+    | OpenedResult
+    | ActiveResult
+    | ClosedResult
+    | CancelledResult
+)
+
+
+def _clock(timestamp: int) -> str:
+    return from_ms(timestamp).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,393 @@
+"""Does a strategy know what it cannot know? It is run again on histories that end, rise or fall where it stands.
+
+Up to a moment all these histories are equal, so whatever a strategy says up to it has to be equal too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkapi.backtests.prepare import prepare, signal_table
+from bkapi.base.context import Context, ExecutionContext, iterate_in_context
+from bkapi.base.coroutines import settle
+from bkapi.base.record import Record, record
+from bkapi.base.timestamps import from_ms
+from bkapi.errors import BkError, FatalError
+from bkapi.guards.altered_globals import altered_globals
+from bkapi.market.exchange import forget_exchanges
+from bkapi.risk.services import clear_risks
+from bkapi.runs.ledger import results_of
+from bkapi.schemas.registry import exchanges, frames, strategies
+from bkapi.schemas.strategy import StrategySchema
+from bkcore.candles import CandleFrame
+from bkcore.codes import Status
+from bkcore.intervals import MINUTE_MS
+from bkcore.market import Market
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import polars as pl
+
+Indicator = Callable[..., Any]
+#: What was said: kind and name, moment (ms UTC), value.
+Said = dict[tuple[str, str, int], Any]
+Future = Literal["ends", "rises", "falls"]
+
+_FUTURES: Final[dict[Future, float]] = {"ends": 1.0, "rises": 1.1, "falls": 0.9}
+_BEYOND: Final = 2_000  # candles that a history goes on after the moment at which it changes
+_TOLERANCE: Final = 1e-9
+_KINDS: Final = ("indicator", "signal", "trade")
+_TRADE: Final = ("pending_at", "side", "price_open", "take_profit", "stop_loss", "lifetime")
+_END: Final = ("ended_at", "end_price", "reason", "pnl_percent")
+
+
+class LookaheadError(BkError):
+    """Raised by ``find_lookahead(...)`` of a strategy that says something else each time it is asked the same."""
+
+
+@record
+class Lookahead(Record):
+    """The first thing that changes when only the future does; ``kind`` is None when nothing did.
+
+    kind      ``indicator``, ``signal`` or ``trade``
+    name      of the indicator or the strategy
+    when      the moment that it belongs to, and that it could not have been said at
+    before, after   what was said with the true future, and with the other one
+    future    how the history went on: it ``ends``, ``rises`` or ``falls``
+    moments   how many moments were looked at, with every future each
+    """
+
+    kind: str | None
+    name: str
+    when: datetime | None
+    before: str
+    after: str
+    future: str
+    moments: int
+
+    @property
+    def found(self) -> bool:
+        """Whether the strategy looks ahead."""
+        return self.kind is not None
+
+    def __repr__(self) -> str:
+        if self.when is None:
+            return f"{self.name}: no look-ahead at {self.moments:,} moments"
+        return (
+            f"{self.name}: look-ahead, {self.kind} of {self.when:%Y-%m-%d %H:%M} UTC depends on what comes after it\n"
+            f"  with the true future: {self.before}\n  when the market {self.future}: {self.after}"
+        )
+
+
+def find_lookahead(
+    symbol: str,
+    context: Context,
+    *,
+    indicators: Mapping[str, Indicator] | None = None,
+    moments: int = 16,
+    seed: int = 0,
+) -> Lookahead:
+    """Run a registered strategy with other futures from ``moments`` moments on, and name the first thing that changes.
+
+    indicators   functions of the candles (as ``signals`` gets them) that return a value per candle: a series, an
+                 array, an expression or a frame
+    moments      half of them stand at signals, the others anywhere in the frame; a look-ahead that shows at few
+                 candles needs more
+    seed         chooses them
+
+    Candles that the code of the strategy holds itself, in variables of its module or its closure, get the other
+    future too. What it reads from files while it runs does not, and is not seen. Raises :class:`LookaheadError` for a
+    strategy that is not repeatable.
+    """
+    strategy = strategies.get(context["strategy_name"], "find_lookahead")
+    base = prepare(symbol, context, source="find_lookahead").run.market
+    case = _Case(symbol, dict(context), strategy, base, dict(indicators or {}))
+    schema = frames.get(context["frame_name"])
+    start, end = schema.start_ms, min(schema.end_ms, int(base.timestamps[-3]))
+    truth, asked = case.said(base, None)
+    if case.strategy.get_signal is not None:
+        again, _ = case.said(base, None)
+        different = _first_difference(truth, again, np.iinfo(np.int64).max)
+        if different is not None:
+            raise LookaheadError(
+                f"strategy {strategy.strategy_name!r} says something else the second time: {different[0][0]} of "
+                f"{from_ms(different[0][2]):%Y-%m-%d %H:%M} UTC.",
+                hint="seed its random numbers, and let it begin anew with every run.",
+            )
+    cuts = _moments(truth, asked, base, (start, end), moments, seed)
+    first: tuple[tuple[str, str, int], str, str, Future] | None = None
+    for cut in cuts:
+        for future, factor in _FUTURES.items():
+            history = _continued(base, cut, factor, ends=future == "ends")
+            other, _ = case.said(history, cut, with_run=future != "ends", factor=factor)
+            kinds: tuple[str, ...] = _KINDS
+            if future == "ends":  # nothing can be traded at its end
+                kinds = _KINDS[:1] if strategy.signals is None else _KINDS[:2]
+            found = _first_difference(truth, other, cut, kinds)
+            if found is not None and (first is None or _order(found[0]) < _order(first[0])):
+                first = (*found, future)
+        if first is not None:
+            break
+    if first is None:
+        return Lookahead(None, strategy.strategy_name, None, "", "", "", len(cuts))
+    (kind, name, when), before, after, shown = first
+    name = name if kind == "indicator" else strategy.strategy_name
+    return Lookahead(kind, name, from_ms(when), before, after, shown, len(cuts))
+
+
+def indicators_of(function: Callable[..., Any] | None) -> dict[str, Indicator]:
+    """The functions beside one in its module that take ``candles`` and need nothing else: its indicators by name."""
+    names = getattr(function, "__globals__", {})
+    found: dict[str, Indicator] = {}
+    for name, value in names.items():
+        if value is function or not inspect.isfunction(value) or value.__module__ != names.get("__name__"):
+            continue
+        parameters = list(inspect.signature(value).parameters.values())
+        needed = [one for one in parameters[1:] if one.default is inspect.Parameter.empty]
+        if parameters and parameters[0].name == "candles" and not needed:
+            found[name] = value
+    return found
+
+
+class _Case:
+    """A strategy and its exchange; what it says about a history."""
+
+    def __init__(
+        self,
+        symbol: str,
+        context: dict[str, str],
+        strategy: StrategySchema,
+        base: Market,
+        indicators: dict[str, Indicator],
+    ) -> None:
+        self.symbol, self.context, self.strategy = symbol, context, strategy
+        self.base, self.indicators = base, indicators
+        functions = (strategy.get_signal, strategy.signals, *indicators.values())
+        self.functions = [function for function in functions if function is not None]
+
+    def said(
+        self, market: Market, cut: int | None, *, with_run: bool = True, factor: float = 1.0
+    ) -> tuple[Said, list[int]]:
+        """Everything said up to ``cut`` (ms UTC, None = all), and the moments at which ``get_signal`` was asked."""
+        row = None if cut is None else int(np.searchsorted(self.base.timestamps, cut))
+        with altered_globals(self.functions, self.base, row, factor):
+            said = self._indicators(market)
+            asked: list[int] = []
+            if self.strategy.signals is not None:
+                said |= self._signals(market)
+            if with_run:
+                said |= self._run(market, cut, asked)
+        return said, asked
+
+    def _indicators(self, market: Market) -> Said:
+        import polars as pl
+
+        candles = _candles(market)
+        said: Said = {}
+        for name, function in self.indicators.items():
+            found = settle(function(candles))
+            if isinstance(found, pl.Expr):
+                found = candles.select(found)
+            if isinstance(found, pl.LazyFrame):
+                found = found.collect()
+            frame = found if isinstance(found, pl.DataFrame) else pl.DataFrame({name: found})
+            if len(frame) != len(candles):
+                raise LookaheadError(
+                    f"indicator {name!r} returns {len(frame):,} values for {len(candles):,} candles.",
+                    hint="return a value per candle.",
+                )
+            times = (market.timestamps + market.step_ms).tolist()
+            for column in frame.get_columns():
+                told = name if column.name in (name, "") or frame.width == 1 else f"{name}.{column.name}"
+                said |= {
+                    ("indicator", told, time): value
+                    for time, value in zip(times, column.to_list(), strict=True)
+                }
+        return said
+
+    def _signals(self, market: Market) -> Said:
+        table = signal_table(self.strategy, market, self.symbol)
+        assert table is not None
+        said: Said = {}
+        fields = ("side", "price_open", "take_profit", "stop_loss", "lifetime", "cost", "given")
+        for place, signal in enumerate(table.records):
+            time = int(signal["time"])
+            identity = table.ids[signal["id"]] if signal["id"] >= 0 else None
+            key = ("signal", str(sum(("signal", str(k), time) in said for k in range(place and 8))), time)
+            said[key] = (*(float(signal[name]) for name in fields), identity)
+        return said
+
+    def _run(self, market: Market, cut: int | None, asked: list[int]) -> Said:
+        said: Said = {}
+        strategy = self.strategy
+        if strategy.get_signal is not None:
+            ask = strategy.get_signal
+
+            def heard(symbol: str, when: datetime, price: float) -> Any:
+                time = round(when.timestamp() * 1000)
+                asked.append(time)
+                try:
+                    found = settle(ask(symbol, when, price))
+                except Exception as error:
+                    said["signal", "0", time] = f"{type(error).__name__} raised"
+                    raise
+                said["signal", "0", time] = found
+                return found
+
+            strategy = strategy.model_copy(update={"get_signal": heard})
+        with self._exchange(market), _quiet():
+            context = self.context if cut is None else {**self.context, "frame_name": self._frame(cut)}
+            run = prepare(self.symbol, context, source="find_lookahead", strategy=strategy)
+            clear_risks(strategy.risks, run.names, backtest=True)
+            try:
+                moment = ExecutionContext(self.symbol, run.frame.start_ms, True)
+                for _ in iterate_in_context(results_of(run), names=run.names, moment=moment):
+                    pass
+            except FatalError:
+                if cut is None:
+                    raise
+        for trade in run.run.trades:
+            if trade["pending_at"] > 0:
+                opened = int(trade["pending_at"])
+                said["trade", "opened", opened] = tuple(float(trade[name]) for name in _TRADE)
+                if trade["status"] == Status.CLOSED:
+                    known = int(trade["ended_at"]) + market.step_ms
+                    said["trade", f"closed {opened}", known] = tuple(float(trade[name]) for name in _END)
+        return said
+
+    def _frame(self, cut: int) -> str:
+        schema = frames.get(self.context["frame_name"])
+        name = f"{schema.frame_name} up to a moment"
+        values = {"start_date": schema.start_date, "end_date": from_ms(cut), "interval": schema.interval}
+        if frames.known(name) is None:
+            frames.add(frame_name=name, **values)
+        else:
+            frames.override(frame_name=name, **values)
+        return name
+
+    @contextmanager
+    def _exchange(self, market: Market) -> Iterator[None]:
+        """Let the exchange of the context have these candles."""
+        if market is self.base:
+            yield
+            return
+        name = self.context["exchange_name"]
+        schema = exchanges.lookup(name)
+        candles = CandleFrame.from_any(
+            _candles(market).drop("closed_at"),
+            symbol=self.symbol,
+            interval=schema.base_interval,
+            gaps="keep" if market.has_holes else "raise",
+            price_anomaly_factor=math.inf,
+        )
+        exchanges.merge(name, {"candles": {self.symbol: candles}, "get_candles": None})
+        forget_exchanges(name)
+        try:
+            yield
+        finally:
+            exchanges.merge(name, {"candles": schema.candles, "get_candles": schema.get_candles})
+            forget_exchanges(name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What a strategy does wrong on the way was told by its backtest."""
+    logger = logging.getLogger("bkapi")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _candles(market: Market) -> pl.DataFrame:
+    import polars as pl
+
+    columns = {name: getattr(market, name) for name in ("open", "high", "low", "close", "volume")}
+    frame = pl.DataFrame({"timestamp": market.timestamps, **columns})
+    return frame.with_columns(closed_at=pl.col("timestamp") + market.step_ms)
+
+
+def _continued(base: Market, cut: int, factor: float, *, ends: bool) -> Market:
+    """The candles that are over at ``cut``, and others after them."""
+    row = int(np.searchsorted(base.timestamps, cut))
+    end = row if ends else min(len(base), row + _BEYOND)
+
+    def other(column: NDArray[np.float64], by: float) -> NDArray[np.float64]:
+        changed = column[:end].copy()
+        changed[row:] *= by
+        return changed
+
+    return Market(
+        base.symbol,
+        base.timestamps[:end],
+        other(base.open, factor),
+        other(base.high, factor),
+        other(base.low, factor),
+        other(base.close, factor),
+        other(base.volume, 3.0),
+        base.step_ms,
+    )
+
+
+def _moments(
+    truth: Said, asked: list[int], base: Market, span: tuple[int, int], count: int, seed: int
+) -> list[int]:
+    """Moments in ascending order: half of them where something was said, the others anywhere."""
+    dice = np.random.default_rng(seed)
+    start, last = span
+    said = {time for kind, _, time in truth if kind == "signal" and truth[kind, _, time] is not None}
+    said |= {time for kind, name, time in truth if kind == "trade" and name == "opened"}
+    spoken = np.array(sorted(time for time in said if start <= time <= last), np.int64)
+    other = np.array(asked, np.int64) if asked else base.timestamps
+    other = other[(other >= start + MINUTE_MS) & (other <= last)]
+    chosen = [
+        dice.choice(part, min(most, part.size), replace=False)
+        for part, most in ((spoken, (count + 1) // 2), (other, count // 2))
+        if part.size
+    ]
+    return np.unique(np.concatenate(chosen)).tolist() if chosen else []
+
+
+def _order(key: tuple[str, str, int]) -> tuple[int, int]:
+    return key[2], _KINDS.index(key[0])
+
+
+def _first_difference(
+    truth: Said, other: Said, cut: int, kinds: tuple[str, ...] = _KINDS
+) -> tuple[tuple[str, str, int], str, str] | None:
+    """The earliest thing up to ``cut`` that was said differently, or by one side alone."""
+    keys = {key for key in truth.keys() | other.keys() if key[2] <= cut and key[0] in kinds}
+    wrong = [key for key in keys if not _same(truth.get(key), other.get(key))]
+    if not wrong:
+        return None
+    key = min(wrong, key=_order)
+    return key, _told(truth.get(key)), _told(other.get(key))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return bool(one == other)
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        if math.isnan(one) or math.isnan(other):
+            return math.isnan(one) and math.isnan(other)
+        return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-12)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+def _told(value: Any) -> str:
+    return "nothing" if value is None else repr(value)

@@ -1,0 +1,136 @@
+"""What the exits of a run earn without its entries: the same brackets and rules, entered at random."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkapi.base.record import Record, record
+from bkapi.base.resources import cores
+from bkapi.runs.finished import FinishedRun
+from bkcore.codes import Status
+from bkcore.metrics import METRIC_NAMES, measure
+from bkcore.run import Hooks, Records, Run
+from bkcore.signals import bind_signals
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_MOST_EXPOSED = 0.95  # share of its time in the market that a run can have and still be imitated
+_DIGITS = 9  # of a percent that is read back from a price: one at a limit is at the limit again
+_LEAST_DRAWS = 5
+_UPPER = 0.95
+
+
+@record
+class RandomEntries(Record):
+    """Random entries with the exits of a run, about as many as it has; metrics are those of ``by``.
+
+    draws      runs with random entries that have the metric
+    value      of the run itself
+    mean, upper   of the random runs: their mean, and what 95 % of them stay below
+    p_value    share of the random runs that do at least as well, the run itself counted among them
+    """
+
+    by: str
+    draws: int
+    value: float
+    mean: float
+    upper: float
+    p_value: float
+
+
+def random_entry_baseline(
+    run: FinishedRun,
+    by: str = "sharpe_ratio",
+    *,
+    draws: int = 99,
+    seed: int = 0,
+    less_is_better: bool = False,
+) -> RandomEntries | None:
+    """Hold a finished run against runs that enter at random ticks of its frame, by the same rules.
+
+    The sides, levels, lifetimes and costs of its trades are dealt anew over random ticks of its interval; its bracket,
+    policy and manage hook stay. So what is left of the result is what the exits, the sides and the costs bring.
+    None for a run without trades, and when the metric is not available for enough random ones.
+    """
+    place = METRIC_NAMES.index(by)
+    trades = run.run.trades[run.run.trades["status"] == Status.CLOSED]
+    if not trades.size:
+        return None
+    dealt = _signals_of(run, trades)
+    ticks = _ticks(run)
+    held = float((trades["ended_at"] - trades["pending_at"]).sum())
+    span = float(run.strategy_run.frame.count * run.strategy_run.frame.step_ms)
+    count = min(ticks.size, math.ceil(trades.size / (1.0 - min(held / span, _MOST_EXPOSED))))
+
+    def draw(k: int) -> float:
+        dice = np.random.default_rng([seed, k])
+        signals = np.resize(dealt[dice.permutation(dealt.size)], count)
+        signals["time"] = np.sort(dice.choice(ticks, count, replace=False))
+        return float(_metrics(_played(run, signals).trades)[place])
+
+    with ThreadPoolExecutor(cores(), thread_name_prefix="bk-random") as pool:
+        found = np.array(list(pool.map(draw, range(draws))))
+    value = float(_metrics(run.run.trades)[place])
+    found = found[~np.isnan(found)]
+    if found.size < _LEAST_DRAWS or math.isnan(value):
+        return None
+    sign = -1.0 if less_is_better else 1.0
+    better = int((sign * found >= sign * value).sum())
+    upper = float(np.quantile(found, 1.0 - _UPPER if less_is_better else _UPPER))
+    return RandomEntries(by, found.size, value, float(found.mean()), upper, (1 + better) / (1 + found.size))
+
+
+def _signals_of(run: FinishedRun, trades: Records) -> Records:
+    """The signals that the trades were, at the market and with levels in percent."""
+    import polars as pl
+
+    opened = trades["price_open"]
+    frame: pl.DataFrame = pl.DataFrame(
+        {
+            "timestamp": np.arange(trades.size),
+            "position": trades["side"].astype(np.int64),
+            "take_profit_percent": _percent(trades["take_profit"], opened),
+            "stop_loss_percent": _percent(trades["stop_loss"], opened),
+            "minute_estimated_time": trades["lifetime"],
+            "cost": trades["cost"],
+        }
+    )
+    return bind_signals(frame, run.symbol).records
+
+
+def _percent(level: NDArray[np.float64], opened: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.round(np.abs(level / opened - 1.0) * 100.0, _DIGITS)
+
+
+def _ticks(run: FinishedRun) -> NDArray[np.int64]:
+    """Ticks at which a strategy is asked: the first one of each of its intervals."""
+    frame, interval = run.strategy_run.frame, int(run.run.now.interval)
+    ticks = frame.start_ms + frame.step_ms * np.arange(frame.count, dtype=np.int64)
+    buckets = ticks // interval
+    return ticks[np.concatenate(([True], buckets[1:] != buckets[:-1]))]
+
+
+def _played(run: FinishedRun, signals: Records) -> Run:
+    of = run.strategy_run
+    played = Run(
+        *(run.run.market, run.settings, of.frame, signals),
+        interval_ms=int(run.run.now.interval),
+        logs=False,
+        policy=None if of.policy is None else of.policy.copy(),
+        hooks=Hooks(None, of.hooks.manage, of.hooks.parameters.copy()),
+    )
+    for name in ("take_profit", "stop_loss", "lifetime"):
+        setattr(played.now, name, getattr(run.run.now, name))
+    return played.finish()
+
+
+def _metrics(trades: Records) -> Any:
+    closed = trades[trades["status"] == Status.CLOSED]
+    names = ("pnl_percent", "peak_pnl_percent", "fall_pnl_percent", "pending_at", "ended_at", "end_price")
+    return measure(*(closed[name] for name in names))

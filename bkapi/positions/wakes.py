@@ -1,0 +1,78 @@
+"""When a strategy wants to be woken: conditions on price, result and clock, so that nobody pays for every candle."""
+
+from __future__ import annotations
+
+import math
+
+from bkapi.errors import SignalError
+from bkapi.positions.forms import Forms, View
+from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS, interval_step_ms
+
+
+class Wakes(View):
+    """A strategy that runs, asked to stop at a later candle."""
+
+    __slots__ = ()
+
+    def wake_on(
+        self,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        pnl_above: float | None = None,
+        pnl_below: float | None = None,
+        after_minutes: float | None = None,
+        next_interval: str | None = None,
+    ) -> None:
+        """Be told at the first later candle of the position at which any of the conditions holds.
+
+        above, below            price of the candle at or beyond, quote currency
+        pnl_above, pnl_below    result of closing there, percent, costs included
+        after_minutes           minutes from now
+        next_interval           the next boundary of an interval: ``"15m"``
+
+        ``listen_wake`` and the callback ``on_wake`` hear it, before the ping of that candle, once: ask again for more.
+        A new call replaces the conditions of the last one, and the end of the position drops them. In between the
+        engine runs at kernel speed, so this is how a strategy watches a position without paying for every candle.
+        Raises :class:`SignalError` for a condition that is not a number, an interval that there is not, or none at all.
+        """
+        numbers = {
+            "above": above,
+            "below": below,
+            "pnl_above": pnl_above,
+            "pnl_below": pnl_below,
+            "after_minutes": after_minutes,
+        }
+        for name, value in numbers.items():
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value)
+            ):
+                raise SignalError(
+                    f"wake_on: {name}={value!r} is not a number.", hint="give prices and percents as numbers."
+                )
+        if next_interval is not None and next_interval not in INTERVAL_MINUTES:
+            raise SignalError(
+                f"wake_on: next_interval={next_interval!r} is no interval.",
+                hint=f"known: {', '.join(INTERVAL_MINUTES)}.",
+            )
+        if next_interval is None and all(value is None for value in numbers.values()):
+            raise SignalError(
+                "wake_on: no condition is given.", hint="give one, e.g. wake_on(symbol, pnl_above=2)."
+            )
+        now = self.run.now_ms()
+        moments = []
+        if after_minutes is not None:
+            moments.append(now + math.ceil(after_minutes * MINUTE_MS))
+        if next_interval is not None:
+            step = interval_step_ms(next_interval)
+            moments.append((now // step + 1) * step)
+        self.run.wake(
+            above=above,
+            below=below,
+            pnl_above=pnl_above,
+            pnl_below=pnl_below,
+            at_ms=min(moments, default=None),
+        )
+
+
+wake_on = Forms(Wakes).ambient(Wakes.wake_on)

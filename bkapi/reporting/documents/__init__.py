@@ -1,0 +1,1 @@
+"""Markdown documents of every kind of report: columns, layouts, services that collect and write. See ``service``."""

@@ -1,0 +1,1 @@
+"""A whole run written down, read again and exported. Begin with ``saved_runs``."""

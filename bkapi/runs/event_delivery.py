@@ -1,0 +1,681 @@
+"""Who hears what, in documented order: rows of the event log and stops of the machine become events and callbacks.
+
+A run that nobody listens to is one kernel call; every listener or callback adds the stops that it needs, and
+payloads are made only for those who hear them (spec engine.md 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol, TypeAlias, cast
+
+from bkapi.base.context import ExecutionContext, MethodContext, execution
+from bkapi.base.coroutines import settle
+from bkapi.errors import SignalError
+from bkapi.events.channels import Channel
+from bkapi.events.emitters import ErrorRepeats, emitters, report_error
+from bkapi.events.payloads import (
+    COMMIT_FIELDS,
+    BacktestProgressEvent,
+    CommitAction,
+    ExtremeEvent,
+    IdlePingEvent,
+    LevelEvent,
+    PingEvent,
+    ScheduleEvent,
+    SignalEvent,
+    StrategyCommitEvent,
+)
+from bkapi.events.results import (
+    ActiveResult,
+    CancelledResult,
+    ClosedResult,
+    IdleResult,
+    OpenedResult,
+    PublicSignal,
+    ScheduledResult,
+    SignalInput,
+    TickResult,
+)
+from bkapi.runs.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
+from bkapi.runs.stopwatch import Stopwatch
+from bkapi.runs.validation import violation_message
+from bkapi.schemas.strategy import StrategyCallbacks
+from bkcore.codes import CancelReason, Commit, EventKind, Given, Listen, Wake
+from bkcore.record_views import read_event
+from bkcore.records import FROM_SLOT
+from bkcore.run import Frame, Run
+from bkcore.settings import EngineSettings
+
+#: What a backtest yields.
+BacktestResult: TypeAlias = ScheduledResult | OpenedResult | ClosedResult | CancelledResult
+Results: TypeAlias = Generator[BacktestResult, None, None]
+
+_ALWAYS = (EventKind.SCHEDULED, EventKind.OPENED, EventKind.CLOSED, EventKind.CANCELLED)
+_BEGINS = (EventKind.SCHEDULED, EventKind.OPENED)
+_EVENT_BITS = {kind: Listen.EVENTS << kind for kind in EventKind}
+_ACTIONS: dict[int, CommitAction] = {
+    int(code): cast("CommitAction", code.name.lower().replace("_", "-")) for code in Commit
+}
+#: How a commit calls the number that its command was given.
+_VALUE_FIELDS: dict[int, str] = {
+    Commit.AVERAGE_BUY: "cost",
+    Commit.PARTIAL_PROFIT: "percent_to_close",
+    Commit.PARTIAL_LOSS: "percent_to_close",
+    Commit.TRAILING_STOP: "percent_shift",
+    Commit.TRAILING_TAKE: "percent_shift",
+}
+_ID_FIELDS: dict[int, str] = {
+    Commit.CLOSE_PENDING: "close_id",
+    Commit.CANCEL_SCHEDULED: "cancel_id",
+    Commit.ACTIVATE_SCHEDULED: "activate_id",
+}
+
+#: Which channels and callbacks want to hear a kind of event or stop; each is delivered in its own block.
+_HEARD_BY: tuple[tuple[int, tuple[Channel[Any], ...], tuple[str, ...]], ...] = (
+    (
+        Listen.IDLE,
+        (emitters.idle_ping_subject, emitters.signal_emitter, emitters.signal_backtest_emitter),
+        ("on_idle", "on_tick"),
+    ),
+    (Listen.ACTIVE_PING, (emitters.active_ping_subject,), ("on_active_ping",)),
+    (Listen.SCHEDULE_PING, (emitters.schedule_ping_subject,), ("on_schedule_ping",)),
+    (Listen.MONITORED, (), ("on_partial_profit", "on_partial_loss")),
+    (Listen.TICK, (emitters.progress_backtest_emitter,), ()),
+    (
+        sum(_EVENT_BITS[kind] for kind in _ALWAYS),
+        (
+            emitters.signal_emitter,
+            emitters.signal_backtest_emitter,
+            emitters.signal_event_subject,
+            emitters.schedule_event_subject,
+            emitters.wake_subject,
+        ),
+        ("on_tick", "on_open", "on_close", "on_schedule", "on_cancel", "on_write", "on_wake"),
+    ),
+    (_EVENT_BITS[EventKind.ACTIVE], (emitters.signal_emitter, emitters.signal_backtest_emitter), ()),
+    (_EVENT_BITS[EventKind.HIGHEST_PROFIT], (emitters.highest_profit_subject,), ("on_write",)),
+    (_EVENT_BITS[EventKind.MAX_DRAWDOWN], (emitters.max_drawdown_subject,), ("on_write",)),
+    (_EVENT_BITS[EventKind.PARTIAL_PROFIT], (emitters.partial_profit_subject,), ()),
+    (_EVENT_BITS[EventKind.PARTIAL_LOSS], (emitters.partial_loss_subject,), ()),
+    (_EVENT_BITS[EventKind.BREAKEVEN], (emitters.breakeven_subject,), ("on_breakeven",)),
+    (_EVENT_BITS[EventKind.COMMIT], (emitters.strategy_commit_subject,), ()),
+    (_EVENT_BITS[EventKind.REJECTED], (emitters.error_emitter,), ()),
+)
+
+
+def _wants_times() -> bool:
+    """Whether somebody wants to hear how long each tick took; a document is content with those visited anyway."""
+    return any(not subscription.collects for subscription in emitters.performance_emitter.listeners)
+
+
+class RiskPlaces(Protocol):
+    """Where a run keeps its places in the risk profiles; :class:`bkapi.risk.run_risk.RunRisk` does."""
+
+    def hold(self, signal: PublicSignal) -> None:
+        """The reserved place has become a position."""
+
+    def release(self) -> None:
+        """Nothing is open and nothing rests any more."""
+
+
+class DeliveringRun(Protocol):
+    """What is read of the run that is told; :class:`bkapi.runs.strategy.StrategyRun` is one."""
+
+    symbol: str
+    names: MethodContext
+    frame: Frame
+    settings: EngineSettings
+    run: Run
+    rows: Rows
+    watch: Stopwatch
+    source: dict[str, Any]
+    repeats: ErrorRepeats
+    asks: bool
+
+    @property
+    def backtest(self) -> bool:
+        """True for history, False live."""
+
+    @property
+    def risk(self) -> RiskPlaces | None:
+        """The places in its risk profiles; None without profiles."""
+
+    @property
+    def deferred_id(self) -> str | None:
+        """The ``id`` that the deferred command was given."""
+
+    def deferred_note(self, trade: int) -> str | None:
+        """The ``note`` that the deferred command was given."""
+
+
+class EventDelivery:
+    """Tells what a run does, in documented order.
+
+    Besides its own place in the event log it changes two things: ``state.pending`` while a close is told, so that
+    getters see the position as it was, and the places that the run holds in its risk profiles.
+    """
+
+    def __init__(self, owner: DeliveringRun, callbacks: StrategyCallbacks, own_bits: int) -> None:
+        self._owner = owner
+        self._run: Run = owner.run
+        self._rows = owner.rows
+        self._state = owner.run.now
+        self._callbacks = callbacks
+        self._own_bits = own_bits | self._callback_bits()
+        names = owner.names
+        #: The common fields of events, in their order.
+        self._place = (
+            owner.symbol,
+            names.strategy_name,
+            names.exchange_name,
+            names.frame_name,
+            owner.backtest,
+        )
+        self._bits = 0
+        self._bits_at = -1  # what `Channel.changes` was when they were put together
+        self._times = owner.run.market.timestamps
+        self._prices = owner.run.series.values
+        self._told = 0
+        self._commits_told = 0
+        self._activation_price: float | None = None
+        self._levels: tuple[int, int, PublicSignal] | None = None
+        self.moment = owner.frame.start_ms
+        self._dto: SignalInput = {}
+        self._dto_at = -1
+
+    # -------------------------------------------------------------------------------- who wants to hear
+
+    def _callback_bits(self) -> int:
+        bits = 0
+        for bit, _, names in _HEARD_BY:
+            if any(getattr(self._callbacks, name) is not None for name in names):
+                bits |= bit
+        return bits
+
+    def bits(self) -> int:
+        """``Listen`` bits of everybody who listens now."""
+        if self._bits_at != Channel.changes:
+            self._bits_at = Channel.changes
+            self._bits = self._gathered_bits()
+        return self._bits
+
+    def has_to_tell(self) -> bool:
+        """Whether anybody listens who could not read it from the log afterwards."""
+        return (
+            bool(self._own_bits)
+            or _wants_times()
+            or any(
+                not subscription.collects
+                for _, channels, _ in _HEARD_BY
+                for channel in channels
+                for subscription in channel.listeners
+            )
+        )
+
+    def _gathered_bits(self) -> int:
+        bits = self._own_bits
+        for bit, channels, _ in _HEARD_BY:
+            for channel in channels:
+                if channel.listeners:
+                    bits |= bit
+                    break
+        if _wants_times():
+            bits |= Listen.TICK
+        if bits or self._owner.asks or self._owner.risk:
+            for kind in (*_ALWAYS, EventKind.REJECTED):
+                bits |= _EVENT_BITS[kind]
+        return bits
+
+    # ------------------------------------------------------------------------------------------- how
+
+    def now(self, timestamp: int) -> None:
+        """Let user code run at ``timestamp``."""
+        self.moment = timestamp
+        execution.set(ExecutionContext(self._owner.symbol, timestamp, self._owner.backtest))
+
+    def _failed(self, error: Exception, source: str) -> None:
+        """Report what a listener or callback raised; the engine goes on (spec adapters-and-events.md 1.2)."""
+        report_error(error, source, self._owner.repeats)
+
+    def tell(self, channel: Channel[Any], make: Callable[[], Any]) -> None:
+        """Emit a payload, made only if somebody listens."""
+        if channel.listeners:
+            try:
+                channel.emit(make())
+            except Exception as error:  # noqa: BLE001 - whatever a listener raises
+                self._failed(error, channel.name)
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        """Call a strategy callback ``name(symbol, *arguments, when, backtest)`` if there is one."""
+        callback = getattr(self._callbacks, name)
+        if callback is not None:
+            owner, moment = self._owner, execution.require(name)
+            try:
+                settle(callback(owner.symbol, *arguments, moment.when, owner.backtest))
+            except Exception as error:  # noqa: BLE001 - whatever a callback raises
+                self._failed(error, name)
+
+    def written(self, row: PublicSignal | None, price: float) -> None:
+        """``on_write`` is not guarded: an error in it ends the run (spec engine.md 4.6)."""
+        callback = self._callbacks.on_write
+        if callback is not None:
+            owner, moment = self._owner, execution.require("on_write")
+            callback(owner.symbol, row, price, moment.when, owner.backtest)
+
+    @property
+    def wants_writes(self) -> bool:
+        """Whether there is an ``on_write``."""
+        return self._callbacks.on_write is not None
+
+    def _tell_result(self, result: TickResult) -> None:
+        """Serve the signal channels of a result (spec engine.md 13.2)."""
+        try:
+            emitters.signal_backtest_emitter.emit(result)
+            emitters.signal_emitter.emit(result)
+        except Exception as error:  # noqa: BLE001 - whatever a listener raises
+            self._failed(error, "signal")
+
+    def _tick_told(self, result: TickResult) -> None:
+        self._call("on_tick", result, result.current_price)
+        self._tell_result(result)
+
+    def _hold(self, signal: PublicSignal) -> None:
+        """Tell the risk profiles that the position is open (spec risk-sizing-walker-sweep.md 1.5)."""
+        if self._owner.risk is not None:
+            try:
+                self._owner.risk.hold(signal)
+            except Exception as error:  # noqa: BLE001 - documented: the run goes on
+                self._failed(error, "add_signal")
+
+    def released(self) -> None:
+        """Tell the risk profiles that nothing is open and nothing rests."""
+        if self._owner.risk is not None:
+            try:
+                self._owner.risk.release()
+            except Exception as error:  # noqa: BLE001 - documented: the run goes on
+                self._failed(error, "remove_signal")
+
+    def source(self, timestamp: int) -> dict[str, Any]:
+        """The common fields of an event."""
+        return {**self._owner.source, "timestamp": timestamp}
+
+    # ------------------------------------------------------------------------------------ rows of the log
+
+    def tell_events(self) -> Results:
+        """Deliver the rows that the log has grown by since the last time."""
+        run, state = self._run, self._state
+        while self._told < state.event_count:
+            timestamp, price, revision, kind, code = read_event(run.tables.events, self._told)
+            self._told += 1
+            if kind == EventKind.COMMIT:
+                self._commits_told += 1
+            if not self.bits() & (Listen.EVENTS << kind):
+                continue
+            self.now(timestamp)
+            if kind == EventKind.REJECTED:
+                self._tell_rejected(revision, price)
+                continue
+            trade = run.revisions["trade"].item(revision)
+            if kind in _ALWAYS:
+                if kind in _BEGINS:
+                    self._owner.watch.signal()
+                yield from _LIFE[kind](self, trade, timestamp, price)
+                if kind not in _BEGINS:
+                    self._owner.watch.end()
+            else:
+                _MOMENTS[kind](self, trade, timestamp, price, code)
+
+    def _tell_rejected(self, candidate: int, price: float) -> None:
+        dto = self._asked() if candidate == FROM_SLOT else None
+        dto = self._described(candidate) if dto is None else dto
+        message = violation_message(
+            self._state.violations,
+            dto,
+            self._owner.symbol,
+            price=price,
+            settings=self._owner.settings,
+        )
+        report_error(SignalError(message), self._owner.names.strategy_name, self._owner.repeats)
+        self.released()
+
+    def candidate(self) -> SignalInput:
+        """The candidate at hand as it came, or what a table or a kernel says of it; levels in percent become prices."""
+        asked = self._asked()
+        if asked is not None:
+            return asked
+        number = self._state.candidate
+        signal = dict(self._described(number))
+        _, signal["price_take_profit"], signal["price_stop_loss"], *_ = self._run.candidate_terms()
+        if number != FROM_SLOT:
+            identity = int(self._run.signals[number]["id"])
+            signal["id"], signal["note"] = self._rows.words_of(number, identity)
+        return {name: value for name, value in signal.items() if value is not None}
+
+    def asked(self, dto: SignalInput) -> None:
+        """``get_signal`` or the user has given a signal for this tick."""
+        self._dto, self._dto_at = dto, self._state.tick_time
+
+    def _asked(self) -> SignalInput | None:
+        """The signal that was given for this tick, or None: then it is one of the table or of a kernel."""
+        at_hand = self._state.candidate == FROM_SLOT and self._dto_at == self._state.tick_time
+        return self._dto if at_hand else None
+
+    def _described(self, candidate: int) -> SignalInput:
+        """A candidate of the table or of the slot in the words of a signal; None for what it leaves out."""
+        slot = self._run.slot[0] if candidate == FROM_SLOT else self._run.signals[candidate]
+        given = int(slot["given"])
+        return {
+            "position": {1: "long", -1: "short"}.get(int(slot["side"])),
+            "price_open": float(slot["price_open"]) if given & Given.PRICE_OPEN else None,
+            "price_take_profit": float(slot["take_profit"]),
+            "price_stop_loss": float(slot["stop_loss"]),
+            "minute_estimated_time": float(slot["lifetime"]) if given & Given.LIFETIME else None,
+            "cost": float(slot["cost"]) if given & Given.COST else None,
+        }
+
+    def _tell_scheduled(self, trade: int, timestamp: int, price: float) -> Results:
+        result = self._rows.scheduled(trade, price)
+        self.tell(
+            emitters.schedule_event_subject,
+            lambda: ScheduleEvent(
+                action="scheduled", data=result.signal, current_price=price, **self.source(timestamp)
+            ),
+        )
+        self._call("on_schedule", result.signal, price)
+        self._tick_told(result)
+        yield result
+
+    def _tell_opened(self, trade: int, timestamp: int, price: float) -> Results:
+        result = self._rows.opened(trade)
+        self.written(result.signal, price)
+        self._hold(result.signal)
+        if self._activation_price is not None:
+            activation_price, self._activation_price = self._activation_price, None
+            self._tell_commit(trade, timestamp, activation_price, int(Commit.ACTIVATE_SCHEDULED))
+        self.tell(
+            emitters.signal_event_subject,
+            lambda: SignalEvent(
+                action="opened", data=result.signal, current_price=price, **self.source(timestamp)
+            ),
+        )
+        self._call("on_open", result.signal, price)
+        if self._rows.row(trade).was_scheduled:
+            self._tell_result(result)
+        else:
+            self._tick_told(result)
+            yield result
+
+    def _tell_closed(self, trade: int, timestamp: int, price: float) -> Results:
+        row = self._rows.row(trade)
+        result = self._rows.ended(trade, self._owner.deferred_id if row.by_command else None)
+        # A close that nobody asked for is told while the position can still be looked at (spec engine.md 8.7).
+        self._state.pending = not row.by_command
+        try:
+            self.tell(
+                emitters.signal_event_subject,
+                lambda: SignalEvent(
+                    action="closed",
+                    data=result.signal,
+                    current_price=price,
+                    close_reason=CLOSE_REASONS[row.reason],
+                    **self.source(timestamp),
+                ),
+            )
+            self._call("on_close", result.signal, price)
+        finally:
+            self._state.pending = 0
+        self.released()
+        if not row.by_command:
+            self.written(None, price)
+        self._tick_told(result)
+        if row.was_scheduled:
+            yield self._rows.opened(trade)
+        yield result
+
+    def _tell_cancelled(self, trade: int, timestamp: int, price: float) -> Results:
+        row = self._rows.row(trade)
+        reason = CANCEL_REASONS[row.reason]
+        by_user = row.reason == CancelReason.USER
+        result = self._rows.ended(trade, self._owner.deferred_id if by_user and row.by_command else None)
+        commit = int(Commit.CANCEL_SCHEDULED)
+        self.released()
+        at_once = by_user and row.ended_at == row.scheduled_at  # before its first candle (spec engine.md 8.8)
+        if at_once:
+            self._tell_commit(trade, timestamp, price, commit)
+        self.tell(
+            emitters.schedule_event_subject,
+            lambda: ScheduleEvent(
+                action="cancelled",
+                data=result.signal,
+                current_price=price,
+                reason=reason,
+                **self.source(timestamp),
+            ),
+        )
+        if by_user and not at_once:
+            self._tell_commit(trade, timestamp, price, commit)
+        self._call("on_cancel", result.signal, price)
+        self._tick_told(result)
+        yield result
+
+    def _tell_active(self, trade: int, timestamp: int, price: float, code: int) -> None:
+        signal = self._rows.public(trade, price)
+        self._tell_result(
+            ActiveResult(
+                signal=signal,
+                **self._owner.source,
+                current_price=price,
+                created_at=timestamp,
+                percent_tp=0.0,
+                percent_sl=0.0,
+                pnl=signal.pnl,
+                backtest_last_timestamp=timestamp,
+            )
+        )
+
+    def _tell_extreme(self, channel: Channel[ExtremeEvent], trade: int, timestamp: int, price: float) -> None:
+        if self.wants_writes:
+            self.written(self._rows.public(trade, price), price)
+        self.tell(
+            channel,
+            lambda: ExtremeEvent(
+                signal=self._rows.public(trade, price), current_price=price, **self.source(timestamp)
+            ),
+        )
+
+    def _tell_highest_profit(self, trade: int, timestamp: int, price: float, code: int) -> None:
+        self._tell_extreme(emitters.highest_profit_subject, trade, timestamp, price)
+
+    def _tell_max_drawdown(self, trade: int, timestamp: int, price: float, code: int) -> None:
+        self._tell_extreme(emitters.max_drawdown_subject, trade, timestamp, price)
+
+    def _tell_level(
+        self, channel: Channel[LevelEvent], trade: int, timestamp: int, price: float, code: int
+    ) -> None:
+        """All levels of a candle show the row as it was before the first of them (spec engine.md 8.3)."""
+        if self._levels is None or self._levels[:2] != (trade, timestamp):
+            self._levels = (trade, timestamp, self._rows.public(trade, price))
+        data = self._levels[2]
+        self.tell(
+            channel,
+            lambda: LevelEvent(data=data, current_price=price, level=code, **self.source(timestamp)),
+        )
+
+    def _tell_partial_profit(self, trade: int, timestamp: int, price: float, code: int) -> None:
+        self._tell_level(emitters.partial_profit_subject, trade, timestamp, price, code)
+
+    def _tell_partial_loss(self, trade: int, timestamp: int, price: float, code: int) -> None:
+        self._tell_level(emitters.partial_loss_subject, trade, timestamp, price, code)
+
+    def _ping_event(self, trade: int, timestamp: int, price: float) -> PingEvent:
+        return PingEvent(*self._place, timestamp, self._rows.public(trade, price), price)
+
+    def _tell_breakeven(self, trade: int, timestamp: int, price: float, code: int) -> None:
+        self.tell(emitters.breakeven_subject, lambda: self._ping_event(trade, timestamp, price))
+        if self._callbacks.on_breakeven is not None:
+            self._call("on_breakeven", self._rows.public(trade, price), price)
+
+    def _tell_logged_commit(self, trade: int, timestamp: int, price: float, code: int) -> None:
+        """Commits of resting orders are told among the other words of that moment (spec engine.md 13.2)."""
+        if code == Commit.ACTIVATE_SCHEDULED:
+            self._activation_price = price
+        elif code != Commit.CANCEL_SCHEDULED:
+            self._tell_commit(trade, timestamp, price, code)
+
+    def _tell_commit(self, trade: int, timestamp: int, price: float, code: int) -> None:
+        self.tell(emitters.strategy_commit_subject, lambda: self._commit_event(trade, timestamp, price, code))
+
+    def queued_commit(self, price: float, value: float, code: int) -> dict[str, Any]:
+        """A commit that waits to be announced, as ``get_strategy_status`` shows it (spec live.md 4.2)."""
+        row = {
+            "action": _ACTIONS[code],
+            "symbol": self._owner.symbol,
+            "backtest": self._owner.backtest,
+            "current_price": price,
+        }
+        if code in _VALUE_FIELDS:
+            row[_VALUE_FIELDS[code]] = value
+        return row
+
+    def _commit_event(self, trade: int, timestamp: int, price: float, code: int) -> StrategyCommitEvent:
+        """A commit with the row as it is when it is announced (spec engine.md 8.5, 13.1)."""
+        about = self._owner.deferred_id, self._owner.deferred_note(trade)
+        value = float(self._run.commits["value"][self._commits_told - 1]) if self._commits_told else 0.0
+        return commit_event(
+            self._rows.public(trade, price), code, price, value, about, self.source(timestamp)
+        )
+
+    # -------------------------------------------------------------------------------- stops without an event
+
+    def _candle(self) -> tuple[int, int, float]:
+        """Trade, time and price of the candle at which the run stands."""
+        row = self._state.row
+        return self._state.current, self._times.item(row), self._prices.item(row)
+
+    def _ping(self, channel: Channel[PingEvent], callback: str) -> None:
+        trade, timestamp, price = self._candle()
+        self.now(timestamp)
+        self.tell(channel, lambda: self._ping_event(trade, timestamp, price))
+        if getattr(self._callbacks, callback) is not None:
+            self._call(callback, self._rows.public(trade, price), price)
+
+    def _active_ping(self) -> None:
+        self._ping(emitters.active_ping_subject, "on_active_ping")
+
+    def _schedule_ping(self) -> None:
+        self._ping(emitters.schedule_ping_subject, "on_schedule_ping")
+
+    def _woken(self) -> None:
+        self._ping(emitters.wake_subject, "on_wake")
+
+    def _monitored(self) -> None:
+        """``on_partial_profit`` / ``on_partial_loss`` hear the progress of every candle of their side."""
+        branch = self._state.branch
+        name = {1: "on_partial_profit", -1: "on_partial_loss"}.get(branch)
+        if name is not None and getattr(self._callbacks, name) is not None:
+            trade, timestamp, price = self._candle()
+            self.now(timestamp)
+            self._call(name, self._rows.public(trade, price), abs(self._state.progress), price)
+
+    def _idle(self) -> None:
+        timestamp, price = self._state.tick_time, self._state.tick_price
+        self.now(timestamp)
+        self.tell(emitters.idle_ping_subject, lambda: IdlePingEvent(*self._place, timestamp, price))
+        self._call("on_idle", price)
+        if (
+            self._callbacks.on_tick is not None
+            or emitters.signal_emitter.listeners
+            or emitters.signal_backtest_emitter.listeners
+        ):
+            self._tick_told(
+                IdleResult(signal=None, **self._owner.source, current_price=price, created_at=timestamp)
+            )
+
+    def _tick(self) -> None:
+        """Tell how far the run has come; these listeners have no execution context (spec market-data.md 13)."""
+        execution.set(None)
+        self._owner.watch.tick(self._state.tick_time)
+        done, total = self._state.frame_index, self._owner.frame.count
+        self.tell(emitters.progress_backtest_emitter, lambda: self.progress(done, total))
+
+    def _raised(self) -> None:
+        """A jitted function raised: its error is told, and the candle goes on without it."""
+        self.now(self._run.when)
+        report_error(self._run.raised(), self._owner.names.strategy_name, self._owner.repeats)
+
+    def progress(self, done: int, total: int) -> BacktestProgressEvent:
+        """The payload of ``listen_backtest_progress`` after ``done`` of ``total`` ticks."""
+        names = self._owner.names
+        return BacktestProgressEvent(
+            exchange_name=names.exchange_name,
+            strategy_name=names.strategy_name,
+            symbol=self._owner.symbol,
+            total_frames=total,
+            processed_frames=done,
+            progress=done / total if total else 0.0,
+        )
+
+
+def commit_event(
+    signal: PublicSignal,
+    code: int,
+    price: float,
+    value: float,
+    about: tuple[str | None, str | None],
+    source: dict[str, Any],
+) -> StrategyCommitEvent:
+    """What is told of a commit; ``value`` is the number and ``about`` the id and note that its command was given."""
+    action = _ACTIONS[code]
+    note: str | None = signal.note
+    values: dict[str, Any] = {"current_price": price, "effective_price_open": signal.price_open}
+    if code in _ID_FIELDS:
+        values[_ID_FIELDS[code]] = about[0]
+        note = about[1] or note
+    else:
+        values[_VALUE_FIELDS.get(code, "")] = value
+    own: dict[str, Any] = {
+        name: values[name] if name in values else getattr(signal, name, None)
+        for name in COMMIT_FIELDS[action]
+    }
+    return StrategyCommitEvent(
+        action=action,
+        signal_id=signal.id,
+        signal=signal,
+        total_entries=signal.total_entries,
+        total_partials=signal.total_partials,
+        original_price_open=signal.original_price_open,
+        pnl=signal.pnl,
+        peak_profit=signal.peak_profit,
+        max_drawdown=signal.max_drawdown,
+        note=note or "",
+        **own,
+        **source,
+    )
+
+
+_LIFE: dict[int, Callable[[EventDelivery, int, int, float], Results]] = {
+    EventKind.SCHEDULED: EventDelivery._tell_scheduled,
+    EventKind.OPENED: EventDelivery._tell_opened,
+    EventKind.CLOSED: EventDelivery._tell_closed,
+    EventKind.CANCELLED: EventDelivery._tell_cancelled,
+}
+_MOMENTS: dict[int, Callable[[EventDelivery, int, int, float, int], None]] = {
+    EventKind.ACTIVE: EventDelivery._tell_active,
+    EventKind.HIGHEST_PROFIT: EventDelivery._tell_highest_profit,
+    EventKind.MAX_DRAWDOWN: EventDelivery._tell_max_drawdown,
+    EventKind.PARTIAL_PROFIT: EventDelivery._tell_partial_profit,
+    EventKind.PARTIAL_LOSS: EventDelivery._tell_partial_loss,
+    EventKind.BREAKEVEN: EventDelivery._tell_breakeven,
+    EventKind.COMMIT: EventDelivery._tell_logged_commit,
+}
+#: How a stop of the machine other than a row of the log is told.
+STOPS: dict[Wake, Callable[[EventDelivery], None]] = {
+    Wake.ACTIVE_PING: EventDelivery._active_ping,
+    Wake.SCHEDULE_PING: EventDelivery._schedule_ping,
+    Wake.IDLE: EventDelivery._idle,
+    Wake.MONITORED: EventDelivery._monitored,
+    Wake.TICK: EventDelivery._tick,
+    Wake.WOKEN: EventDelivery._woken,
+    Wake.RAISED: EventDelivery._raised,
+}

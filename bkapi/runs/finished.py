@@ -1,0 +1,70 @@
+"""What a run leaves behind when it has ended: its trades, its events, its statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from bkapi.base.context import MethodContext
+from bkapi.runs.strategy import StrategyRun
+from bkcore.run import Run
+from bkcore.settings import EngineSettings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from bkapi.statistics.records import BacktestStatistics
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run leaves behind; the frames and the statistics are made when first asked for, and kept."""
+
+    symbol: str
+    names: MethodContext
+    run: Run = field(repr=False)
+    settings: EngineSettings = field(repr=False)
+    strategy_run: StrategyRun = field(repr=False)
+    _statistics: dict[int | None, BacktestStatistics] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def candles_digest(self) -> str:
+        """Sixteen hex digits over the candles: equal digests mean equal candles."""
+        return self.run.market.digest
+
+    @cached_property
+    def trades(self) -> pl.DataFrame:
+        """A row per position and resting order, see :func:`bkcore.event_log.trades_frame`."""
+        from bkcore.event_log import trades_frame
+
+        return trades_frame(self.run)
+
+    @cached_property
+    def events(self) -> pl.DataFrame:
+        """The event log, see :func:`bkcore.event_log.events_frame`."""
+        from bkcore.event_log import events_frame
+
+        return events_frame(self.run)
+
+    def statistics(self, *, row_limit: int | None = None) -> BacktestStatistics:
+        """Statistics of all its closed trades, or of the newest ``row_limit`` (spec reports.md 6)."""
+        from bkapi.statistics.measured import backtest_statistics
+
+        if row_limit not in self._statistics:
+            self._statistics[row_limit] = backtest_statistics(closed_trades(self), row_limit=row_limit)
+        return self._statistics[row_limit]
+
+
+def finished_run(strategy_run: StrategyRun) -> FinishedRun:
+    """What a run that has ended leaves behind."""
+    return FinishedRun(
+        strategy_run.symbol, strategy_run.names, strategy_run.run, strategy_run.settings, strategy_run
+    )
+
+
+def closed_trades(run: FinishedRun) -> pl.DataFrame:
+    """Closed positions of a run in order of closing: ``symbol`` and the columns that statistics need."""
+    from bkapi.statistics.measured import trades_of_statistics
+
+    return trades_of_statistics(run.trades, run.symbol)

@@ -1,0 +1,569 @@
+"""One backtest of one strategy on one symbol: it asks for signals, takes commands and moves the machine on.
+
+What listeners and callbacks hear of it is told by :mod:`bkapi.runs.event_delivery`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from bkapi.base import config
+from bkapi.base.context import MethodContext, RunKey, run_key
+from bkapi.base.coroutines import settle
+from bkapi.base.timestamps import from_ms
+from bkapi.errors import FatalError, SignalError
+from bkapi.events.emitters import ErrorRepeats, emitters, report_error
+from bkapi.events.payloads import PauseEvent
+from bkapi.events.results import PublicSignal, SignalInput
+from bkapi.runs.event_delivery import STOPS, BacktestResult, EventDelivery, Results, RiskPlaces
+from bkapi.runs.rows import Rows
+from bkapi.runs.signal_view import Details
+from bkapi.runs.stopwatch import Stopwatch
+from bkapi.runs.validation import as_number, violation_message, violations_of
+from bkapi.schemas.strategy import StrategyCallbacks, StrategySchema
+from bkcore.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
+from bkcore.intervals import interval_step_ms
+from bkcore.market import Market
+from bkcore.record_views import SignalView, bytes_of
+from bkcore.records import FROM_SLOT, NEW_WAKE, NO_BUCKET
+from bkcore.run import Driver, Frame, Hooks, Records, Run, no_signals
+from bkcore.settings import EngineSettings
+from bkcore.signals import SignalTable
+
+__all__ = ["BacktestResult", "Results", "StrategyRun"]
+
+_NO_CALLBACKS = StrategyCallbacks()
+_KNOWN_FIELDS = frozenset(
+    {
+        "id",
+        "symbol",
+        "position",
+        "note",
+        "price_open",
+        "price_take_profit",
+        "price_stop_loss",
+        "minute_estimated_time",
+        "cost",
+    }
+)
+_SIDES = {"long": 1, "short": -1}
+_NEVER = int(np.iinfo(np.int64).max)
+_NO_HOOKS = Hooks()
+#: What keeps ``commit_create_signal`` from being taken, in the order in which it is looked for (spec 10.10).
+_BUSY: tuple[tuple[str, int], ...] = (
+    ("an activation", Deferred.ACTIVATE),
+    ("a close", Deferred.CLOSE),
+    ("a cancel", Deferred.CANCEL),
+    ("a take-profit fill", Deferred.TAKE_PROFIT_FILL),
+    ("a stop-loss fill", Deferred.STOP_LOSS_FILL),
+)
+
+
+class RiskGate(RiskPlaces, Protocol):
+    """What a run asks of its risk profiles; :class:`bkapi.risk.run_risk.RunRisk` answers."""
+
+    def admits(self, signal: SignalInput | PublicSignal, price: float, when_ms: int) -> bool:
+        """Whether the signal may open at ``price``; if so its place is reserved."""
+
+
+class StrategyRun:
+    """One backtest of one strategy on one symbol (spec engine.md 4 to 8, 10, 13).
+
+    ``table`` holds the candidates of a vectorized strategy, ``hooks`` a jitted one; without either ``get_signal`` is
+    asked. ``risk`` is asked before anything opens. ``driver`` chooses how candles are visited, never what happens.
+    """
+
+    backtest = True
+
+    def __init__(
+        self,
+        symbol: str,
+        names: MethodContext,
+        strategy: StrategySchema,
+        market: Market,
+        frame: Frame,
+        settings: EngineSettings,
+        *,
+        table: SignalTable | None = None,
+        policy: Records | None = None,
+        hooks: Hooks = _NO_HOOKS,
+        risk: RiskGate | None = None,
+        driver: Driver = "skip",
+    ) -> None:
+        self.symbol = symbol
+        self.names = names
+        self.frame = frame
+        self.settings = settings
+        self.yields = True
+        #: What has been logged of errors.
+        self.repeats = ErrorRepeats()
+        #: Whether a Python function is asked for signals.
+        self.asks = table is None and hooks.kernel is None
+        self.table = table
+        self.policy = policy
+        self.hooks = hooks
+        self.risk = risk
+        self.interval = strategy.interval
+        self.schema = strategy
+        #: The configuration that the run was started with.
+        self.constants = config.get_config()
+        #: Where the events and results of this run come from.
+        self.source: dict[str, Any] = {
+            "symbol": symbol,
+            "strategy_name": names.strategy_name,
+            "exchange_name": names.exchange_name,
+            "frame_name": names.frame_name,
+            "backtest": self.backtest,
+        }
+        self.watch = Stopwatch(self.source)
+        self._get_signal = strategy.get_signal
+        self.run = Run(
+            market,
+            settings,
+            frame,
+            no_signals() if table is None else table.records,
+            interval_ms=interval_step_ms(strategy.interval),
+            driver=driver,
+            has_callback=self.asks,
+            is_guarded=risk is not None,
+            policy=policy,
+            hooks=hooks,
+        )
+        ids, notes = ((), None) if table is None else (table.ids, table.notes)
+        self.rows = Rows(self.run, symbol, names, ids=ids, notes=notes)
+        self._state = self.run.now
+        self._slot: Any = SignalView.from_buffer(bytes_of(self.run.slot))
+        self._codes = {identity: code for code, identity in enumerate(ids)}
+        self._candidate: Details | None = None
+        self._queued: SignalInput | None = None
+        self._played_ahead: tuple[Wake, int, Exception | None] | None = None
+        self._deferred: tuple[str | None, str | None] = (None, None)
+        self._lock = threading.RLock()  # a command from another thread waits for the machine to stand still
+        self.delivery = EventDelivery(
+            self, strategy.callbacks or _NO_CALLBACKS, _STEP_BITS if driver == "step" else 0
+        )
+
+    # ---------------------------------------------------------------------------------------- the loop
+
+    @property
+    def key(self) -> RunKey:
+        """What tells this run from others."""
+        return run_key(self.symbol, self.names, backtest=self.backtest)
+
+    def results(self, take_log: Callable[[StrategyRun], object]) -> Results:
+        """Run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2).
+
+        take_log   hears of the run when nobody else heard anything of it; :func:`bkapi.runs.ledger.results_of` gives it
+        """
+        try:
+            if not self.is_played and (self.asks or self.risk or self.delivery.has_to_tell()):
+                yield from self._listening_results()
+            else:
+                self._finish_silently()
+                take_log(self)
+                if self.yields:
+                    yield from self._results_of_tables()
+        finally:
+            self.delivery.released()  # what a run that has not come to its end has left open
+            self.repeats.finish()
+
+    def _finish_silently(self) -> None:
+        """One kernel call; what was refused or raised on the way is reported once, with its count."""
+        wake, raised, first = self._played_ahead or self._play_silently()
+        if wake is Wake.OUT_OF_CANDLES:
+            self._raise_out_of_candles()
+        if first is not None:
+            report_error(first, f"{self.names.strategy_name} ({raised:,} times)", self.repeats)
+        refused = self._state.rejected_count
+        if refused:
+            event = next(e for e in self.run.events if e["kind"] == EventKind.REJECTED)
+            report_error(
+                SignalError(
+                    f"{refused:,} signals were refused, the first one at "
+                    f"{from_ms(int(event['time'])):%Y-%m-%d %H:%M} UTC.",
+                    hint="listen_error tells the reasons of each.",
+                ),
+                self.names.strategy_name,
+            )
+
+    def _play_silently(self) -> tuple[Wake, int, Exception | None]:
+        raised, first = 0, None
+        with self._lock:
+            while (wake := self.run.advance()) is Wake.RAISED:
+                raised += 1
+                first = first or self.run.raised()
+        return wake, raised, first
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether no Python code has a part in the run: it asks nobody, and nobody wants to be told."""
+        return not (self.asks or self.risk or self.schema.actions or self.delivery.has_to_tell())
+
+    @property
+    def is_played(self) -> bool:
+        """Whether :meth:`play_ahead` has played it."""
+        return self._played_ahead is not None
+
+    def play_ahead(self) -> None:
+        """Play an unheard run before its turn, in any thread; :meth:`results` then says what there is to say."""
+        self._played_ahead = self._play_silently()
+
+    def _results_of_tables(self) -> Results:
+        prices = {}
+        if self.run.trades["was_scheduled"].any():
+            scheduled = self.run.events[self.run.events["kind"] == EventKind.SCHEDULED]
+            trades = self.run.revisions["trade"][scheduled["revision"]]
+            prices = dict(zip(trades.tolist(), scheduled["price"].tolist(), strict=True))
+        for trade in range(self.run.trades.size):
+            if trade in prices:
+                yield self.rows.scheduled(trade, prices[trade])
+            row = self.rows.row(trade)
+            if row.pending_at:
+                yield self.rows.opened(trade)
+            if row.ended_at:
+                yield self.rows.ended(trade)
+
+    def _listening_results(self) -> Results:
+        trades = 0
+        state, run, delivery = self._state, self.run, self.delivery
+        while True:
+            with self._lock:
+                state.listen = delivery.bits()
+                wake = run.advance()
+            if state.trade_count > trades:
+                trades = state.trade_count
+                self._deferred = (None, None)
+                if self._candidate is not None:
+                    self.rows.details[trades - 1], self._candidate = self._candidate, None
+            if wake in STOPS:
+                STOPS[wake](delivery)
+            elif wake is Wake.EVENTS:
+                yield from delivery.tell_events()
+            elif wake is Wake.GET_SIGNAL:
+                self.watch.tick(state.tick_time)
+                self._ask()
+            elif wake is Wake.CANDIDATE:
+                self._judge(self.delivery.candidate(), state.tick_price)
+            elif wake is Wake.ACTIVATION:
+                self._judge_activation()
+            elif wake is Wake.OUT_OF_CANDLES:
+                self._raise_out_of_candles()
+            else:
+                self.watch.end()
+                return
+
+    def _raise_out_of_candles(self) -> None:
+        last = from_ms(int(self.run.market.timestamps[-1]))
+        raise FatalError(
+            f"insufficient candle data: {self.symbol} ends at {last:%Y-%m-%d %H:%M} UTC while a signal of "
+            f"{self.names.strategy_name!r} is still alive.",
+            hint="let the frame end at least one candle before the data do, or load more candles.",
+        )
+
+    # ----------------------------------------------------------------------------------- the strategy's turn
+
+    def _ask(self) -> None:
+        """Fill the slot with what ``get_signal`` returns or the user queued (spec engine.md 5, steps 6 to 9)."""
+        state = self._state
+        timestamp, price = state.tick_time, state.tick_price
+        state.candidate = -1
+        self._candidate = None
+        self.delivery.now(timestamp)
+        try:
+            dto: Any = None
+            if self._queued is None and self._get_signal is not None:
+                limit = config.value("CC_MAX_SIGNAL_GENERATION_SECONDS")
+                started = time.monotonic()
+                dto = settle(self._get_signal(self.symbol, from_ms(timestamp), price))
+                _check_duration(time.monotonic() - started, limit)
+            if self._queued is not None:
+                dto = self._take_queued(price)
+            if dto is not None:
+                self._candidate = self._bind(dto, timestamp)
+                state.candidate = FROM_SLOT
+        except Exception as error:  # noqa: BLE001 - a strategy may raise anything; the tick goes on as idle
+            report_error(error, "get_signal", self.repeats)
+
+    def _judge(self, signal: SignalInput | PublicSignal, price: float) -> None:
+        """Let the risk profiles say whether a signal may open at ``price`` (spec engine.md 5, step 12)."""
+        assert self.risk is not None
+        when = self.run.when
+        self.delivery.now(when)
+        try:
+            self._state.is_refused = not self.risk.admits(signal, price, when)
+        except Exception as error:  # noqa: BLE001 - documented: a check that raises rejects
+            self._state.is_refused = True
+            report_error(error, "check_signal_and_reserve", self.repeats)
+
+    def _judge_activation(self) -> None:
+        """For a resting order: at its limit, or at the price now where its user has it filled (spec 7.2, 7.3)."""
+        by_user = self._state.deferred == Deferred.ACTIVATE
+        price = self.run.series.values.item(self._state.row)
+        signal = self.rows.public(self.trade, price)
+        self._judge(signal, price if by_user else signal.price_open)
+        if self._state.is_refused and self._state.deferred != Deferred.CANCEL:
+            self._deferred = (None, None)
+
+    def _take_queued(self, price: float) -> SignalInput:
+        """The queued signal, taken exactly once; one that has become invalid gives its interval back."""
+        dto = cast("SignalInput", self._queued)
+        self._drop_queued()
+        try:
+            self._refuse_invalid(dto, price)
+        except SignalError:
+            self._state.last_bucket = NO_BUCKET
+            raise
+        return dto
+
+    def _drop_queued(self) -> None:
+        self._queued = None
+        self._state.has_queued = 0
+
+    def _refuse_invalid(self, dto: SignalInput, price: float) -> None:
+        """Raise for a signal that the combined validator refuses, defaults filled in (spec engine.md 6.4)."""
+        _refuse_other_types(dto)
+        given = {name: value for name, value in dto.items() if value is not None}
+        filled = cast(
+            "SignalInput",
+            {"price_open": price, "minute_estimated_time": self.settings.max_lifetime_minutes, **given},
+        )
+        found = violations_of(filled, price, self.settings)
+        if found:
+            raise SignalError(
+                violation_message(found, filled, self.symbol, price=price, settings=self.settings)
+            )
+
+    def _bind(self, dto: Any, timestamp: int) -> Details:
+        """Write a signal into the slot; returns what it carries besides numbers."""
+        _refuse_other_types(dto)
+        self.delivery.asked(cast("SignalInput", dto))
+        price_open, lifetime, cost = (
+            dto.get(name) for name in ("price_open", "minute_estimated_time", "cost")
+        )
+        symbol = dto.get("symbol")
+        identity = dto.get("id") or None
+        position = dto.get("position")
+        slot = self._slot
+        slot.time = timestamp
+        slot.id = -1 if identity is None else self._codes.setdefault(identity, len(self._codes))
+        slot.price_open = as_number(price_open)
+        slot.take_profit = as_number(dto.get("price_take_profit"))
+        slot.stop_loss = as_number(dto.get("price_stop_loss"))
+        slot.lifetime = as_number(lifetime)
+        slot.cost = as_number(cost)
+        slot.side = _SIDES.get(position, 0) if isinstance(position, str) else 0
+        slot.given = (
+            (0 if price_open is None else Given.PRICE_OPEN)
+            | (0 if lifetime is None else Given.LIFETIME)
+            | (0 if cost is None else Given.COST)
+            | (Given.FOREIGN_SYMBOL if symbol is not None and symbol != self.symbol else 0)
+        )
+        extra = {key: value for key, value in dto.items() if key not in _KNOWN_FIELDS}
+        return Details(identity or "", dto.get("note") or "", extra)
+
+    # ------------------------------------------------------------------------------------- what can be seen
+
+    @property
+    def has_position(self) -> bool:
+        """Whether a position is open."""
+        return bool(self._state.pending)
+
+    @property
+    def has_scheduled(self) -> bool:
+        """Whether an order is resting."""
+        return bool(self._state.scheduled)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether new signals are held back."""
+        return bool(self._state.is_paused)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no further signals are taken."""
+        return bool(self._state.is_stopped)
+
+    @property
+    def trade(self) -> int:
+        """Index of the current trade, -1 before the first."""
+        trade: int = self._state.current
+        return trade
+
+    def position(self) -> Any:
+        """The machine's record of the open position (fields of ``POSITION``), or None."""
+        return self.rows.row(self.trade) if self.has_position else None
+
+    def resting(self) -> Any:
+        """The machine's record of the resting order, or None."""
+        return self.rows.row(self.trade) if self.has_scheduled else None
+
+    def now_ms(self) -> int:
+        """The tick or candle that is being processed, ms UTC."""
+        return self.delivery.moment
+
+    def known_price(self) -> float:
+        """Price of the last candle that is closed now; NaN before the first tick (spec engine.md 3.2)."""
+        row = self._state.row
+        return self.run.series.values.item(row - 1) if row else float("nan")
+
+    def status(self) -> dict[str, Any]:
+        """What waits for its candle or tick (spec live.md 4.2)."""
+        state = self._state
+        deferred = Deferred(state.deferred)
+        waiting = None
+        if deferred:
+            waiting = self.rows.public(self.trade, self.known_price())
+        queue = self.run.commits[state.commit_told : state.commit_count]
+        return {
+            "pending_signal_id": self.rows.identity(self.trade) if self.has_position else None,
+            "last_pending_id": self._last_pending_id(),
+            "created_signal": self._queued,
+            "commit_queue": [self.delivery.queued_commit(*commit) for commit in queue.tolist()],
+            **{
+                f"{name}_signal": waiting if deferred == code else None
+                for name, code in (
+                    ("closed", Deferred.CLOSE),
+                    ("cancelled", Deferred.CANCEL),
+                    ("activated", Deferred.ACTIVATE),
+                    ("take_profit", Deferred.TAKE_PROFIT_FILL),
+                    ("stop_loss", Deferred.STOP_LOSS_FILL),
+                )
+            },
+            "retry_open_signal": None,
+            "retry_open_count": 0,
+            "retry_close_count": 0,
+            "is_paused": self.is_paused,
+        }
+
+    def _last_pending_id(self) -> str | None:
+        opened = np.flatnonzero(self.run.trades["pending_at"])
+        return self.rows.identity(int(opened[-1])) if opened.size else None
+
+    @property
+    def deferred_id(self) -> str | None:
+        """The ``id`` that the deferred command was given."""
+        return self._deferred[0]
+
+    def deferred_note(self, trade: int) -> str | None:
+        """The ``note`` that the deferred command was given; a full exit by partials has one of its own."""
+        row = self.rows.row(trade)
+        if row.partial_count and row.remaining <= row.invested * 1e-9:
+            return "full_partial_close"
+        return self._deferred[1]
+
+    # --------------------------------------------------------------------------------------------- commands
+
+    def order(self, command: Command, *, price: float, value: float = float("nan")) -> bool:
+        """Grant or refuse a command on the open position; a refused one changes nothing (spec engine.md 10.2)."""
+        with self._lock:
+            if not self.has_position:
+                return False
+            granted = self.run.order(
+                command, price=as_number(price), value=as_number(value), time=self.now_ms()
+            )
+        if granted and self.delivery.wants_writes:
+            self.delivery.written(self.rows.public(self.trade, price), price)
+        return granted
+
+    def defer(self, deferred: Deferred, *, id: str | None = None, note: str | None = None) -> None:  # noqa: A002
+        """Take the position or the resting order out for the next candle (spec engine.md 10.8, 10.9, 10.11)."""
+        with self._lock:
+            state = self._state
+            if deferred in (Deferred.CANCEL, Deferred.ACTIVATE):
+                if not self.has_scheduled or (deferred == Deferred.ACTIVATE and self.is_stopped):
+                    return
+                state.scheduled = 0
+            else:
+                if not self.has_position or self.run.trades[self.trade]["status"] != Status.OPEN:
+                    return
+                state.pending = 0
+            state.deferred = deferred
+            self._deferred = (id, note)
+
+    def queue_signal(self, dto: SignalInput) -> None:
+        """Keep a signal for the next tick; raises :class:`SignalError` when it cannot be (spec engine.md 10.10)."""
+        with self._lock:
+            if self.is_stopped:
+                self._refuse_queueing("the strategy is stopped")
+            self._refuse_invalid(dto, self.known_price())
+            if self.has_position:
+                self._refuse_queueing("a position is open")
+            if self.has_scheduled:
+                self._refuse_queueing("an order is resting")
+            if self._queued is not None:
+                self._refuse_queueing("a signal is queued already")
+            for what, code in _BUSY:
+                if self._state.deferred == code:
+                    self._refuse_queueing(f"{what} waits for its candle")
+            self._queued = cast("SignalInput", dict(dto))
+            self._state.has_queued = 1
+
+    def _refuse_queueing(self, why: str) -> None:
+        raise SignalError(
+            f"commit_create_signal: {why}, strategy_name={self.names.strategy_name!r} symbol={self.symbol}.",
+            hint="has_no_pending_signal and has_no_scheduled_signal tell when there is room for a signal.",
+        )
+
+    def set_paused(self, paused: bool) -> None:
+        """Hold new signals back, or stop doing so; tells ``listen_pause`` when that is a change (spec 10.12)."""
+        if paused == self.is_paused:
+            return
+        self._state.is_paused = paused
+        self.delivery.tell(
+            emitters.pause_subject, lambda: PauseEvent(paused=paused, **self.delivery.source(self.now_ms()))
+        )
+
+    def stop(self) -> None:
+        """Take no further signals; an open position is carried to its end (spec engine.md 4.7, 10.13)."""
+        with self._lock:
+            state = self._state
+            state.is_stopped = 1
+            self._drop_queued()
+            if self.has_scheduled or state.deferred == Deferred.ACTIVATE:
+                state.scheduled = 0
+                state.deferred = Deferred.CANCEL
+                self._deferred = (None, "stop_strategy")
+
+    def wake(
+        self,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        pnl_above: float | None = None,
+        pnl_below: float | None = None,
+        at_ms: int | None = None,
+    ) -> None:
+        """Stop at the first candle of the position at which any condition holds; replaces earlier conditions."""
+        infinite = float("inf")
+        with self._lock:
+            state = self._state
+            state.wake_above = infinite if above is None else above
+            state.wake_below = -infinite if below is None else below
+            state.wake_pnl_above = infinite if pnl_above is None else pnl_above
+            state.wake_pnl_below = -infinite if pnl_below is None else pnl_below
+            state.wake_at = _NEVER if at_ms is None else min(at_ms, _NEVER)
+            state.has_wake = NEW_WAKE
+
+
+_STEP_BITS = int(Listen.IDLE | Listen.ACTIVE_PING | Listen.SCHEDULE_PING | Listen.MONITORED)
+
+
+def _refuse_other_types(dto: object) -> None:
+    if not isinstance(dto, Mapping):
+        raise SignalError(
+            f"a signal is a mapping of its fields, not {type(dto).__name__}.",
+            hint='give {"position": "long", "price_take_profit": ..., "price_stop_loss": ...}.',
+        )
+
+
+def _check_duration(seconds: float, limit: float) -> None:
+    if seconds > limit:
+        raise SignalError(
+            f"Timeout for get_signal: it took {seconds:.1f} s, the limit is {limit} s.",
+            hint="CC_MAX_SIGNAL_GENERATION_SECONDS is the limit.",
+        )

@@ -1,0 +1,97 @@
+"""What may be registered of an exchange: where candles come from, how numbers are written (spec market-data.md 19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypedDict
+
+from pydantic import Field, model_validator
+
+from bkapi.errors import SchemaError
+from bkapi.schemas.base import FrameInterval, Schema, or_default, refuse_several
+
+#: ``get_candles(symbol, interval, since, limit, backtest)``: exactly ``limit`` candles from ``since`` on.
+GetCandles: TypeAlias = Callable[[str, str, datetime, int, bool], Any]
+
+
+#: A fixed-point text for (symbol, price or quantity, backtest).
+Format: TypeAlias = Callable[[str, float, bool], Any]
+
+
+class ExchangeCallbacks(Schema):
+    """What an exchange wants to be told (spec market-data.md 5.1)."""
+
+    kind: ClassVar[str] = "exchange callbacks"
+
+    on_candle_data: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, interval, since, limit, candles)"
+    )
+
+
+class ExchangeSchema(Schema):
+    """Where candles come from (spec market-data.md 3): exactly one of ``get_candles`` and ``candles``.
+
+    ``get_candles`` must return exactly ``limit`` candles in order of time, the first stamped ``since``. The
+    other functions are optional; without them prices have 2 decimals, quantities 8, and the order book and
+    the aggregated trades are not available.
+    """
+
+    kind: ClassVar[str] = "exchange"
+    alternatives: ClassVar[tuple[str, ...]] = ("get_candles", "candles")
+
+    exchange_name: str = Field(description="the name to register under, a text")
+    get_candles: GetCandles | None = Field(
+        default=None,
+        description="a function (symbol, interval, since, limit, backtest) that returns exactly limit rows",
+    )
+    candles: Mapping[str, Any] | Callable[[str], Any] | None = Field(
+        default=None,
+        description="candles in memory: a mapping of symbol to frame or path, or a function of the symbol",
+    )
+    base_interval: Annotated[FrameInterval, or_default("1m")] = Field(
+        default="1m", description="the interval of its own candles, on which everything runs: 1m ... 1d"
+    )
+    format_price: Format | None = Field(
+        default=None, description="a function (symbol, price, backtest) that returns text"
+    )
+    format_quantity: Format | None = Field(
+        default=None, description="a function (symbol, quantity, backtest) that returns text"
+    )
+    get_order_book: Callable[[str, int, datetime, datetime, bool], Any] | None = Field(
+        default=None, description="a function (symbol, depth, from, to, backtest)"
+    )
+    get_aggregated_trades: Callable[[str, datetime, datetime, bool], Any] | None = Field(
+        default=None, description="a function (symbol, from, to, backtest) that returns trades, oldest first"
+    )
+    callbacks: ExchangeCallbacks | None = Field(
+        default=None, description="a mapping of callback names to functions"
+    )
+    note: str | None = Field(default=None, description="free text")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        refuse_several(self, self.alternatives)
+        if self.get_candles is None and self.candles is None:
+            raise SchemaError(
+                self.kind,
+                f"missing get_candles for exchange_name={self.exchange_name!r}.",
+                field="get_candles",
+                hint='give get_candles=<function>, or candles={"BTCUSDT": frame} for candles in memory.',
+            )
+        return self
+
+
+class ExchangeFields(TypedDict, total=False):
+    """Keyword arguments of ``add_exchange_schema``, see :class:`ExchangeSchema`."""
+
+    exchange_name: str
+    get_candles: GetCandles | None
+    candles: Mapping[str, Any] | Callable[[str], Any] | None
+    base_interval: FrameInterval | None
+    format_price: Format | None
+    format_quantity: Format | None
+    get_order_book: Callable[[str, int, datetime, datetime, bool], Any] | None
+    get_aggregated_trades: Callable[[str, datetime, datetime, bool], Any] | None
+    callbacks: ExchangeCallbacks | Mapping[str, Callable[..., Any]] | None
+    note: str | None

@@ -1,0 +1,70 @@
+"""What may be registered of a sizing (spec risk-sizing-walker-sweep.md 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self, TypedDict
+
+from pydantic import Field, model_validator
+
+from bkapi.errors import SchemaError
+from bkapi.schemas.base import Name, Number, Schema, owner
+
+
+class SizingCallbacks(Schema):
+    """What a sizing wants to be told (spec risk-sizing-walker-sweep.md 2.1)."""
+
+    kind: ClassVar[str] = "sizing callbacks"
+
+    on_calculate: Callable[..., Any] | None = Field(default=None, description="(quantity, params)")
+
+
+class SizingSchema(Schema):
+    """How large a position is (spec risk-sizing-walker-sweep.md 2.1); percents in percent, sizes in base units.
+
+    ``fixed-percentage`` and ``atr-based`` need ``risk_percentage``. The method is checked when it is used.
+    """
+
+    kind: ClassVar[str] = "sizing"
+
+    sizing_name: Name = Field(description="the name to register under, a text")
+    method: Name = Field(description='"fixed-percentage", "kelly-criterion" or "atr-based"')
+    risk_percentage: Any = Field(default=None, description="percent of the balance at risk, a number")
+    kelly_multiplier: Number | None = Field(default=None, description="share of the Kelly size, default 0.25")
+    atr_multiplier: Number | None = Field(default=None, description="stop distance in ATRs, default 2")
+    max_position_percentage: Number | None = Field(
+        default=None, description="percent of the balance at most, a number"
+    )
+    min_position_size: Number | None = Field(default=None, description="at least so many units, a number")
+    max_position_size: Number | None = Field(default=None, description="at most so many units, a number")
+    callbacks: SizingCallbacks | None = Field(default=None, description="a mapping of names to functions")
+    note: Any = Field(default=None, description="free text")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = self.risk_percentage
+        if self.method in ("fixed-percentage", "atr-based") and (
+            isinstance(given, bool) or not isinstance(given, int | float)
+        ):
+            raise SchemaError(
+                self.kind,
+                f"risk_percentage={given!r} is no number{owner(type(self), self)}.",
+                field="risk_percentage",
+                hint=f"method {self.method!r} needs risk_percentage, percent of the balance at risk.",
+            )
+        return self
+
+
+class SizingFields(TypedDict, total=False):
+    """Keyword arguments of ``add_sizing_schema``, see :class:`SizingSchema`."""
+
+    sizing_name: str
+    method: str
+    risk_percentage: float | None
+    kelly_multiplier: float | None
+    atr_multiplier: float | None
+    max_position_percentage: float | None
+    min_position_size: float | None
+    max_position_size: float | None
+    callbacks: SizingCallbacks | Mapping[str, Callable[..., Any]] | None
+    note: str | None

@@ -1,0 +1,154 @@
+"""What may be registered: the fields of each kind of schema, checked at the door (spec market-data.md 19).
+
+Schemas are frozen and refuse unknown fields. Bad input raises one :class:`SchemaError` that names the
+field, the value and the remedy. Times given to user functions are aware UTC datetimes, here and everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
+
+from pydantic import Field, model_validator
+
+from bkapi.events.results import SignalInput
+from bkapi.schemas.base import Names, OptionalText, Schema, or_default, refuse_repeats, refuse_several
+from bkapi.schemas.policy import Policy
+from bkcore.settings import FillModel
+
+#: ``get_signal(symbol, when, current_price)``: a signal or None; may be a coroutine function.
+GetSignal: TypeAlias = Callable[[str, datetime, float], Any]
+
+StrategyInterval: TypeAlias = Literal["1m", "3m", "5m", "15m", "30m", "1h"]
+
+
+class StrategyCallbacks(Schema):
+    """What a strategy wants to be told (spec engine.md 1.7); every function may be a coroutine function."""
+
+    kind: ClassVar[str] = "strategy callbacks"
+
+    on_tick: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, result, current_price, when, backtest)"
+    )
+    on_open: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price_open, when, backtest)"
+    )
+    on_active: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_idle: Callable[..., Any] | None = Field(default=None, description="(symbol, price, when, backtest)")
+    on_close: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, close_price, when, backtest)"
+    )
+    on_schedule: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_cancel: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_write: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal or None, price, when, backtest); not a coroutine function"
+    )
+    on_partial_profit: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, progress_percent, price, when, backtest)"
+    )
+    on_partial_loss: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, progress_percent, price, when, backtest)"
+    )
+    on_breakeven: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_schedule_ping: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_active_ping: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
+    on_wake: Callable[..., Any] | None = Field(
+        default=None, description="(symbol, signal, price, when, backtest)"
+    )
+
+
+class StrategySchema(Schema):
+    """When to trade and on which side (spec engine.md 1.7).
+
+    At most one of ``get_signal`` (any Python), ``signals`` (whole frame at once) and ``kernel`` (jitted) is
+    given; without any, trades come from ``commit_create_signal`` only.
+    """
+
+    kind: ClassVar[str] = "strategy"
+    alternatives: ClassVar[tuple[str, ...]] = ("get_signal", "signals", "kernel")
+
+    strategy_name: str = Field(description="the name to register under, a text")
+    interval: Annotated[str, or_default("1m")] = Field(
+        default="1m", description="how often a signal is asked for: 1m, 3m, 5m, 15m, 30m or 1h"
+    )
+    get_signal: GetSignal | None = Field(
+        default=None, description="a function (symbol, when, current_price) that returns a signal or None"
+    )
+    signals: Callable[..., Any] | None = Field(
+        default=None, description="a function from a Polars frame of candles to a frame of signals"
+    )
+    kernel: Callable[..., Any] | None = Field(
+        default=None, description="a jitted function of the documented signature"
+    )
+    params: Annotated[Mapping[str, Any], or_default({})] = Field(
+        default_factory=dict,
+        description="values of the parameters of signals or kernel by name, for sweeps to vary",
+    )
+    policy: Policy | None = Field(
+        default=None, description="declarative management of the position, a Policy or its fields"
+    )
+    manage: Callable[..., Any] | None = Field(
+        default=None, description="a jitted function that manages what a Policy cannot say"
+    )
+    fill: Annotated[FillModel, or_default("vwap")] = Field(
+        default="vwap", description='how candles fill: "vwap" (documented) or "touch" (high and low)'
+    )
+    risk_name: OptionalText = Field(default=None, description="the name of a risk profile")
+    risk_list: Names = Field(default=(), description="names of risk profiles, without repeats")
+    actions: Names = Field(default=(), description="names of actions, without repeats")
+    callbacks: StrategyCallbacks | None = Field(
+        default=None, description="a mapping of callback names to functions"
+    )
+    note: str | None = Field(default=None, description="free text")
+    info: Any = Field(default=None, description="anything, shown by get_runtime_info")
+
+    @property
+    def risks(self) -> tuple[str, ...]:
+        """``risk_name`` first, then ``risk_list`` without repeats."""
+        return tuple(dict.fromkeys([*([self.risk_name] if self.risk_name else []), *self.risk_list]))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for field in ("risk_list", "actions"):
+            refuse_repeats(self, field, getattr(self, field))
+        refuse_several(self, self.alternatives)
+        if self.kernel is not None or self.manage is not None:
+            from bkcore.hooks import KERNEL, MANAGE, compile_hook
+
+            for form in (KERNEL, MANAGE):
+                if getattr(self, form.name) is not None:
+                    compile_hook(getattr(self, form.name), form)  # so that a mistake shows at once
+        return self
+
+
+class StrategyFields(TypedDict, total=False):
+    """Keyword arguments of ``add_strategy_schema``, see :class:`StrategySchema`."""
+
+    strategy_name: str
+    interval: StrategyInterval | None
+    get_signal: Callable[[str, datetime, float], SignalInput | None] | GetSignal | None
+    signals: Callable[..., Any] | None
+    kernel: Callable[..., Any] | None
+    params: Mapping[str, Any] | None
+    policy: Policy | Mapping[str, Any] | None
+    manage: Callable[..., Any] | None
+    fill: FillModel | None
+    risk_name: str | None
+    risk_list: Iterable[str] | None
+    actions: Iterable[str] | None
+    callbacks: StrategyCallbacks | Mapping[str, Callable[..., Any]] | None
+    note: str | None
+    info: Any
