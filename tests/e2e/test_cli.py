@@ -303,6 +303,23 @@ def test_help_names_every_command(folder: Path) -> None:
     assert {"bk", "python", "numba", "numpy", "polars"} <= set(versions)
 
 
+def test_the_warm_up_leaves_no_kernel_to_be_compiled() -> None:
+    """Every module with a kernel is among those that it imports."""
+    script = "import sys; from importlib import import_module; from bkapi.cli import main\n"
+    script += "import_module('bkapi.backtests.backtest'); [*map(import_module, main._WARMED)]\n"
+    script += "print(*main._WARMED_BESIDE, *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=600, check=True
+    )
+    with_kernels = {
+        f"bkcore.{path.stem}"
+        for path in (ROOT / "bkcore").glob("*.py")
+        if re.search(r"^ *@kernel\(|= kernel\(", path.read_text(), re.M)
+    }
+    assert len(with_kernels) > 10
+    assert not with_kernels - set(done.stdout.split())
+
+
 def test_the_demo_ends_with_a_report(folder: Path) -> None:
     run = bk_from_nothing("demo", "--out", "demo", cwd=folder)
     assert run.returncode == 0, run.stderr
