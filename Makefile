@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# How many processes share the tests.
+TEST_WORKERS ?= 2
 
-.PHONY: help demo test truth fault-soak bench peers lint types format clean
+.PHONY: help demo test short-suite truth fault-soak bench peers lint types format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo        backtest and sweep of the example strategy over the bundled candles"
 	@echo "make test        the tests"
+	@echo "make short-suite import, demo, recorded trades and a sweep on a base install: PYTHON=python3.13 VENV=.venv-3.13"
 	@echo "make fault-soak  writers of candles killed 200 times, sweeps 20 times"
 	@echo "make lint types  style, format and types"
 	@echo "make bench       benchmarks, JSON on their last lines"
@@ -20,7 +23,14 @@ demo: $(VENV)/.demo
 	$(BIN)/bk demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/bk warmup  # once, before several processes start
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist loadgroup
+
+short-suite: $(VENV)/.short
+	$(BIN)/python -c "import bkapi; bkapi.Backtest, bkapi.Sweep, bkapi.Walker"
+	$(BIN)/bk demo --out build/demo
+	$(BIN)/python -m pytest -q tests/golden/test_trades_golden.py -k "not all_that"
+	$(BIN)/python -m pytest -q tests/bkapi/test_parameter_sweep.py -k "row_is_the_backtest and bracket"
 
 fault-soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m soak tests/faults
@@ -52,7 +62,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix bkcore bkapi tests benchmarks examples
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bk-demo benchmarks/peers/.environments
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist bk-demo benchmarks/peers/.environments
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
@@ -60,6 +70,10 @@ $(BIN)/python:
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[charts]'
+	@touch $@
+
+$(VENV)/.short: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . pytest hypothesis
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, seed, settings
+
+from tests import shares
 
 _RICH = (HealthCheck.too_slow, HealthCheck.data_too_large)  # a whole market per example is meant to be so
 
@@ -27,6 +31,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         test = getattr(item, "obj", None)
         if is_hypothesis_test(test):
             seed(0)(getattr(test, "__func__", test))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """Bound the shares that a test counts, over all of its examples."""
+    shares.begin()
+    result = yield
+    shares.end()
+    return result
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -348,6 +348,11 @@ def demo(
     say("The candles are random: whatever wins here won by luck.")
 
 
+#: What ``bk warmup`` imports after the engine, and what the engine does not need, which is compiled beside it.
+_WARMED = ("bkapi.sweeps.sweep", "bkapi.walkers.walker", "bkapi.ideas.sweep", "bkcore.machine.history")
+_WARMED_BESIDE = ("bkcore.statistics.metrics", "bkcore.ideas.sweep")
+
+
 @app.command()
 def warmup() -> None:
     """Compile the numeric core now (10 to 30 seconds, once per version), or load it where that is done."""
@@ -357,11 +362,10 @@ def warmup() -> None:
     from bkcore.jit import CACHE_FOLDER, COLD_START
 
     started = time.perf_counter()
-    # What the engine does not need is compiled beside it.
-    beside = [sys.executable, "-c", "import bkcore.statistics.metrics, bkcore.ideas.sweep"]
+    beside = [sys.executable, "-c", f"import {', '.join(_WARMED_BESIDE)}"]
     with subprocess.Popen(beside, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):  # noqa: S603 - fixed text
         import_module("bkapi.backtests.backtest")
-    for module in ("bkapi.sweeps.sweep", "bkapi.walkers.walker", "bkapi.ideas.sweep"):
+    for module in _WARMED:
         import_module(module)
     what, where = "compiled" if COLD_START else "loaded", CACHE_FOLDER or "memory alone"
     say(f"{what} the numeric core in {time.perf_counter() - started:.2f} s; it lies in {where}")

@@ -323,9 +323,7 @@ class Space:
         parts: list[Any] = []
         for block in self.blocks:
             if isinstance(block, Drawn):
-                parts.append(
-                    ("random", block.size, block.seed, sorted(block.log), sorted(block.axes.items()))
-                )
+                parts.append(("random", block.size, block.seed, sorted(block.log), list(block.axes.items())))
             else:
                 rows = block.columns(np.arange(block.size))
                 parts.append([(n, list(c.values), c.codes.tolist()) for n, c in rows.items()])

@@ -88,7 +88,7 @@ def advance_at(addresses: Any) -> Any:
 
 @kernel(int64(i8, int64, float64, float64, int64))
 def execute_command(addresses: Any, command: Any, price: Any, value: Any, time: Any) -> Any:
-    """Grant (1) or refuse (0) a code of ``Command``: :func:`bkcore.machine.commands.execute`. Tables need room for a row."""
+    """Grant (1) or refuse (0) a ``Command``: :func:`bkcore.machine.commands.execute`; tables need room for a row."""
     state = table_at(addresses, Table.STATE, STATE)[0]
     settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
     return int64(execute(state, settings, tables_at(addresses), command, price, value, time))

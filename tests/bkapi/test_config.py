@@ -136,9 +136,10 @@ def test_the_take_profit_must_cover_the_costs() -> None:
     config.set_config(CC_MIN_TAKEPROFIT_DISTANCE_PERCENT=0.4)
 
 
-@pytest.mark.parametrize("value", [5, 5.0, np.int64(5), np.float64(5.0)])
+@pytest.mark.parametrize("value", [7, 7.0, np.int64(7), np.float64(7.0)])
 def test_an_integer_may_be_written_in_any_way(value: Any) -> None:
     config.set_config(CC_AVG_PRICE_CANDLES_COUNT=value)
+    assert config.value("CC_AVG_PRICE_CANDLES_COUNT") == 7
 
 
 @pytest.mark.parametrize("value", [True, "5", None, math.nan, math.inf, 5.5, 0, [5], np.bool_(True)])

@@ -18,7 +18,10 @@ from bkapi import ParameterSweep, Policy, Space, Sweep, SweepError, SweepFolderE
 from bkapi.errors import BkError, SchemaError, UnknownNameError
 from bkapi.sweeps.result import SweepResultError
 from bkcore.statistics.metrics import METRIC_NAMES
+from bkcore.sweeps.paths import PathSweep
+from bkcore.sweeps.static import StaticSweep
 from bkcore.synthetic import generate
+from tests.shares import MOST_UNCLEAR, share
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTES = 4 * 1440
@@ -154,6 +157,23 @@ def registered() -> Iterator[None]:
     yield
     bk.reset()
     logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count the rows that a plan leaves to a slower one: few enough that the plan itself is tested."""
+
+    def counting(measure: Any) -> Any:
+        def measure_and_count(*arguments: Any, **options: Any) -> Any:
+            found = measure(*arguments, **options)
+            unclear = found[2]
+            share("rows left to a slower plan", unclear.sum(), unclear.size, most=MOST_UNCLEAR)
+            return found
+
+        return measure_and_count
+
+    for plan in (StaticSweep, PathSweep):
+        monkeypatch.setattr(plan, "measure", counting(plan.measure))
 
 
 def sweep(space: Space, strategy_name: str = "turns", **options: Any) -> ParameterSweep:

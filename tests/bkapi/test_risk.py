@@ -83,7 +83,22 @@ DEFAULT = "Validation rejected the signal"
 
 
 @pytest.mark.parametrize(
-    "answer", [None, "", True, np.True_, 0, 1, 0.0, [], ["no"], (), object(), np.array(False)], ids=repr
+    "answer",
+    [
+        None,
+        "",
+        True,
+        np.True_,
+        0,
+        1,
+        0.0,
+        [],
+        ["no"],
+        (),
+        pytest.param(object(), id="object"),
+        np.array(False),
+    ],
+    ids=repr,
 )
 def test_an_answer_that_allows(answer: Any) -> None:
     risk = client(lambda payload: answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 import time
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import given, strategies as st
 
 import bkapi as bk
 from bkapi import Space, SpaceError
-from bkapi.schemas.space import Column
+from bkapi.schemas.space import Block, Column, Drawn, Listed
+from tests.shares import share
 
 VALUES = st.lists(st.sampled_from([1, 2, 2.5, -3, 0, None, "a", "b", True]), min_size=1, max_size=5)
 HUGE = Space.grid(**{f"p{k}": range(1000) for k in range(5)})  # 10**15
@@ -94,13 +96,39 @@ def test_leading_blocks_renumber_the_same_combinations(space: Space, data: st.Da
     assert leads == sorted(leads, reverse=True)
 
 
-@given(spaces(), spaces())
-def test_equal_spaces_and_no_others_have_equal_fingerprints(one: Space, other: Space) -> None:
-    alike = one.names == other.names and told(rows_of(one, 0, one.size)) == told(
-        rows_of(other, 0, other.size)
+def altered(block: Block, *, turned: bool) -> Block:
+    """The block with its axes ``turned``, or with other draws or another last value of its last axis."""
+    if isinstance(block, Drawn):
+        axes = dict(reversed(block.axes.items())) if turned else block.axes
+        return Drawn(axes, block.size, block.seed + (not turned), block.log)
+    columns = block.columns(np.arange(block.size))
+    values = {name: [column.values[code] for code in column.codes] for name, column in columns.items()}
+    if not turned:
+        values[block.names[-1]][-1] = "another"
+    return Listed(dict(reversed(values.items())) if turned else values)
+
+
+@given(spaces(), st.data())
+def test_equal_spaces_and_no_others_have_equal_fingerprints(space: Space, data: st.DataObject) -> None:
+    """Others are near ones: a value, a draw, an axis, a condition or the order is not the same."""
+    assert pickle.loads(pickle.dumps(space)).fingerprint == space.fingerprint
+    place = data.draw(st.integers(0, len(space.blocks) - 1))
+    turned = data.draw(st.booleans())
+    blocks = [altered(block, turned=turned) if k == place else block for k, block in enumerate(space.blocks)]
+    near = {
+        "values": Space(blocks, space.conditions),
+        "axis": space * Space.grid(z=[1]),
+        "condition": space.where(pl.col(space.names[0]).cast(pl.String) != "1"),
+        "order": Space(space.blocks[::-1], space.conditions),
+    }
+    other = near[data.draw(st.sampled_from(sorted(near)))]
+    is_other = (space.names, told(rows_of(space, 0, space.size))) != (
+        other.names,
+        told(rows_of(other, 0, other.size)),
     )
-    if one.fingerprint == other.fingerprint:
-        assert alike
+    share("near spaces that hold something else", is_other, least=0.5)
+    if is_other:
+        assert other.fingerprint != space.fingerprint
 
 
 # ------------------------------------------------------------------------------------------------- laziness

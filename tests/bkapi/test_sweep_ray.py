@@ -39,6 +39,8 @@ from tests.bkapi.test_parameter_sweep import (
     turns,
 )
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 ROOT = Path(__file__).resolve().parents[2]
 LOOKS = Space.grid(look=[5, 30, 60])
 

@@ -13,6 +13,7 @@ from hypothesis import given, strategies as st
 import bkapi as bk
 from bkapi.sweeps.walk_forward import windows_of
 from tests.bkapi.planted_truth import CONTEXT, market, space, swept
+from tests.shares import share
 
 SMALL = space(takes=3, stops=3)
 
@@ -49,6 +50,7 @@ def test_training_ends_before_its_test_and_tests_never_overlap(
         embargo=embargo,
         kind="rolling" if rolls else "anchored",
     )
+    share("walks of several windows", len(found) > 1, least=0.2)
     for window in found:
         assert window.test_start - window.train_end == purge + embargo + 1
         assert 0 <= window.train_start <= window.train_end

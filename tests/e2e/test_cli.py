@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.e2e.processes import ROOT, bk, bk_from_nothing
+
 STRATEGY = """
 import polars as pl
 from bkapi import add_strategy_schema
@@ -54,19 +55,6 @@ STRATEGIES = {
 }
 
 
-def bk(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``bk`` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "bkapi.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"} | environment,
-        timeout=120,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two weeks of candles, a strategy file, a file with a hole."""
@@ -83,7 +71,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_strategy_file_runs_and_reports(folder: Path) -> None:
-    run = bk("backtest", "hourly.py", "--candles", "BTCUSDT-1m.parquet", "--report", "out", cwd=folder)
+    run = bk_from_nothing(
+        "backtest", "hourly.py", "--candles", "BTCUSDT-1m.parquet", "--report", "out", cwd=folder
+    )
     assert run.returncode == 0, run.stderr
     assert "total_signals" in run.stdout
     assert "fee 0.1 % and slippage 0.1 % per side" in run.stdout
@@ -114,7 +104,7 @@ def test_json_is_one_object_and_the_configuration_counts(folder: Path) -> None:
 
 
 def test_a_sweep_ranks_and_writes_every_combination(folder: Path) -> None:
-    run = bk(
+    run = bk_from_nothing(
         *("sweep", "hourly.py", "--candles", "BTCUSDT-1m.parquet", "--take-profit", "0.6:1.2:0.3"),
         *(
             "--stop-loss",
@@ -212,13 +202,13 @@ def test_a_mistake_gets_one_clear_error(folder: Path, arguments: str, words: str
 
 def test_an_error_in_the_users_file_names_its_line(folder: Path) -> None:
     (folder / "broken.py").write_text("x = 1\ny = x / 0\n")
-    run = bk("backtest", "broken.py", cwd=folder)
+    run = bk_from_nothing("backtest", "broken.py", cwd=folder)
     assert run.returncode == 1
     assert "broken.py, line 2: ZeroDivisionError" in run.stderr
 
 
 def test_what_a_run_survives_is_told_once(folder: Path) -> None:
-    run = bk("backtest", "asked.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
+    run = bk_from_nothing("backtest", "asked.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
     assert run.returncode == 0
     assert run.stderr == "warning (336 times): asked.py, line 3: ValueError: no idea\n"
 
@@ -306,15 +296,32 @@ def test_a_look_ahead_is_named_with_its_moment(folder: Path) -> None:
 
 
 def test_help_names_every_command(folder: Path) -> None:
-    text = bk("--help", cwd=folder).stdout
+    text = bk_from_nothing("--help", cwd=folder).stdout
     for command in ("backtest", "sweep", "walk", "demo", "data", "warmup", "version"):
         assert command in text
-    versions = json.loads(bk("version", "--json", cwd=folder).stdout)
+    versions = json.loads(bk_from_nothing("version", "--json", cwd=folder).stdout)
     assert {"bk", "python", "numba", "numpy", "polars"} <= set(versions)
 
 
+def test_the_warm_up_leaves_no_kernel_to_be_compiled() -> None:
+    """Every module with a kernel is among those that it imports."""
+    script = "import sys; from importlib import import_module; from bkapi.cli import main\n"
+    script += "import_module('bkapi.backtests.backtest'); [*map(import_module, main._WARMED)]\n"
+    script += "print(*main._WARMED_BESIDE, *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=600, check=True
+    )
+    with_kernels = {
+        f"bkcore.{path.stem}"
+        for path in (ROOT / "bkcore").glob("*.py")
+        if re.search(r"^ *@kernel\(|= kernel\(", path.read_text(), re.M)
+    }
+    assert len(with_kernels) > 10
+    assert not with_kernels - set(done.stdout.split())
+
+
 def test_the_demo_ends_with_a_report(folder: Path) -> None:
-    run = bk("demo", "--out", "demo", cwd=folder)
+    run = bk_from_nothing("demo", "--out", "demo", cwd=folder)
     assert run.returncode == 0, run.stderr
     assert "The best 10 of 1,000 combinations" in run.stdout
     assert f"report: {(folder / 'demo').resolve()}" in run.stdout

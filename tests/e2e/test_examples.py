@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.e2e.processes import ROOT, bk
+
 EXAMPLES = ROOT / "examples"
 
 #: What each prints, among other things.
@@ -75,7 +76,7 @@ def test_what_is_heard_is_what_is_yielded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", WORDS)
 def test_the_command_line_runs_the_same_files(name: str, tmp_path: Path) -> None:
-    done = run("-m", "bkapi.cli", "backtest", EXAMPLES / name, "--start", "2024-01-03", cwd=tmp_path)
+    done = bk("backtest", EXAMPLES / name, "--start", "2024-01-03", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "total_signals" in done.stdout
 
@@ -94,7 +95,7 @@ def test_every_block_of_the_readme_runs_in_order(tmp_path: Path) -> None:
     assert commands
     (tmp_path / "examples").symlink_to(EXAMPLES)
     for command in commands:
-        done = run("-m", "bkapi.cli", *command, cwd=tmp_path)
+        done = bk(*command, cwd=tmp_path)
         assert done.returncode == 0, f"bk {' '.join(command)}: {done.stderr}"
     (tmp_path / "session.py").write_text("\n".join(blocks))
     done = run("session.py", cwd=tmp_path)

@@ -20,7 +20,10 @@ from tests.bkapi.ray_cluster import small_cluster
 from tests.bkapi.test_parameter_sweep import CONTEXT, registered as registered, turns
 from tests.faults.test_sweep_killed import ROOT, SWEEP, parts_in, sweep_into
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc and SIGKILL")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc and SIGKILL"),
+    pytest.mark.xdist_group("cluster"),
+]
 KILLS = 3
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from bkapi.market.store import CandleStore
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE = 60_000
 START = 1_704_067_200_000 + 29 * 1440 * MINUTE  # 2024-01-30: the days cross the end of a month

@@ -16,6 +16,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+pytestmark = pytest.mark.xdist_group("cluster")
+
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("BK_SWEEP_KILLS", "3"))
 

@@ -162,7 +162,7 @@ def missing_names(scenario: Record, expected: Record, choice: Choice, api: Modul
     return sorted(missing)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def polars_market(folder: Path, name: str) -> Any:
     """A market as a Polars frame: timestamp ms, open, high, low, close, volume."""
     import polars as pl

@@ -125,7 +125,7 @@ def load(folder: Path, family: str, number: int) -> tuple[Record, Record]:
     return scenario, expected
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)  # all of a folder: its scenarios change markets at every step
 def market(folder: Path, name: str) -> list[tuple[int, float, float, float, float, float]]:
     """The candles of a market: timestamp ms, open, high, low, close, volume."""
     with gzip.open(folder / "markets" / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:

@@ -56,12 +56,12 @@ LEVEL_KINDS = ("partial_profit", "partial_loss")
 
 def read(thing: Any, name: str) -> Any:
     """Field ``name`` of an object or a mapping; AttributeError or KeyError when it has none."""
-    return thing[name] if isinstance(thing, Mapping) else getattr(thing, name)
+    return thing[name] if isinstance(thing, dict) else getattr(thing, name)
 
 
 def optional(thing: Any, name: str) -> Any:
     """Field ``name``, or None where there is none."""
-    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
 
 
 def plain(value: Any) -> Any:

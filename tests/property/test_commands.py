@@ -11,6 +11,7 @@ from tests.naive.events import CALLBACKS
 from tests.property.commanding import Rule, rules
 from tests.property.playing import get_signal_of, play, play_naive, signals_of
 from tests.property.scenes import Scene, scenes
+from tests.shares import share
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 #: Somebody who listens to everything, or to a few things only, so that the machine is asked to stop elsewhere.
@@ -32,6 +33,7 @@ def test_every_command_answers_and_acts_as_on_the_twin(
     kinds, callbacks = audience
     wanted = play_naive(scene, kinds=kinds, callbacks=callbacks, rules=rules)
     got = play(scene, form(scene), driver=driver, kinds=kinds, callbacks=callbacks, rules=rules)
+    share("runs with an answer", any(name.startswith("answer of ") for name, _ in wanted.stream), least=0.5)
     for have, want in zip(got.stream, wanted.stream, strict=False):
         assert have == want
     assert len(got.stream) == len(wanted.stream)

@@ -16,6 +16,7 @@ from bkapi.schemas.policy import Policy
 from bkcore.machine.event_log import events_frame, trades_frame
 from tests.property.playing import play, signals_of
 from tests.property.scenes import Scene, fills, policies, scenes
+from tests.shares import share
 
 #: Policies that close parts and add entries, so that nearly every ledger has something to say.
 busy_policies = st.builds(
@@ -114,6 +115,7 @@ def test_the_event_frame_accounts_for_every_dollar(scene: Scene, policy: Policy,
     fee, slippage = scene.settings.fee_percent, scene.settings.slippage_percent
     kept = ledgers(run)
     closed = [number for number, status in enumerate(trades["status"]) if status == "closed"]
+    share("runs with a closed trade", bool(closed), least=0.8)
     assert set(closed) <= set(kept)
     for number in closed:
         ledger, row = kept[number], trades.row(number, named=True)
@@ -128,9 +130,9 @@ def test_the_event_frame_accounts_for_every_dollar(scene: Scene, policy: Policy,
 @given(scenes(busy=True), busy_policies, fills)
 def test_a_result_tells_the_same_money_as_its_row(scene: Scene, policy: Policy, fill: Any) -> None:
     results = play(scene, {**signals_of(scene), "policy": policy, "fill": fill}, kinds=()).results
-    for result in results:
-        if result["action"] != "closed":
-            continue
+    closed = [result for result in results if result["action"] == "closed"]
+    share("runs with a closed trade", bool(closed), least=0.8)
+    for result in closed:
         row, pnl = result["signal"], result["pnl"]
         assert row["pnl"] == pnl
         costs = sum(entry["cost"] for entry in row["entries"])

@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from bkcore.machine.run import Frame
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_records, assert_same_runs
 from tests.property.scenes import MINUTE_MS, Scene, market_of, scenes
+from tests.shares import share
 
 MANY = settings(max_examples=3 * settings().max_examples)
 #: Fields that carry a price.
@@ -53,6 +54,7 @@ def test_later_candles_change_no_earlier_trade(scene: Scene, data: st.DataObject
     cut = data.draw(st.integers(min(30, times.size - 1), times.size - 1))
     moment = int(times[cut - 1])
     frame = Frame.between(scene.start_ms, moment - MINUTE_MS, scene.frame.step_ms)
+    share("cuts behind the first tick", frame.count > 0, least=0.9)
     if frame.count == 0:
         return
     known = market_of({name: column[:cut] for name, column in scene.columns.items()})
@@ -64,6 +66,7 @@ def test_later_candles_change_no_earlier_trade(scene: Scene, data: st.DataObject
         one, other = getattr(early, table), getattr(late, table)
         one = one[(one[moments] > 0) & (one[moments] <= last)]
         other = other[(other[moments] > 0) & (other[moments] <= last)]
+        share(f"cuts behind {table}", one.size > 0, least=0.3)
         assert_same_records(one, other)
 
 
@@ -81,9 +84,12 @@ def test_no_state_changes_inside_a_quiet_band(scene: Scene) -> None:
     """Between opening and end no candle is at a level, and the extremes are those of the candles between."""
     run = scene.run().finish()
     series, times = run.series.values, run.market.timestamps
-    for trade in run.trades[(run.trades["pending_at"] > 0) & (run.trades["ended_at"] > 0)]:
+    ended = run.trades[(run.trades["pending_at"] > 0) & (run.trades["ended_at"] > 0)]
+    share("runs with a trade", ended.size > 0, least=0.5)
+    for trade in ended:
         first, last = np.searchsorted(times, (trade["pending_at"], trade["ended_at"]))
         inside = series[first + bool(trade["was_scheduled"]) : last]
+        share("trades of more than a candle", inside.size > 0, least=0.5)
         if not inside.size:
             continue
         side, entry = float(trade["side"]), trade["effective_open"]

@@ -16,6 +16,7 @@ from bkcore.ideas.paths import Axes
 from bkcore.ideas.sweep import Costs, ExitReason, Figure, IdeaGrid
 from tests.naive import idea_sweep as naive
 from tests.naive.idea_sweep import MINUTE, Candle, Path
+from tests.shares import share
 
 START = 1_704_067_200_000  # 2024-01-01
 TICK = 0.5  # coarse, so that prices meet levels exactly
@@ -53,6 +54,7 @@ grids = st.tuples(
     axis([1, 2, 5, 12, 25]),
     axis([-1.0, 0.0, 0.5, 1.0, 1.5, 3.0]),
 )
+
 costs = st.builds(naive.Costs, st.sampled_from([0.0, 0.1, 0.5]), st.sampled_from([0.0, 0.1]))
 
 
@@ -91,6 +93,8 @@ def test_every_point_equals_the_rules(
             want, got = expected[figure.name.lower()], figures[number, figure]
             assert math.isclose(want, got, rel_tol=1e-9, abs_tol=1e-12), (point, figure, want, got)
         trades, absorbed = naive.trades_of(some, point, cost, horizon)
+        share("points with trades", bool(trades), least=0.5)
+        share("points with absorbed ideas", any(absorbed.values()), least=0.05)
         columns = grid.trades(number)
         for trade in trades:
             assert columns.holder[trade.path] == -1
@@ -113,6 +117,7 @@ def test_every_grade_equals_the_rules(
         expected = [
             sum(naive.is_hit(path, point) for path in some if path.author == author) for author in authors
         ]
+        share("points with a hit", any(expected), least=0.2)
         assert hits[number].tolist() == expected
 
 

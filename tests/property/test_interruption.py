@@ -13,6 +13,7 @@ from bkcore.machine.run import Run
 from tests.property.comparing import assert_same_runs
 from tests.property.jitted import FORMS, hooks_of, without_ids
 from tests.property.scenes import Scene, fills, market_of, policies, scenes
+from tests.shares import share
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 TABLES = ("_trades", "entries", "partials", "revisions", "commits", "_events")
@@ -56,8 +57,10 @@ def test_a_run_that_goes_on_with_more_candles_never_stopped(
     first = scene.run("run", listen=STOPS, **options)
     for _ in range(stops):
         if first.advance() in (Wake.DONE, Wake.OUT_OF_CANDLES):
+            share("runs that stopped on the way", False, least=0.3)
             break
     else:
+        share("runs that stopped on the way", True, least=0.3)
         rows = int(first.state["row"][0]) + 1
         early = market_of({name: column[:rows] for name, column in scene.columns.items()})
         first = scene.run("run", listen=STOPS, market=early, **options)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from bkapi.schemas.policy import Policy
 from bkcore.machine.codes import EventKind
 from tests.property.scenes import Planned, Scene, fills, scenes, without_ties
+from tests.shares import share
 
 CENTRE = 2048.0
 SYMMETRIC = {
@@ -75,6 +76,7 @@ def test_a_short_on_the_mirror_is_the_long(scene: Scene, policy: Policy | None, 
     one = scene.run(policy=policy, fill=fill).finish()
     other = mirror_of(scene).run(policy=policy, fill=fill).finish()
     trades, images = one.trades, other.trades
+    share("runs with a trade", trades.size > 0, least=0.5)
     assert (trades["side"] == -images["side"]).all()
     for name in SAME:
         np.testing.assert_array_equal(trades[name], images[name], err_msg=name)
@@ -92,6 +94,7 @@ def test_where_candles_touch_levels_the_mirror_is_exact(scene: Scene) -> None:
     scene = on_grid(replace(scene, config={**scene.config, **SYMMETRIC}))
     trades = scene.run(fill="touch").finish().trades
     images = mirror_of(scene).run(fill="touch").finish().trades
+    share("runs with a trade", trades.size > 0, least=0.8)
     assert (trades["side"] == -images["side"]).all()
     for name in SAME:
         np.testing.assert_array_equal(trades[name], images[name], err_msg=name)

@@ -15,6 +15,7 @@ from bkcore.machine.run import Run
 from tests.property.comparing import Records, assert_same_records
 from tests.property.scenes import Scene, fills, policies, scenes
 from tests.rules import from_python
+from tests.shares import share
 
 #: What the specification lets a quiet candle change: the best and the worst price (spec engine.md 8.4).
 EXTREMES = tuple(
@@ -105,7 +106,9 @@ def test_nothing_changes_inside_the_quiet_band(
         is_early = row < min(int(run.state["until_row"][0]), len(run.market))
         told = run.events.size
         stop = run.advance()
-        if is_open and is_early and low < series.floors[row] and series.ceilings[row] < high:
+        is_quiet = bool(is_open and is_early and low < series.floors[row] and series.ceilings[row] < high)
+        share("candles inside the band", is_quiet, least=0.2)
+        if is_quiet:
             assert stop is Wake.MONITORED, f"{stop!r} inside the band"
             after, now = snapshot(run)
             assert state == now

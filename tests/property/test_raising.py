@@ -19,6 +19,7 @@ from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS
 from tests.property.playing import Heard, get_signal_of, play, registered, signals_of
 from tests.property.scenes import SYMBOL, Scene, fills, scenes
+from tests.shares import share
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 GUARDED = tuple(name for name in CALLBACKS if name != "on_write")
@@ -55,6 +56,7 @@ class Clumsy:
 
     def assert_told_once(self) -> None:
         """Every mistake was told once, in order, and shows where it was made."""
+        share("runs with a mistake", bool(self.raised), least=0.5)
         told = [error for error in self.heard if isinstance(error, MistakeError)]
         assert [id(error) for error in told] == [id(error) for error in self.raised]
         for error in told:
@@ -147,6 +149,7 @@ def test_an_on_write_that_raises_ends_the_run(scene: Scene, time: int, driver: A
     callbacks = (*GUARDED, "on_write")
     wanted = play(scene, signals_of(scene), driver=driver, callbacks=callbacks)
     clumsy, heard = Clumsy(("on_write",), time), Heard()
+    share("runs that write so often", sum(name == "on_write" for name, _ in wanted.stream) >= time, least=0.2)
     try:
         play(
             scene,
@@ -270,6 +273,7 @@ def test_a_jitted_function_that_raises_says_nothing(
     assert without_errors(got) == without_errors(wanted)
     told = len(got.stream) - len(wanted.stream)
     assert len(mistakes) == told
+    share("runs with a mistake", told > 0, least=0.5)
     for error in mistakes:
         assert isinstance(error, MistakeError)
         assert traceback.extract_tb(error.__traceback__)[-1].name == f"clumsy_{name}"

@@ -11,6 +11,7 @@ from bkapi.reporting.documents.run_log import LOGGED
 from bkapi.schemas.policy import Policy
 from tests.property.playing import registered, signals_of
 from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
+from tests.shares import share
 
 KEY = (SYMBOL, "plan", "memory", "scene", True)
 
@@ -45,5 +46,7 @@ def test_rows_read_from_the_log_equal_rows_that_were_told(
 ) -> None:
     strategy = {**signals_of(scene), "policy": policy, "fill": fill}
     silent, told = collected(scene, strategy, tell=False), collected(scene, strategy, tell=True)
+    for kind in LOGGED:
+        share(f"runs with rows of {kind}", bool(told[kind]), least=0.05)
     for kind, rows in told.items():
         assert silent[kind] == rows, kind

@@ -30,9 +30,11 @@ from tests.property.test_sweep_tables import (
     NEEDS_EXTREMES,
     NEEDS_TRADES,
     PRICE_PROFILE,
+    count_unclear,
     signal_tables,
     trailing,
 )
+from tests.shares import share
 
 Column = NDArray[np.float64]
 LEFT_OUT: dict[Depth, tuple[int, ...]] = {
@@ -98,7 +100,7 @@ def assert_same(
     got: Measured,
     wanted: tuple[Column, NDArray[np.int64]],
     left_out: tuple[int, ...],
-    told: Any,
+    told: tuple[str, Depth],
     exact: tuple[int, ...] = EXACT,
 ) -> None:
     """Metrics and refused signals are equal, except where the sweep says that it cannot know.
@@ -106,6 +108,7 @@ def assert_same(
     exact   what is equal to the last bit
     """
     metrics, refused, unclear = got
+    count_unclear(told[0], unclear, wanted[0])
     for row in np.flatnonzero(~unclear):
         assert refused[row] == wanted[1][row], (told, row)
         for metric in Metric:
@@ -133,7 +136,7 @@ def test_paths_measure_what_the_machine_measures(
     slots = slots_of(*(given[0], given[2], given[3]), interval_ms)
     for depth in Depth:
         got = PathSweep(*given, slots, depth=depth, threads=data.draw(threads)).measure(*bracket, records)
-        assert_same(got, wanted, LEFT_OUT[depth], depth)
+        assert_same(got, wanted, LEFT_OUT[depth], ("paths", depth))
 
 
 trails = st.lists(
@@ -175,23 +178,19 @@ edges = st.sampled_from([0.0, 1e-7, 0.01, 0.1, 0.5, 1.0, 5.0, 20.0, 50.0])
 nudges = st.sampled_from([0.0, 1e-15, -1e-15, 1e-12, -1e-12, 2e-9, -2e-9, 1e-3])
 
 
-@given(
-    edges,
-    nudges,
-    edges,
-    nudges,
-    edges,
-    edges,
-    edges,
-    st.floats(1e-90, 1e90),
-    st.sampled_from([1, -1]),
-    st.data(),
-)
+def rising(count: int) -> st.SearchStrategy[list[float]]:
+    """Levels within their limits, mostly: the limit below, the level, the limit above."""
+    some = st.lists(edges, min_size=count, max_size=count)
+    return st.one_of(some, some.map(sorted), some.map(sorted))
+
+
+@given(rising(2), nudges, rising(3), nudges, st.floats(1e-90, 1e90), st.sampled_from([1, -1]), st.data())
 def test_sound_brackets_break_no_rule_at_any_price(
-    take: float, take_nudge: float, stop: float, stop_nudge: float,
-    least_take: float, least_stop: float, most_stop: float, price: float, side: int, data: st.DataObject,
+    takes: list[float], take_nudge: float, stops: list[float], stop_nudge: float,
+    price: float, side: int, data: st.DataObject,
 ) -> None:  # fmt: skip
-    lifetime = data.draw(st.sampled_from([0.0, 1.0, 1.5, 60.0, 1e9, np.inf]))
+    (least_take, take), (least_stop, stop, most_stop) = takes, stops
+    lifetime = data.draw(st.sampled_from([1.0, 60.0, 1.0, 60.0, 0.0, 1.5, 1e9, np.inf]))
     settings_ = EngineSettings(
         min_take_profit_percent=least_take, min_stop_loss_percent=least_stop, max_stop_loss_percent=most_stop
     )
@@ -199,7 +198,9 @@ def test_sound_brackets_break_no_rule_at_any_price(
     sounds = np.empty(1, np.int8)
     record = settings_.record()
     find_sounds(record, np.array([gain]), np.array([loss]), np.array([lifetime]), sounds)
-    if sounds[0] & (Sound.LONG if side > 0 else Sound.SHORT):
+    is_sound = bool(sounds[0] & (Sound.LONG if side > 0 else Sound.SHORT))
+    share("brackets that are sound", is_sound, least=0.1)
+    if is_sound:
         levels = (price * (1.0 + side * gain), price * (1.0 - side * loss))
         cost = float(record["entry_cost"][0])
         assert signal_violations(record, side, price, *levels, lifetime, cost, price, 0) == 0

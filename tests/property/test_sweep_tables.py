@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 from hypothesis import assume, given, strategies as st
+from numpy.typing import NDArray
 
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from bkcore.machine.policy import POLICY
@@ -20,6 +21,7 @@ from bkcore.sweeps.tables import Levels
 from bkcore.sweeps.walks import Depth
 from bkcore.sweeps.whole_runs import MachineWorker
 from tests.property.scenes import SYMBOL, Scene, fills, scenes
+from tests.shares import MOST_UNCLEAR, MOST_UNCLEAR_OF_ALL, share
 
 #: A trailed stop comes out a rounding apart, so ties of the price profile may turn; everything else is held equal.
 PRICE_PROFILE = range(Metric.MEDIAN_STEP_SIZE, len(Metric))
@@ -64,14 +66,17 @@ grids = st.builds(
 
 @st.composite
 def signal_tables(draw: st.DrawFn, scene: Scene) -> Records:
-    minutes = draw(st.lists(st.integers(0, scene.minutes), min_size=1, max_size=60, unique=True))
+    """Signals at some minutes, or every few minutes, so that a run has trades of both kinds."""
+    some = st.lists(st.integers(0, scene.minutes), min_size=1, max_size=60, unique=True)
+    steady = st.integers(5, 15).map(lambda gap: range(0, scene.minutes, gap))
+    minutes = draw(st.one_of(some, steady))
     rows = [
         (
             scene.start_ms + minute * MINUTE_MS,
             draw(st.sampled_from(["long", "short", "long", "short", None])),
             draw(st.sampled_from([0.6, 1.0, 3.0])),
             draw(st.sampled_from([0.6, 1.0, 3.0])),
-            draw(st.sampled_from([None, 5, 60, 600])),
+            draw(st.sampled_from([None, 5, 15, 60, 600])),
         )
         for minute in sorted(minutes)
     ]
@@ -79,6 +84,13 @@ def signal_tables(draw: st.DrawFn, scene: Scene) -> Records:
     types = {"timestamp": pl.Int64, "position": pl.String, "minute_estimated_time": pl.Float64}
     frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Float64) | types, orient="row")
     return bind_signals(frame, SYMBOL, interval_step_ms(scene.strategy_interval)).records
+
+
+def count_unclear(plan: str, unclear: NDArray[np.bool_], wanted: NDArray[np.float64]) -> None:
+    """Bound the rows that a plan leaves to a slower one; ``wanted`` is what the machine measures."""
+    mixed = (wanted[:, Metric.WIN_COUNT] > 0) & (wanted[:, Metric.LOSS_COUNT] > 0)
+    share(f"mixed rows that the {plan} leave", unclear[mixed].sum(), mixed.sum(), most=MOST_UNCLEAR)
+    share(f"rows that the {plan} leave", unclear.sum(), unclear.size, most=MOST_UNCLEAR_OF_ALL)
 
 
 def trailing(trail: tuple[float, float]) -> Records:
@@ -90,7 +102,7 @@ def trailing(trail: tuple[float, float]) -> Records:
     return policy
 
 
-@given(scenes(), grids, fills, st.data())
+@given(st.one_of(scenes(), scenes(busy=True, noise=0.01)), grids, fills, st.data())
 def test_tables_measure_what_the_machine_measures(
     scene: Scene, grid: Grid, fill: str, data: st.DataObject
 ) -> None:
@@ -132,6 +144,7 @@ def test_tables_measure_what_the_machine_measures(
         wanted = np.empty(len(Metric))
         refused = worker.measure((grid.takes[take], grid.stops[stop], grid.lifetimes[lifetime]), wanted)
         for depth, (metrics, refusals, unclear) in measured.items():
+            count_unclear("tables", unclear[row : row + 1], wanted[np.newaxis])
             if unclear[row]:
                 continue
             assert refusals[row] == refused

@@ -15,6 +15,7 @@ from tests.naive.market import Candle
 from tests.naive.touch import Trade, Trail, trades_of
 from tests.property.playing import play, signals_of
 from tests.property.scenes import Scene, scenes, without_ties
+from tests.shares import share
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 trails = st.builds(Trail, st.sampled_from([0.0, 0.3, 1.0, -0.5]), st.sampled_from([0.1, 0.3, 1.0, 2.0]))
@@ -94,10 +95,12 @@ def test_no_fill_lies_outside_its_candle(scene: Scene) -> None:
     """Every price at which something is bought or sold was traded, except where the signal itself names it."""
     run = scene.run(fill="touch").finish()
     market, trades = run.market, run.trades[run.trades["status"] == Status.CLOSED]
+    share("runs with a closed trade", trades.size > 0, least=0.8)
     rows = np.searchsorted(market.timestamps, trades["ended_at"])
     assert (trades["end_price"] >= market.low[rows]).all()
     assert (trades["end_price"] <= market.high[rows]).all()
     waited = trades[trades["was_scheduled"] == 1]
+    share("runs with an order that rested", waited.size > 0, least=0.4)
     rows = np.searchsorted(market.timestamps, waited["pending_at"])
     prices = run.entries["price"][waited["entry_first"]]
     assert (prices >= market.low[rows]).all()
@@ -108,7 +111,8 @@ def test_no_fill_lies_outside_its_candle(scene: Scene) -> None:
 @given(scenes(busy=True, faults=False))
 def test_a_resting_order_does_not_know_what_fills_it(scene: Scene) -> None:
     """Its result shows the limit, also when it is made after the run."""
-    for result in play(scene, {**signals_of(scene), "fill": "touch"}, kinds=()).results:
-        if result["action"] == "scheduled":
-            signal = result["signal"]
-            assert [entry["price"] for entry in signal["entries"]] == [signal["original_price_open"]]
+    results = play(scene, {**signals_of(scene), "fill": "touch"}, kinds=()).results
+    resting = [result["signal"] for result in results if result["action"] == "scheduled"]
+    share("runs with a resting order", bool(resting), least=0.5)
+    for signal in resting:
+        assert [entry["price"] for entry in signal["entries"]] == [signal["original_price_open"]]

@@ -14,6 +14,7 @@ from bkapi.schemas.policy import Policy
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from tests.property.playing import get_signal_of, play, signals_of
 from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
+from tests.shares import share
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 #: Factors of the price at which a condition is set, percents, minutes and intervals; some hold at once.
@@ -124,6 +125,7 @@ def test_woken_where_a_listener_of_every_candle_finds_it_first(
         bk.listen_signal_event(opened)
 
     fast = play(scene, strategy, driver=driver, kinds=(), callbacks=("on_wake",), first=listen_wakes)
+    share("runs that were woken", bool(pinged.woken), least=0.5)
     assert fast.results == slow.results
     assert watching.woken == pinged.woken
     assert [(told[-1], told[1]) for _, told in fast.stream] == watching.woken
@@ -149,6 +151,7 @@ def test_waking_changes_nothing_that_is_told(scene: Scene, wanted: list[dict[str
     woken = play(scene, signals_of(scene), driver=driver, first=listen)
     assert woken.results == plain.results
     assert woken.stream == plain.stream
+    share("runs that were woken", any(name == "wake" for name, _ in order), least=0.5)
     for (name, moment), (other, later) in pairwise(order):
         if name == "wake":
             assert (other, later) == ("ping", moment)
