@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from measuring import MINUTE, ROOT, candle_file, machine, timed
 
-from bkcore.codes import Command
+from bkcore.machine.codes import Command
 
 INTERVAL = 15 * MINUTE
 SYMBOL = "BTCUSDT"
@@ -69,7 +69,7 @@ TARGETS = (
 COMPILING = """
 import sys, time
 sys.path[:0] = [{root!r}, {here!r}]
-import bkapi.backtests.backtest, bkcore.run, bkapi as bk
+import bkapi.backtests.backtest, bkcore.machine.run, bkapi as bk
 from engine import kernel, manage
 started = time.perf_counter()
 bk.add_strategy_schema(strategy_name="jitted", **{{{what!r}: {what}}})
@@ -141,10 +141,10 @@ class Engine:
     """A year of candles, and runs over it below the API."""
 
     def __init__(self, path: Path, runs: int) -> None:
-        from bkcore.candles import CandleFrame
-        from bkcore.market import Market
-        from bkcore.run import Frame
-        from bkcore.settings import EngineSettings
+        from bkcore.candles.frame import CandleFrame
+        from bkcore.machine.market import Market
+        from bkcore.machine.run import Frame
+        from bkcore.machine.settings import EngineSettings
 
         self.runs = runs
         self.settings = EngineSettings(max_lifetime_minutes=NEVER)
@@ -159,7 +159,7 @@ class Engine:
 
     def run(self, table: Any, driver: str, *, logs: bool, **more: Any) -> Callable[[], Any]:
         """A call that makes one run."""
-        from bkcore.run import Run
+        from bkcore.machine.run import Run
 
         return lambda: Run(
             self.market,
@@ -174,7 +174,7 @@ class Engine:
 
     def table(self, bracket: tuple[float, float, float]) -> Any:
         """The signals with a bracket as the machine reads them."""
-        from bkcore.signals import bind_signals
+        from bkcore.machine.signals import bind_signals
 
         return bind_signals(with_bracket(self.signals, bracket), SYMBOL, INTERVAL)
 
@@ -212,8 +212,8 @@ class Engine:
     def measure(self) -> dict[str, float]:
         """Everything below the API."""
         from bkapi.schemas.policy import Policy
-        from bkcore.hooks import KERNEL, MANAGE, compile_hook
-        from bkcore.run import Hooks, no_signals
+        from bkcore.machine.hooks import KERNEL, MANAGE, compile_hook
+        from bkcore.machine.run import Hooks, no_signals
 
         figures: dict[str, float] = {}
         for name in BRACKETS:
@@ -252,7 +252,7 @@ class Calls:
 
     def __init__(self, path: Path, runs: int) -> None:
         import bkapi as bk
-        from bkcore.candles import CandleFrame
+        from bkcore.candles.frame import CandleFrame
 
         self.runs = runs
         self.count = 0

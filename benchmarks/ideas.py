@@ -79,7 +79,7 @@ def prove_parity(result: Any, ideas: list[dict[str, Any]], candles: Any, points:
 def measure(path: Path, count: int, runs: int, points: int) -> dict[str, Any]:
     """The figures of the benchmark."""
     import bkapi as bk
-    from bkcore.candles import CandleFrame
+    from bkcore.candles.frame import CandleFrame
 
     candles = CandleFrame.read(path)
     first, last = int(candles.timestamps[0]), int(candles.timestamps[-1])

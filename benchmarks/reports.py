@@ -40,7 +40,7 @@ def register(path: Path) -> None:
     """Exchange, frame and strategy over the candles of a file."""
     import bkapi
     from bkapi.base.timestamps import from_ms
-    from bkcore.candles import CandleFrame
+    from bkcore.candles.frame import CandleFrame
 
     candles = CandleFrame.read(path, symbol=SYMBOL, interval="1m", gaps="fill")
     bkapi.add_exchange_schema(exchange_name="file", candles={SYMBOL: candles})

@@ -70,8 +70,8 @@ def process_seconds(arguments: list[str], runs: int, **environment: str) -> floa
 
 def prove_parity(market: Any, settings: Any, frame: Any, table: Any) -> dict[str, int]:
     """The drivers agree bit for bit on the year, and with the slow twin on its first days."""
-    from bkcore.records import EVENT, POSITION
-    from bkcore.run import Frame, Run
+    from bkcore.machine.records import EVENT, POSITION
+    from bkcore.machine.run import Frame, Run
 
     runs = {
         driver: Run(market, settings, frame, table.records, interval_ms=15 * MINUTE, driver=driver).finish()
@@ -142,12 +142,12 @@ def measure(path: Path, runs: int) -> dict[str, Any]:
 
     from bkapi.base.context import MethodContext
     from bkapi.runs.rows import Rows
-    from bkcore.candles import CandleFrame
-    from bkcore.event_log import events_frame, trades_frame
-    from bkcore.market import Market
-    from bkcore.run import Frame, Run
-    from bkcore.settings import EngineSettings
-    from bkcore.signals import bind_signals
+    from bkcore.candles.frame import CandleFrame
+    from bkcore.machine.event_log import events_frame, trades_frame
+    from bkcore.machine.market import Market
+    from bkcore.machine.run import Frame, Run
+    from bkcore.machine.settings import EngineSettings
+    from bkcore.machine.signals import bind_signals
 
     settings = EngineSettings()
     candles = CandleFrame.read(path)

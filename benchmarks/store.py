@@ -24,7 +24,7 @@ import polars as pl
 
 from benchmarks.measuring import MINUTE, YEAR, machine, timed
 from bkapi.market.store import CandleStore
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.synthetic import generate
 
 START = "2019-01-01"

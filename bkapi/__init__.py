@@ -1,7 +1,7 @@
-"""Documented Python API over the numeric core.
+"""The Python API: every public name, imported when it is first used.
 
-``__init__.pyi`` lists every public name and the module it lives in. Type checkers read that list, and so does this
-module, which imports a name when it is first used: ``import bkapi`` and the command line start at once.
+``__init__.pyi`` lists the names and the module that each lives in. Type checkers read that list, and so does this
+module. It imports a module only when one of its names is used, so ``import bkapi`` and the command line start at once.
 """
 
 from __future__ import annotations

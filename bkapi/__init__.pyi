@@ -652,20 +652,14 @@ from bkapi.walkers.walker import (
     WalkerCommandService as WalkerCommandService,
     WalkerUtils as WalkerUtils,
 )
-from bkcore.candles import (
-    CandleFrame as CandleFrame,
-)
-from bkcore.codes import (
-    Command as Command,
-)
-from bkcore.hooks import (
-    KernelError as KernelError,
-)
+from bkcore.candles.frame import CandleFrame as CandleFrame
 from bkcore.intervals import (
     UnknownIntervalError as UnknownIntervalError,
     interval_start as interval_start,
     interval_step_ms as interval_step_ms,
 )
+from bkcore.machine.codes import Command as Command
+from bkcore.machine.hooks import KernelError as KernelError
 from bkcore.synthetic import (
     generate as generate,
     sample as sample,

@@ -1,4 +1,4 @@
-"""Which errors a user of the API can meet; every one derives from :class:`BkError`."""
+"""Which errors can a user of the API meet? Every one derives from :class:`BkError`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class UnknownNameError(BkError, LookupError):
 class NotRegisteredError(BkError, LookupError):
     """Raised by ``get_exchange_schema("x")`` when the registration of ``x`` was refused.
 
-    The name is known then, its schema is not (spec market-data.md, trap 13).
+    The name is known then, but it has no schema (spec market-data.md, trap 13).
     """
 
     def __init__(self, kind: str, name: object, *, hint: str | None = None) -> None:
@@ -86,7 +86,7 @@ class NotRegisteredError(BkError, LookupError):
 
 
 class ContextError(BkError, RuntimeError):
-    """Raised by ``get_date()`` outside of a run: no ``context`` (execution or method) is around the call."""
+    """Raised by ``get_date()`` outside of a run: the call needs a ``context`` (execution or method) and has none."""
 
     def __init__(self, function: str, context: str) -> None:
         self.function = function
@@ -111,7 +111,7 @@ class NoRunError(BkError, LookupError):
 
 
 class NoPositionError(BkError, LookupError):
-    """Raised by ``get_position_levels("BTCUSDT")`` while no position is open; ``get_pending_signal`` answers None."""
+    """Raised by ``get_position_levels("BTCUSDT")`` without an open position; ``get_pending_signal`` returns None."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, hint="ask has_no_pending_signal(symbol) first.")

@@ -1,4 +1,4 @@
-"""How to begin anew: forget everything that this process has registered, heard and run."""
+"""``reset``: forgets everything that this process has registered and run, and its listeners."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Numeric core: candles, market, and the one signal state machine, compiled by Numba."""
+"""The numeric core: candles, the market, the trading rules in one state machine, sweeps and statistics (Numba)."""

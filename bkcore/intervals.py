@@ -1,8 +1,9 @@
-"""What the documented intervals are, in minutes and milliseconds, and how times align to them."""
+"""How long is an interval, and when does it begin? The documented intervals in minutes and milliseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from bkcore.errors import BkError, did_you_mean
 
@@ -52,7 +53,7 @@ def interval_step_ms(interval: str) -> int:
 
 
 def candle_step_ms(interval: str) -> int:
-    """The same for intervals of candles, caches and schedules, which have no 12h (spec market-data.md 2)."""
+    """Length in milliseconds of an interval of candles, caches and schedules, all but 12h (spec market-data.md 2)."""
     if interval not in CANDLE_INTERVALS:
         raise _unknown(interval, CANDLE_INTERVALS)
     return interval_step_ms(interval)
@@ -60,5 +61,19 @@ def candle_step_ms(interval: str) -> int:
 
 def interval_start(timestamp: int, interval: str) -> int:
     """Start (UTC ms) of the ``interval`` that ``timestamp`` (UTC ms) lies in; aligned to the Unix epoch."""
-    step = interval_step_ms(interval)
-    return timestamp // step * step
+    return int(aligned(timestamp, interval_step_ms(interval)))
+
+
+def aligned(time: Any, step: Any) -> Any:
+    """Start of the stretch of ``step`` ms that ``time`` lies in, from the Unix epoch; a number, or a column of them."""
+    return time // step * step
+
+
+def first_tick_from(time: Any, start: Any, step: Any) -> Any:
+    """Index of the first of the ticks ``start + k * step`` at or after ``time`` (ms); numbers or columns."""
+    return (time - start + step - 1) // step
+
+
+def first_tick_after(time: Any, start: Any, step: Any) -> Any:
+    """Index of the first of the ticks ``start + k * step`` strictly after ``time`` (ms); numbers or columns."""
+    return (time - start) // step + 1

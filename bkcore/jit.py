@@ -16,16 +16,32 @@ from typing import Any, TypeVar
 from numba import njit, types
 
 from bkcore.kernel_cache import CACHE_FOLDER as CACHE_FOLDER, COLD_START as COLD_START, KernelCache
+from bkcore.numba_internals import NO_REFERENCE_COUNTS
 
 _compile: Any = njit
 #: Without reference counts: kernels borrow the arrays of their caller and allocate nothing.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", **NO_REFERENCE_COUNTS}
+#: Only kernels are called from Python.
+_INNER: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Read-only one-dimensional columns: they fit plain arrays and zero-copy Polars columns alike.
 f8 = types.Array(types.float64, 1, "C", readonly=True)
 i8 = types.Array(types.int64, 1, "C", readonly=True)
+i4 = types.Array(types.int32, 1, "C", readonly=True)
+#: Columns that a kernel writes.
+f8_out = types.Array(types.float64, 1, "C")
+i8_out = types.Array(types.int64, 1, "C")
+i4_out = types.Array(types.int32, 1, "C")
+
+
+def type_of(record: type[Any], *fields: Any) -> Any:
+    """How Numba types a named tuple of these fields."""
+    numba_types: Any = types
+    if len(set(fields)) == 1:
+        return numba_types.NamedUniTuple(fields[0], len(fields), record)
+    return numba_types.NamedTuple(fields, record)
 
 
 def kernel(signature: Any) -> Callable[[Function], Function]:
@@ -48,13 +64,13 @@ def kernel(signature: Any) -> Callable[[Function], Function]:
 
 def rule(function: Function) -> Function:
     """Mark a function that kernels call; it is compiled into each of them and has no cache of its own."""
-    compiled: Function = _compile(forceinline=True, **_OPTIONS)(function)
+    compiled: Function = _compile(forceinline=True, **_INNER)(function)
     return compiled
 
 
 def routine(function: Function) -> Function:
     """Mark a function that several kernels share and that is large enough to be called instead of inlined."""
-    compiled: Function = _compile(**_OPTIONS)(function)
+    compiled: Function = _compile(**_INNER)(function)
     return compiled
 
 

@@ -21,15 +21,8 @@ from typing import Any
 
 import platformdirs
 from numba import __version__ as numba_version
-from numba.core import config as numba_config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
-from numba.core.serialize import dumps
 
-# Numba is not typed: its attributes are set at run time, its methods are not annotated.
-_config: Any = numba_config
-_NumbaEntry: Any = CompileResultCacheImpl
-_NumbaCache: Any = FunctionCache
-_dumps: Any = dumps
+from bkcore.numba_internals import CompileResultCacheImpl, FunctionCache, config, dumps
 
 #: In the names of files, so that environments with different compilers share a folder in peace.
 _COMPILER = f"numba{numba_version}"
@@ -37,18 +30,13 @@ _COMPILER = f"numba{numba_version}"
 _ANNOUNCEMENT = "bk: compiling the numeric core, once per version (10 to 30 seconds) ...\n"
 _announced = False
 
-#: Modules whose constants and layouts are compiled into kernels, besides those that hold rules and kernels.
-_COMPILED_IN = ("codes.py", "intervals.py", "jit.py", "kernel_cache.py", "records.py", "settings.py")
-
 
 def _source_digest(package: Path) -> str:
-    """Sixteen hex digits over the sources of a package that compiled code depends on, in whatever folder they lie."""
+    """Sixteen hex digits over all sources of a package, in whatever folder they lie."""
     digest = hashlib.sha256()
     for name, path in sorted((path.relative_to(package).as_posix(), path) for path in package.rglob("*.py")):
-        source = path.read_bytes()
-        if path.name in _COMPILED_IN or b"jit import" in source:
-            digest.update(name.encode())
-            digest.update(source)
+        digest.update(f"{name}\n".encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -77,8 +65,8 @@ def _made_private(folder: Path) -> Path:
 
 def _wanted() -> Path:
     """The folder of all versions; raises ``OSError`` or ``RuntimeError`` when nobody knows where home is."""
-    if _config.CACHE_DIR:
-        return Path(_config.CACHE_DIR).absolute()
+    if config.CACHE_DIR:
+        return Path(config.CACHE_DIR).absolute()
     folder = platformdirs.user_cache_path("bk", appauthor=False) / "kernels"
     if not folder.is_absolute():  # so older versions of platformdirs say that there is no home
         raise FileNotFoundError(errno.ENOENT, "the home folder is unknown")
@@ -130,7 +118,7 @@ def _announce() -> None:
         sys.stderr.flush()
 
 
-class _Entry(_NumbaEntry):  # type: ignore[misc]
+class _Entry(CompileResultCacheImpl):  # type: ignore[misc]
     """One kernel on disk. It is its own locator: those of numba may choose ``__pycache__`` and see one file only."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -152,7 +140,7 @@ class _Entry(_NumbaEntry):  # type: ignore[misc]
         return f"{self._lineno}-{_COMPILER}"
 
     def reduce(self, data: Any) -> tuple[int, bytes]:
-        content = _dumps(super().reduce(data))
+        content = dumps(super().reduce(data))
         return zlib.crc32(content), content
 
     def rebuild(self, target_context: Any, payload: tuple[int, bytes]) -> Any:
@@ -162,7 +150,7 @@ class _Entry(_NumbaEntry):  # type: ignore[misc]
         return super().rebuild(target_context, pickle.loads(content))  # noqa: S301 - the folder is private
 
 
-class KernelCache(_NumbaCache):  # type: ignore[misc]
+class KernelCache(FunctionCache):  # type: ignore[misc]
     """The kernels on disk: one that cannot be read is compiled anew, one that cannot be written serves this process."""
 
     _impl_class = _Entry

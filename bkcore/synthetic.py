@@ -1,7 +1,7 @@
-"""How candles are invented: a seeded market with fat tails, clustered volatility, daily rhythm and jumps.
+"""Invents candles from a seed: a market with fat tails, clustered volatility, daily rhythm and jumps.
 
-Made of the raw bits of PCG64 and of nothing but additions, multiplications, divisions, square roots and
-roundings, which IEEE-754 fixes to the last bit: one seed gives the same candles on every platform.
+It uses the raw bits of PCG64 and only additions, multiplications, divisions, square roots and
+roundings, whose results IEEE-754 defines to the last bit: one seed gives the same candles on every platform.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.candle_checks import FloatColumn
-from bkcore.candle_errors import CandleError, CandleFileError, shown
-from bkcore.candles import CandleFrame
+from bkcore.candles.checks import FloatColumn
+from bkcore.candles.errors import CandleError, CandleFileError, shown
+from bkcore.candles.frame import CandleFrame
 from bkcore.intervals import MINUTE_MS
 
 MINUTES_PER_DAY = 1440
@@ -47,7 +47,7 @@ _SAMPLE = Path(__file__).resolve().parents[1] / "data" / "synthetic_btcusdt_1m.p
 
 
 class Streams(NamedTuple):
-    """Independent bits of one seed for each purpose: other jumps or outages leave the rest as it is."""
+    """Independent random bits for each purpose from one seed: other jumps or outages leave the rest as it is."""
 
     returns: np.random.PCG64
     jumps: np.random.PCG64
@@ -131,7 +131,7 @@ def generate(
     columns: dict[str, NDArray[np.generic]] = {
         "timestamp": first + MINUTE_MS * np.arange(minutes, dtype=np.int64)
     }
-    with np.errstate(over="ignore", invalid="ignore"):  # prices beyond all floats are refused at the door
+    with np.errstate(over="ignore", invalid="ignore"):  # CandleFrame refuses prices that overflow
         close = price * np.cumprod(1.0 + returns)
         opened = np.concatenate(([price], close[:-1]))
         up = np.sqrt(returns * returns + _chi_square(streams.highs, _EXCURSION * spread))
@@ -172,7 +172,7 @@ def _first_minute(start: datetime | str) -> int:
 
 
 def _activity(minute_of_day: NDArray[np.int64], daily_rhythm: float) -> FloatColumn:
-    """``HOURLY_ACTIVITY`` between the hours, flattened towards 1 as ``daily_rhythm`` goes to 0."""
+    """``HOURLY_ACTIVITY`` interpolated between the hours, flattened towards 1 as ``daily_rhythm`` goes to 0."""
     hour, into = minute_of_day // 60, (minute_of_day % 60) / 60.0
     table = HOURLY_ACTIVITY[hour] * (1.0 - into) + HOURLY_ACTIVITY[(hour + 1) % 24] * into
     return np.asarray(1.0 + daily_rhythm * (table - 1.0), dtype=np.float64)
@@ -196,7 +196,7 @@ def _clustered_variance(shocks: FloatColumn, felt: FloatColumn, clustering: floa
 
 
 def _present(outages: np.random.PCG64, minutes: int, gaps: int) -> NDArray[np.bool_]:
-    """Which minutes are there: one outage inside each of ``gaps`` equal stretches, none at either end."""
+    """Which minutes exist: one outage inside each of ``gaps`` equal stretches, none at either end."""
     present = np.ones(minutes, dtype=np.bool_)
     stretch = (minutes - 2) // gaps
     draws = outages.random_raw(2 * gaps).astype(object).reshape(gaps, 2)
@@ -227,7 +227,7 @@ def _chi_square(bits: np.random.PCG64, scale: FloatColumn) -> FloatColumn:
 
 
 def sample_path() -> Path:
-    """The bundled sample file beside the package; raises :class:`CandleFileError` where it is not."""
+    """The path of the bundled sample file beside the package; raises :class:`CandleFileError` where there is none."""
     if not _SAMPLE.is_file():
         raise CandleFileError(
             f"{_SAMPLE.name!r} is not in {str(_SAMPLE.parent)!r}: only the source tree carries it.",
@@ -237,10 +237,10 @@ def sample_path() -> Path:
 
 
 def sample() -> CandleFrame:
-    """The bundled sample, BTCUSDT 1m: read where it lies beside the package, else generated anew."""
+    """The bundled sample, BTCUSDT 1m: read from the file beside the package, or generated without it."""
     return CandleFrame.read(_SAMPLE) if _SAMPLE.is_file() else generate_sample()
 
 
 def generate_sample() -> CandleFrame:
-    """The call that made the bundled sample; equal to it bit for bit."""
+    """Make the bundled sample anew; equal to the file bit for bit."""
     return generate(minutes=SAMPLE_DAYS * MINUTES_PER_DAY, seed=SAMPLE_SEED)

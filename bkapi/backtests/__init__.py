@@ -1,5 +1,5 @@
-"""A strategy over history: prepared, streamed, run by ``Backtest``.
+"""Plays a strategy over history: ``Backtest``.
 
-Imports runs, reporting and risk. Begin with ``backtest`` (the documented methods), then ``prepare``
-(everything that a run needs) and ``stream`` (what it yields).
+Imports market, runs, reporting and risk. Begin with ``backtest`` (the documented methods), then ``prepare`` (looks up
+and checks everything that a run needs) and ``stream`` (plays the run and yields results).
 """

@@ -1,11 +1,10 @@
-"""How a strategy is run over history: ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
+"""How do users run a strategy over history? By ``Backtest.run`` and ``Backtest.background`` (spec engine.md 4)."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator
-from typing import Literal
 
+from bkapi.backtests.background import Background
 from bkapi.backtests.prepare import prepare
 from bkapi.backtests.stream import stream
 from bkapi.base.activities import Lookup
@@ -25,67 +24,46 @@ from bkapi.runs import gates
 from bkapi.runs.finished import FinishedRun
 from bkapi.runs.ledger import finished
 from bkapi.runs.strategy import BacktestResult, StrategyRun
-from bkcore.run import Driver
+from bkcore.machine.run import Driver
 
 gates.install()
 
-Status = Literal["ready", "pending", "fulfilled", "rejected"]
 
-
-class BackgroundRun:
-    """A backtest in a thread of its own. Calling it asks the run to stop after the open position.
+class BackgroundRun(Background):
+    """A backtest in a thread of its own. Calling it asks the run to stop once the open position has ended.
 
     ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected.
     """
 
     def __init__(self, strategy_run: StrategyRun, results: Generator[BacktestResult, None, None]) -> None:
-        self.status: Status = "pending"
-        self.error: Exception | None = None
         self.symbol = strategy_run.symbol
         self.names = strategy_run.names
         self._run = strategy_run
         self._results = results
-        self._thread = threading.Thread(target=self._work, name=f"bk-backtest-{self.symbol}", daemon=True)
-        self._thread.start()
+        self._start(f"bk-backtest-{self.symbol}")
 
-    def _work(self) -> None:
+    def _play(self) -> None:
         context = self.names.to_dict()
         Lookup.add_activity(self.symbol, context, True)
         try:
-            try:
-                for _ in self._results:
-                    pass
-            finally:
-                Lookup.remove_activity(self.symbol, context, True)
-            self.status = "fulfilled"
-            emitters.done_backtest_subject.emit(
-                DoneEvent(
-                    symbol=self.symbol,
-                    strategy_name=self.names.strategy_name,
-                    exchange_name=self.names.exchange_name,
-                    frame_name=self.names.frame_name,
-                    backtest=True,
-                )
-            )
-        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: exit_emitter tells
-            self.status = "rejected"
-            self.error = error
-            emitters.exit_emitter.emit(error)
+            for _ in self._results:
+                pass
+        finally:
+            Lookup.remove_activity(self.symbol, context, True)
+
+    def _tell_done(self) -> None:
+        event = DoneEvent(symbol=self.symbol, **self.names.to_dict(), backtest=True)
+        emitters.done_backtest_subject.emit(event)
 
     def __call__(self) -> None:
         self._run.stop()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; True when it has come within ``timeout`` seconds."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
 
     def __repr__(self) -> str:
         return f"BackgroundRun({self.symbol}, {self.names.strategy_name!r}, {self.status})"
 
 
 class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
-    """Run strategies over history; the singleton is ``Backtest``."""
+    """Runs strategies over history; the singleton is ``Backtest``."""
 
     def __init__(self) -> None:
         self._background: dict[RunKey, BackgroundRun] = {}
@@ -138,13 +116,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
     def list(self) -> list[dict[str, str]]:
         """Background runs: ``symbol``, ``strategy_name``, ``exchange_name``, ``frame_name`` and ``status``."""
         return [
-            {
-                "symbol": handle.symbol,
-                "strategy_name": handle.names.strategy_name,
-                "exchange_name": handle.names.exchange_name,
-                "frame_name": handle.names.frame_name,
-                "status": handle.status,
-            }
+            {"symbol": handle.symbol, **handle.names.to_dict(), "status": handle.status}
             for handle in self._background.values()
         ]
 

@@ -1,4 +1,4 @@
-"""How a run is prepared: everything that it needs is looked up and checked (spec engine.md 4)."""
+"""What does a run need before its first tick? Looks everything up and checks it (spec engine.md 4)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base import config
@@ -23,10 +24,10 @@ from bkapi.schemas.exchange import ExchangeSchema
 from bkapi.schemas.registry import frames, risks, strategies
 from bkapi.schemas.strategy import StrategySchema
 from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
-from bkcore.market import Market
-from bkcore.run import Driver, Frame, Hooks
-from bkcore.settings import EngineSettings
-from bkcore.signals import SignalTable, bind_signals
+from bkcore.machine.market import Market
+from bkcore.machine.run import Driver, Frame, Hooks
+from bkcore.machine.settings import EngineSettings
+from bkcore.machine.signals import SignalTable, bind_signals
 
 logger = logging.getLogger("bkapi")
 
@@ -40,10 +41,10 @@ def prepare(
     strategy: StrategySchema | None = None,
     signals: Callable[[StrategySchema, Market, str], SignalTable | None] | None = None,
 ) -> StrategyRun:
-    """Look up and check everything that a run needs, and stand before its first tick.
+    """Look up and check everything that a run needs; returns the run before its first tick.
 
-    strategy   stands in for the registered one of its name
-    signals    stands in for :func:`signal_table`
+    strategy   replaces the registered one of its name
+    signals    replaces :func:`signal_table`
 
     Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and
     :class:`FatalError` when the frame is empty or its candles are missing.
@@ -88,7 +89,7 @@ def prepare(
 def run_to_end(
     symbol: str, context: Context, strategy: StrategySchema, bracket: Mapping[str, float]
 ) -> FinishedRun:
-    """Backtest a strategy that is not registered as it is, unheard; ``bracket`` replaces that of every signal."""
+    """Backtest an unregistered variant of a strategy, without listeners; ``bracket`` replaces that of every signal."""
     strategy_run = prepare(symbol, context, source="Sweep", strategy=strategy)
     strategy_run.run.set_bracket(**bracket)
     strategy_run.run.finish()
@@ -96,10 +97,10 @@ def run_to_end(
 
 
 def hooks_of(strategy: StrategySchema) -> Hooks:
-    """The jitted functions of a strategy, compiled once per function, and its ``params`` as they get them."""
+    """The jitted functions of a strategy, compiled once per function, and its ``params`` in the form that they take."""
     if strategy.kernel is None and strategy.manage is None:
         return Hooks()
-    from bkcore.hooks import KERNEL, MANAGE, compile_hook
+    from bkcore.machine.hooks import KERNEL, MANAGE, compile_hook
 
     try:
         parameters = np.array([float(value) for value in strategy.params.values()])
@@ -118,7 +119,7 @@ def hooks_of(strategy: StrategySchema) -> Hooks:
 
 
 def _check_steps(settings: EngineSettings, frame: Frame, exchange: ExchangeSchema) -> None:
-    """Everything that is counted in minutes has to be a multiple of the exchange's own step."""
+    """Refuse whatever is counted in minutes and is no multiple of the exchange's own step."""
     step = settings.step_ms
     counted = {
         "the interval of the frame": frame.step_ms,
@@ -145,8 +146,6 @@ def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> Signa
     """
     if strategy.signals is None:
         return None
-    import polars as pl
-
     candles = pl.DataFrame(
         {
             "timestamp": market.timestamps,
@@ -172,5 +171,5 @@ def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> Signa
 
 
 def _any_on_boundary(times: NDArray[np.int64], interval_ms: int) -> bool:
-    """Whether a moment is a multiple of the interval; also when there is none. Looks at the first few first."""
+    """Whether a moment is a multiple of the interval, or there is none. Looks at the first few before all."""
     return not times.size or any(bool((part % interval_ms == 0).any()) for part in (times[:64], times[64:]))

@@ -1,4 +1,4 @@
-"""What a prepared run yields when it is played, and what it tells at its start and end (spec engine.md 4.2)."""
+"""Plays a prepared run: what it yields, and what it tells at its start and end (spec engine.md 4.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bkapi.runs.time_and_price import forget, remember
 
 
 def _tell_frame(frame_name: str, symbol: str) -> None:
-    """Let ``on_timeframe`` hear of the ticks, where there is one."""
+    """Call ``on_timeframe`` with the ticks, if there is one."""
     client = FrameConnectionService().get_frame(frame_name)
     if client.schema.callbacks is not None and client.schema.callbacks.on_timeframe is not None:
         client.get_timeframe(symbol)
@@ -31,9 +31,9 @@ def forget_earlier(symbol: str, names: MethodContext, risk_names: Sequence[str])
 
 
 def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[BacktestResult, None, None]:
-    """What a prepared run yields when it is played, in a context of its own; what an earlier run left is forgotten.
+    """Play a prepared run in a context of its own and yield its results; what an earlier run left is forgotten.
 
-    keeps   the finished run is what ``Backtest.last_run`` and the reports of its context answer from
+    keeps   keep the finished run, so that ``Backtest.last_run`` and the reports of its context answer from it
     """
     symbol, names = strategy_run.symbol, strategy_run.names
     forget_earlier(symbol, names, strategy_run.schema.risks)
@@ -75,9 +75,7 @@ def _tell_lifecycle(strategy_run: StrategyRun, *, start: bool) -> None:
         channel.emit(
             LifecycleEvent(
                 symbol=strategy_run.symbol,
-                strategy_name=names.strategy_name,
-                exchange_name=names.exchange_name,
-                frame_name=names.frame_name,
+                **names.to_dict(),
                 backtest=True,
                 timestamp=when,
                 current_price=get_average_price(strategy_run.symbol),

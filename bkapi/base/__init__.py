@@ -1,5 +1,5 @@
-"""Tools that know nothing of trading; the configuration and the context in which user code runs.
+"""Tools that know nothing of trading; the configuration; the context in which user code runs.
 
-May be imported by every room; imports ``bkapi.errors`` and bkcore only. Begin with ``context`` (which run is this?) and
+Every room may import it. Imports only ``bkapi.errors`` and bkcore. Begin with ``context`` (which run is this?) and
 ``config`` (the constants); the other files are small and stand alone.
 """

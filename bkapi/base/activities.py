@@ -1,4 +1,4 @@
-"""Which runs go on in this process: the list of activities (spec market-data.md 12.3)."""
+"""Which runs are going on in this process? Keeps the list of activities (spec market-data.md 12.3)."""
 
 from __future__ import annotations
 

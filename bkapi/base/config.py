@@ -1,6 +1,6 @@
-"""Which numbers steer the engine and its reports: the configuration (spec engine.md 2, market-data.md 18).
+"""Which numbers control the engine and its reports? The configuration (spec engine.md 2, market-data.md 18).
 
-Values are read when they are used, so a change takes effect at once. A change is all or nothing: the new
+The engine reads a value when it uses it, so a change takes effect at once. A change is all or nothing: the new
 configuration is validated as a whole before its values replace the old ones.
 """
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_number(value: Any) -> bool:
-    """Whether ``value`` is a finite number; a boolean is none."""
+    """Whether ``value`` is a finite number; a boolean is not."""
     return isinstance(value, Real) and value is not True and value is not False and math.isfinite(value)
 
 
@@ -30,7 +30,7 @@ def _is_integer(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Domain:
-    """The values a constant may have, and the words for them."""
+    """The values that a constant may have, and how errors describe them."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -196,8 +196,8 @@ def set_config(partial: Mapping[str, Any] | None = None, /, unsafe: bool = False
     """Change constants: ``set_config(CC_PERCENT_FEE=0.05)`` or ``set_config({"CC_PERCENT_FEE": 0.05})``.
 
     The configuration that results is validated as a whole, unless ``unsafe``; raises :class:`ConfigError`
-    with all problems numbered, and the previous values stay. Keys that nobody reads are stored without
-    complaint, even then. An infinite lifetime is ``float("inf")``. Takes effect at once (spec engine.md 2).
+    with all problems numbered, and the previous values stay. Unknown keys are stored without an error, even then. An
+    infinite lifetime is ``float("inf")``. Takes effect at once (spec engine.md 2).
     """
     global _current
     if not isinstance(partial or {}, Mapping):
@@ -216,7 +216,7 @@ def set_config(partial: Mapping[str, Any] | None = None, /, unsafe: bool = False
 
 
 def reset_config() -> None:
-    """Bring back the defaults."""
+    """Set every constant to its default."""
     global _current
     _current = dict(DEFAULTS)
 

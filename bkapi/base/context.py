@@ -1,12 +1,12 @@
-"""Where a piece of user code runs: the two ambient contexts and who reads them (spec market-data.md 13).
+"""In which run, and at which moment, does this piece of user code run? Two ambient contexts (spec market-data.md 13).
 
-The *method* context names strategy, exchange and frame of a run; the *execution* context says symbol,
-simulated "now" and mode. Both travel in ``contextvars``, so nobody passes a timestamp and nobody can pass a
+The *method* context names strategy, exchange and frame of a run; the *execution* context holds symbol,
+simulated "now" and mode. Both travel in ``contextvars``, so user code never passes a timestamp and cannot pass a
 wrong one.
 
 A run is a generator inside a private ``contextvars.Context`` (:func:`iterate_in_context`). Its driver moves
-the clock by one assignment, ``execution.set(ExecutionContext(symbol, when_ms, backtest))``; nothing has to
-be taken back, because the loop body of the consumer, other runs and other threads never see that context.
+the clock by one assignment, ``execution.set(ExecutionContext(symbol, when_ms, backtest))``. Nothing has to
+be reset, because the loop body of the consumer, other runs and other threads never see that context.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ExecutionContext(Record):
 
 @record
 class MethodContext(Record):
-    """Whose run it is; ``frame_name`` is empty in live."""
+    """The names of a run's strategy, exchange and frame; ``frame_name`` is empty in live."""
 
     strategy_name: str
     exchange_name: str
@@ -56,7 +56,7 @@ class MethodContext(Record):
 
 
 def names_of(context: Mapping[str, str] | MethodContext, *needed: str) -> MethodContext:
-    """The names in a context, a mapping or what :func:`get_context` gives; one that is not ``needed`` may be left out.
+    """The names in a context (a mapping, or what :func:`get_context` returns); one not in ``needed`` may be left out.
 
     Raises :class:`SchemaError` for a name that is missing or no text.
     """
@@ -84,7 +84,7 @@ RunKey: TypeAlias = tuple[str, str, str, str, bool]
 
 
 def run_key(symbol: str, context: Context | MethodContext, *, backtest: bool = True) -> RunKey:
-    """The key of the run of a context; a mapping names a strategy and an exchange, a frame where there is one."""
+    """The key of the run of a context; a mapping names a strategy and an exchange, and a frame unless it is live."""
     names = names_of(context, "strategy_name", "exchange_name")
     return (symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest)
 
@@ -103,7 +103,7 @@ class Ambient(Generic[T]):
         self.set: Callable[[T | None], Token[T | None]] = self._variable.set
 
     def reset(self, token: Token[T | None]) -> None:
-        """Bring back the value from before the ``set`` that returned ``token``."""
+        """Set the value back to that before the ``set`` that returned ``token``."""
         self._variable.reset(token)
 
     def has_context(self) -> bool:
@@ -118,7 +118,7 @@ class Ambient(Generic[T]):
         return value
 
     def run_in_context(self, fn: Callable[P, R], context: T | None, *args: P.args, **kwargs: P.kwargs) -> R:
-        """``fn(*args, **kwargs)`` with ``context`` in place; the value from before is back afterwards.
+        """Call ``fn(*args, **kwargs)`` with ``context`` set; the earlier value is back afterwards.
 
         A coroutine that ``fn`` returns is run to completion inside.
         """
@@ -130,7 +130,7 @@ class Ambient(Generic[T]):
             self.reset(token)
 
     def run_out_of_context(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """``fn(*args, **kwargs)`` without a value."""
+        """Call ``fn(*args, **kwargs)`` without a value."""
         return self.run_in_context(fn, None, *args, **kwargs)
 
 
@@ -179,8 +179,8 @@ def iterate_in_context(
 ) -> Generator[Y, Any, R]:
     """``generator`` with each of its steps (next, send, throw, close) inside a private context.
 
-    The private context starts as a copy of the caller's with the method context ``names`` and the execution
-    context ``moment``. What the generator sets stays there: the loop body of the consumer is outside.
+    The private context starts as a copy of the caller's, with the method context ``names`` and the execution
+    context ``moment``. What the generator sets stays there; the loop body of the consumer does not see it.
     """
     context = copy_context()
     context.run(method.set, names)
@@ -189,7 +189,7 @@ def iterate_in_context(
 
 
 def has_trade_context() -> bool:
-    """Whether both contexts are present, that is: whether the caller is code of a strategy in a run."""
+    """Whether both contexts are set, that is: whether the caller is strategy code in a run."""
     return execution.get() is not None and method.get() is not None
 
 
@@ -224,18 +224,18 @@ def get_context() -> MethodContext:
 
 
 def get_context_timestamp() -> int:
-    """Simulated "now" inside a run, else the wall clock floored to the minute; ms UTC."""
+    """Simulated "now" inside a run, otherwise the wall clock floored to the minute; ms UTC."""
     context = execution.get()
     return this_minute_ms() if context is None else context.when_ms
 
 
 def begin_context(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """``fn(*args, **kwargs)`` with both contexts taken away; they are back afterwards."""
+    """Call ``fn(*args, **kwargs)`` without both contexts; they are back afterwards."""
     return run_within(fn, None, None, *args, **kwargs)
 
 
 def begin_time(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """``fn(*args, **kwargs)`` without the execution context, as before a new "now" is set."""
+    """Call ``fn(*args, **kwargs)`` without the execution context, as before a new "now" is set."""
     return execution.run_in_context(fn, None, *args, **kwargs)
 
 
@@ -250,7 +250,7 @@ def run_in_mock_context(
     exchange_name: str = "mock-exchange",
     frame_name: str = "mock-frame",
 ) -> R:
-    """``fn()`` inside made-up contexts, for tests and notebooks; names are not looked up.
+    """Call ``fn()`` inside made-up contexts, for tests and notebooks; the names need not be registered.
 
     ``context`` may give the same fields as one mapping. ``when`` defaults to the wall clock floored to the
     minute. Contexts nest; the outer ones are back afterwards. Raises :class:`MomentError` for a bad
@@ -278,7 +278,7 @@ def run_within(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
-    """``fn(*args, **kwargs)`` inside both contexts; those from before are back afterwards."""
+    """Call ``fn(*args, **kwargs)`` inside both contexts; the earlier ones are back afterwards."""
     method_token = method.set(names)
     execution_token = execution.set(moment)
     try:

@@ -1,4 +1,4 @@
-"""How a coroutine that a user hands in is run to completion inside synchronous code."""
+"""How does synchronous code run a coroutine that a user returns? To completion, on a private event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Private:
-    """The event loop of one thread, and the companion that serves it while a loop of the user runs here."""
+    """The event loop of one thread, and the companion thread that runs it while a loop of the user runs here."""
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -56,12 +56,12 @@ def _run_for(caller: int, awaitable: Awaitable[Any]) -> Any:
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    if not loop.is_running():  # what a thread that nobody waits for is doing ends with the interpreter
+    if not loop.is_running():  # a companion that is still running ends with the interpreter
         loop.close()
 
 
 def settle(result: Any) -> Any:
-    """``result`` itself, or what it yields when it is awaitable, run to completion in the ambient context.
+    """``result`` itself; if it is awaitable, its value, run to completion in the ambient context.
 
     Each thread has a private event loop. Where a loop is already running (a notebook, or a coroutine that
     calls back into the synchronous API) a companion thread runs it, with the context of the caller.

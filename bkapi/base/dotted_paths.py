@@ -1,4 +1,4 @@
-"""How nested values are read and written by a path: ``get(row, "pnl.pnl_percentage")`` (spec market-data.md 2)."""
+"""Reads and writes nested values by a path: ``get(row, "pnl.pnl_percentage")`` (spec market-data.md 2)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def _step(thing: Any, part: Any) -> Any:
 
 
 def get(thing: Any, path: str | Sequence[Any]) -> Any:
-    """The value at ``path`` (dotted, or a list of steps) through mappings, lists and attributes; None where it ends."""
+    """The value at ``path`` (dotted, or a list of steps) in mappings, lists and attributes; None if it ends early."""
     for part in _parts(path):
         thing = _step(thing, part)
     return thing
 
 
 def set(thing: Any, path: str | Sequence[Any], value: Any) -> bool:  # noqa: A001 - its documented name
-    """Write ``value`` at ``path``; False when there is nothing to write it into."""
+    """Write ``value`` at ``path``; False when there is nothing there to write into."""
     *way, last = _parts(path)
     parent = get(thing, way)
     if isinstance(parent, MutableMapping):

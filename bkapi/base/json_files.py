@@ -1,4 +1,4 @@
-"""How small records lie on disk: one JSON file each in a folder of their own, whole or not at all."""
+"""Keeps small records on disk: one JSON file per record, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from bkapi.errors import BkError
-from bkcore.candle_files import replace_file
+from bkcore.candles.files import replace_file
 
 _LONGEST_NAME = 200
 
@@ -18,7 +18,7 @@ class FileNameError(BkError, ValueError):
 
 
 def file_name(name: str) -> str:
-    """``name`` when it can be the name of a file; raises :class:`FileNameError`."""
+    """``name`` if it can be the name of a file; raises :class:`FileNameError`."""
     fits = isinstance(name, str) and 0 < len(name.encode("utf-8", "replace")) <= _LONGEST_NAME
     if not fits or name.startswith(".") or any(sign in '/\\:\0<>"|?*' or sign < " " for sign in name):
         raise FileNameError(

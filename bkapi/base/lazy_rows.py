@@ -1,19 +1,20 @@
-"""A long list whose items are made when they are looked at."""
+"""A list whose items are made only when somebody reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar, overload
 
+from bkapi.base.deferred import np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 T = TypeVar("T")
 
 
 class LazyRows(Sequence[T]):
-    """Items made from numbers when they are looked at; equal to any sequence of equal items."""
+    """Items made from their numbers when they are read; equal to any sequence of equal items."""
 
     __slots__ = ("_make", "_numbers")
 

@@ -1,4 +1,4 @@
-"""Who may fetch, and who is running: the candle mutex, locks, and the list of activities (spec market-data.md 12)."""
+"""Who may fetch candles now? The candle mutex, and locks for users (spec market-data.md 12)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LockError(BkError, RuntimeError):
 
 
 class Lock:
-    """First come, first served, and not re-entrant (spec market-data.md 12.2)."""
+    """First come, first served, not re-entrant (spec market-data.md 12.2)."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -28,7 +28,7 @@ class Lock:
         self._waiting: deque[threading.Lock] = deque()
 
     def acquire_lock(self) -> None:
-        """Wait for one's turn."""
+        """Wait for the lock and take it."""
         with self._guard:
             if not self._held:
                 self._held = True
@@ -39,7 +39,7 @@ class Lock:
         gate.acquire()
 
     def release_lock(self) -> None:
-        """Let the next one in; raises :class:`LockError` when nobody holds it."""
+        """Give the lock to the next in line; raises :class:`LockError` when nobody holds it."""
         with self._guard:
             if not self._held:
                 raise LockError(
@@ -52,7 +52,7 @@ class Lock:
 
 
 class CandleUtils:
-    """The process-wide candle mutex; the singleton is ``Candle``.
+    """The candle mutex of the process; the singleton is ``Candle``.
 
     With ``CC_ENABLE_CANDLE_FETCH_MUTEX`` adapter calls never overlap, whatever the exchange or symbol.
     """
@@ -64,7 +64,7 @@ class CandleUtils:
         self._inside: ContextVar[bool] = ContextVar("bk_candle_mutex", default=False)
 
     def acquire_lock(self, source: str) -> None:
-        """Wait for the mutex; nothing happens while it is switched off. ``source`` says who asks."""
+        """Wait for the mutex and take it; does nothing while it is switched off. ``source`` says who asks."""
         if config.value("CC_ENABLE_CANDLE_FETCH_MUTEX"):
             self._lock.acquire_lock()
             with self._taken:
@@ -72,12 +72,12 @@ class CandleUtils:
                 self._taken.notify_all()
 
     def release_lock(self, source: str) -> None:
-        """Give it back; raises :class:`LockError` when it was not taken."""
+        """Give the mutex back; raises :class:`LockError` when it was not taken."""
         if config.value("CC_ENABLE_CANDLE_FETCH_MUTEX"):
             self._lock.release_lock()
 
     def spin_lock(self, source: str) -> None:
-        """Let another run have its turn: wait until somebody takes the mutex, for 50 ms at most."""
+        """Let another run go first: wait until somebody takes the mutex, for 50 ms at most."""
         wanted = ("CC_ENABLE_CANDLE_FETCH_MUTEX", "CC_ENABLE_BACKTEST_PARALLEL_SPIN")
         if Lookup.is_parallel and all(config.value(name) for name in wanted):
             with self._taken:
@@ -86,7 +86,7 @@ class CandleUtils:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """The mutex for a block; whoever fetches inside a fetch has it already."""
+        """Hold the mutex for a block; a fetch inside a fetch has it already."""
         if self._inside.get() or not config.value("CC_ENABLE_CANDLE_FETCH_MUTEX"):
             yield
             return

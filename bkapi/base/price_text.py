@@ -1,4 +1,4 @@
-"""How prices are written: with the decimals of a tick, or as many as their size deserves (spec engine.md 14)."""
+"""How is a price written? With the decimals of its tick size, or as many as its size needs (spec engine.md 14)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXACT = Context(prec=500, rounding=ROUND_HALF_UP)
 
 
 class PriceTextError(BkError, TypeError):
-    """Raised by ``round_ticks("100.5", 0.1)``: what is written with decimals is a number."""
+    """Raised by ``round_ticks("100.5", 0.1)``: only numbers can be written with decimals."""
 
 
 class TickSizeError(BkError, ValueError):
@@ -23,7 +23,7 @@ class TickSizeError(BkError, ValueError):
 
 
 def round_ticks(price: float, tick_size: float) -> str:
-    """``price`` with as many decimals as ``tick_size`` has; it is not moved to a multiple of the tick.
+    """``price`` with as many decimals as ``tick_size`` has; it is not rounded to a multiple of the tick.
 
     ``round_ticks(123.456, 0.01)`` is ``"123.46"``. Raises :class:`TickSizeError` unless the tick size is finite and
     above 0.

@@ -1,4 +1,4 @@
-"""A bar for long work: rate and time left on stderr, nothing where that is not a terminal."""
+"""Shows a progress bar on stderr with rate and time left; shows nothing where stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Progress = Callable[[int, int], object]
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A function ``(done, total)`` that moves the bar; silent where stderr is not a terminal."""
+    """A function ``(done, total)`` that moves the bar; it does nothing where stderr is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -36,7 +36,7 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 def progress_of(
     progress: bool | Progress, total: int, description: str = "sweep"
 ) -> Iterator[Callable[[float], object]]:
-    """A function that hears how much more is done, and tells whoever wants to know."""
+    """A function that takes how much more is done; it moves the bar or calls the user's function."""
     done = 0.0
     if callable(progress):
 

@@ -1,8 +1,8 @@
-"""What a record is: a frozen, slotted dataclass that is as cheap to make as a mutable one.
+"""Base of the public records: frozen, slotted dataclasses that are as cheap to make as mutable ones.
 
 A run can make a million payloads. ``dataclass(frozen=True)`` fills a record field by field through
-``object.__setattr__``, five times the cost of plain assignment; here ``__init__`` turns the new object into
-its unlocked twin (a subclass of the same layout), assigns, and locks it again.
+``object.__setattr__``, at five times the cost of plain assignment. Here ``__init__`` turns the new object into
+an unlocked twin (a subclass of the same layout), assigns the fields, and turns it back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _parameter(name: str, has_default: bool) -> str:
 
 
 def _constructor(cls: type[Any]) -> Callable[..., None]:
-    # Both methods, or the interpreter keeps the slow path for either.
+    # Both methods are replaced, since with one of them alone the interpreter takes the slow path for both.
     freely = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
     unlocked = type(f"_Unlocked{cls.__name__}", (cls,), {"__slots__": (), **freely})
     namespace: dict[str, Any] = {"_set_class": _set_class, "_unlocked": unlocked, "_locked": cls}

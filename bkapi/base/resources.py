@@ -1,4 +1,4 @@
-"""What this process may use and what it holds."""
+"""How many cores may this process use, and how much memory does it hold?"""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """How many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def resident_bytes() -> int:
-    """Memory that this process holds now; a usual value where the system does not tell."""
+    """Memory that this process holds now; a typical value where the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""What a moment is: an aware ``datetime`` in UTC at the API, integer milliseconds UTC inside."""
+"""Converts moments: aware UTC ``datetime`` in the API, integer milliseconds UTC inside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numbers import Integral
 from typing import Any, TypeAlias
 
 from bkapi.errors import MomentError
-from bkcore.intervals import interval_start
+from bkcore.intervals import MINUTE_MS, interval_start
 
 #: Everything a user may name a moment with: a datetime (naive = UTC), a date (its midnight UTC), milliseconds
 #: since the epoch, or ISO 8601 text; integers and datetimes of NumPy as well.
@@ -17,11 +17,10 @@ Moment: TypeAlias = datetime | date | int | str
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_MINUTE_MS = 60_000
 
 
 def to_datetime(moment: Moment) -> datetime:
-    """The aware UTC datetime that ``moment`` names; raises :class:`MomentError` when it names none."""
+    """The aware UTC datetime of ``moment``; raises :class:`MomentError` when it is none."""
     try:
         if isinstance(moment, datetime):
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -41,8 +40,8 @@ def to_datetime(moment: Moment) -> datetime:
 
 
 def _whole(moment: Any) -> int | None:
-    """Milliseconds of an integer or of a datetime of NumPy, None of anything else."""
-    numpy = sys.modules.get("numpy")  # who has one of its datetimes has imported it
+    """Milliseconds of an integer or of a datetime of NumPy; None for anything else."""
+    numpy = sys.modules.get("numpy")  # a datetime of NumPy cannot exist unless NumPy was imported
     if numpy is not None and isinstance(moment, numpy.datetime64):
         return int(moment.astype("datetime64[ms]").astype("int64"))
     return None if isinstance(moment, bool) or not isinstance(moment, Integral) else int(moment)
@@ -65,7 +64,7 @@ def now_ms() -> int:
 
 def this_minute_ms() -> int:
     """Wall clock in ms UTC, floored to the minute."""
-    return now_ms() // _MINUTE_MS * _MINUTE_MS
+    return now_ms() // MINUTE_MS * MINUTE_MS
 
 
 def align_to_interval(moment: Moment, interval: str) -> datetime:

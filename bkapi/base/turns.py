@@ -1,4 +1,4 @@
-"""Whose turn it is, and which thread works while another one waits for it."""
+"""Lets one thread at a time have its turn, and counts a thread that works for a waiting one as the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _waiting: dict[int, int] = {}
 
 @contextmanager
 def working_for(caller: int) -> Iterator[None]:
-    """In a thread that works while the thread ``caller`` waits for it: for a :class:`Turn` the two are one."""
+    """For a block, work on behalf of the waiting thread ``caller``: a :class:`Turn` takes both for one."""
     me = threading.get_ident()
     _waiting[me] = caller
     try:
@@ -27,7 +27,7 @@ def working_for(caller: int) -> Iterator[None]:
 
 
 def _identity() -> int:
-    """The thread on whose behalf this one works: itself, unless it is a companion that somebody waits for."""
+    """The thread on whose behalf this one works: itself, unless it is a companion whose caller waits."""
     me = threading.get_ident()
     while me in _waiting:
         me = _waiting[me]
@@ -35,9 +35,9 @@ def _identity() -> int:
 
 
 class Turn:
-    """Whose turn it is: one thread at a time, first come first served; the holder may enter again.
+    """A re-entrant lock: one thread at a time, first come first served.
 
-    A thread that works for the holder while it waits (:func:`working_for`, :class:`Companion`) is the holder, too.
+    A thread that works for the waiting holder (:func:`working_for`, :class:`Companion`) counts as the holder.
     """
 
     __slots__ = ("_depth", "_guard", "_holder", "_waiting")
@@ -73,9 +73,9 @@ class Turn:
 
 
 class Companion:
-    """A thread that does one thing after the other while its caller waits, and that can be left alone with one.
+    """A thread that does tasks while its caller waits; the caller may go on without it when a task takes too long.
 
-    What it does runs in the context of the caller. It does not keep the interpreter from ending.
+    Tasks run in the context of the caller. The thread does not keep the interpreter from ending.
     """
 
     def __init__(self, name: str) -> None:
@@ -86,13 +86,13 @@ class Companion:
 
     @property
     def is_there(self) -> bool:
-        """Whether it can do more; not so once it was left alone, and in a process that was forked from its own."""
+        """Whether it can take another task: False after the caller went on without it, and in a forked process."""
         return not self._ended and self._thread.is_alive()
 
     def run(self, work: Callable[[], Any], *, slow: float, limit: float, on_slow: Callable[[], None]) -> bool:
-        """Do ``work``, raising what it raises; False when it goes on after ``limit`` seconds, unobserved from then on.
+        """Do ``work`` and raise what it raises; False after ``limit`` seconds: the caller then goes on without it.
 
-        ``on_slow`` is called when it goes on after ``slow`` seconds. A companion that was left alone ends with that.
+        ``on_slow`` is called after ``slow`` seconds. A companion whose caller went on ends with its task.
         """
         future: Future[Any] = Future()
         companion = self._thread.ident or 0
@@ -111,7 +111,7 @@ class Companion:
         return not self._ended
 
     def end(self) -> None:
-        """Let the thread end when it has done what it does."""
+        """Let the thread end after its task."""
         self._ended = True
         self._tasks.put(None)
 

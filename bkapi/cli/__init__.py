@@ -1,4 +1,4 @@
-"""The ``bk`` command: one file a group of commands.
+"""The ``bk`` command.
 
-Imports every room, each when a command needs it, so that ``bk --help`` answers at once. Begin with ``main``.
+Imports every room, each inside the command that needs it, so that ``bk --help`` answers at once. Begin with ``main``.
 """

@@ -1,4 +1,4 @@
-"""``python -m bkapi.cli`` is the ``bk`` command."""
+"""Makes ``python -m bkapi.cli`` the same as ``bk``."""
 
 from __future__ import annotations
 

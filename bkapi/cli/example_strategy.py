@@ -1,4 +1,4 @@
-"""Two moving averages cross on 15-minute candles: what ``bk demo`` and ``bk backtest example`` run."""
+"""The built-in example strategy of ``bk demo`` and ``bk backtest example``: two moving averages cross."""
 
 import polars as pl
 
@@ -14,12 +14,12 @@ def signals(
     stop_loss_percent: float = 1.0,
     lifetime_minutes: int = 480,
 ) -> pl.DataFrame:
-    """Long when the fast average rises above the slow one, short when it falls below, known at the close.
+    """Long when the fast average rises above the slow one, short when it falls below; known at the candle's close.
 
     candles    1m candles, oldest first; ``closed_at`` is the moment from which a row is known (ms UTC)
     fast, slow windows in candles of 15 minutes
 
-    Levels are percents of the entry price, so that ``bk sweep`` can vary them, and ``--vary fast=5:30:5`` the windows.
+    Levels are percents of the entry price, so ``bk sweep`` can vary them, and ``--vary fast=5:30:5`` the windows.
     """
     bars = candles.group_by(pl.col("timestamp") // 900_000, maintain_order=True).agg(
         pl.col("closed_at", "close").last()

@@ -1,4 +1,4 @@
-"""How strategies in a Python file meet candles in a file: what ``bk backtest``, ``sweep`` and ``walk`` set up."""
+"""Brings a strategy file and a candle file together for ``bk backtest``, ``bk sweep`` and ``bk walk``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bkapi.errors import BkError, UnknownNameError
 from bkapi.schemas.base import FrameInterval
 from bkapi.schemas.doors import add_exchange_schema, add_frame_schema, add_walker_schema
 from bkapi.schemas.registry import strategies
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.synthetic import sample
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: The name of the built-in strategy.
 EXAMPLE = "example"
-_WARNINGS = 10  # different ones that are told
+_WARNINGS = 10  # how many different ones are printed
 
 
 class StrategyFileError(BkError):
@@ -37,7 +37,7 @@ class StrategyFileError(BkError):
 
 @dataclass(frozen=True)
 class FileRun:
-    """A symbol and the context under which everything is registered."""
+    """The symbol and the context of what was registered from a strategy file and candles."""
 
     symbol: str
     context: dict[str, str]
@@ -45,12 +45,12 @@ class FileRun:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Tell what the strategy file does wrong: what ends the run as one error, what it survives once, counted."""
-        survived = _Survived(self.strategy)
+        """For a block, turn an error of the strategy file that ends the run into one error; count those that do not."""
+        survived = _CountedWarnings(self.strategy)
         logger = logging.getLogger("bkapi")
         logger.addHandler(survived)
         try:
-            with _blaming(self.strategy):
+            with _naming_the_line(self.strategy):
                 yield
         finally:
             logger.removeHandler(survived)
@@ -70,7 +70,7 @@ def set_up(
     end: Moment | None = None,
     frame_interval: str = "1m",
 ) -> FileRun:
-    """Register a strategy file, candles and a frame; the bundled sample stands in for missing candles.
+    """Register a strategy file, candles and a frame; without candles the bundled sample.
 
     The frame defaults to all candles: its first tick has enough of them before it, and its last tick is followed
     by one more candle, in which an open position ends.
@@ -92,7 +92,7 @@ def set_up_walker(
     end: Moment | None = None,
     frame_interval: str = "1m",
 ) -> FileRun:
-    """:func:`set_up` for a walker over the strategies of a file, all of them or those of ``names``."""
+    """Like :func:`set_up`, and a walker over the strategies of the file: all of them, or those of ``names``."""
     registered = register_file(strategy)
     for name in names:
         if name not in registered:
@@ -185,26 +185,26 @@ def _execute(strategy: str) -> None:
         raise StrategyFileError(f"{strategy!r} is not a Python file.", hint="its name should end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    with _blaming(strategy):
+    with _naming_the_line(strategy):
         spec.loader.exec_module(module)
 
 
 @contextmanager
-def _blaming(strategy: str) -> Iterator[None]:
-    """Whatever a line of the strategy file raises in here becomes one error that names the line."""
+def _naming_the_line(strategy: str) -> Iterator[None]:
+    """For a block, turn whatever a line of the strategy file raises into one error that names the line."""
     try:
         yield
     except BkError:
         raise
     except Exception as error:
-        told = _told(error, strategy)
+        told = _line_of_error(error, strategy)
         if told is None:
             raise
         raise StrategyFileError(told, hint="run the file with python to see more.") from None
 
 
-def _told(error: BaseException, strategy: str) -> str | None:
-    """``"dip.py, line 2: ValueError: ..."``, or None when no line of the strategy file had a part in it."""
+def _line_of_error(error: BaseException, strategy: str) -> str | None:
+    """``"dip.py, line 2: ValueError: ..."``, or None when no line of the strategy file took part."""
     path = Path(strategy).absolute()
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path
@@ -215,7 +215,7 @@ def _told(error: BaseException, strategy: str) -> str | None:
     return f"{path.name}, line {lines[-1]}: {type(error).__name__}: {text}" if lines else None
 
 
-class _Survived(logging.Handler):
+class _CountedWarnings(logging.Handler):
     """Counts warnings by their text instead of printing each."""
 
     def __init__(self, strategy: str) -> None:
@@ -224,7 +224,7 @@ class _Survived(logging.Handler):
         self._strategy = strategy
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count one; an error of the strategy file is told by its line, not by its traceback."""
-        error = getattr(record, "error", None)  # what report_error gives along, with how many there are
-        told = _told(error, self._strategy) if error else None
+        """Count one; an error of the strategy file by its line, not by its traceback."""
+        error = getattr(record, "error", None)  # set by report_error, with the number of repeats
+        told = _line_of_error(error, self._strategy) if error else None
         self.counts[told or str(error or record.getMessage())] += getattr(record, "times", 1)

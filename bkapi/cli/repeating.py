@@ -1,4 +1,4 @@
-"""How a saved run is made again: the same strategy, candles and configuration, and what came out differently."""
+"""Repeats a saved run with the same strategy, candles and configuration, and says what came out differently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS
 
 @dataclass(frozen=True)
 class Repetition:
-    """A run that was made again; ``differences`` is empty when it came out the same, ``notes`` tell how it was made."""
+    """A run that was repeated; ``differences`` is empty when it came out the same, ``notes`` say how it was made."""
 
     saved: SavedRun
     run: FinishedRun
@@ -25,15 +25,15 @@ class Repetition:
 
     @property
     def is_same(self) -> bool:
-        """Whether everything it was made from and every trade is the same."""
+        """Whether every trade, and everything it was made from, is the same."""
         return not self.differences
 
 
 def repeat_run(folder: str | Path) -> Repetition:
-    """Run again what lies in ``folder``, with its configuration; the registered schemas grow by those of the run.
+    """Repeat the run saved in ``folder``, with its configuration; registers the schemas that it needs.
 
-    A strategy file that was changed since is told, and the copy in the folder is run. Raises :class:`SavedRunError` for
-    a run that was not saved by ``bk backtest --save``, and whatever reading candles raises.
+    If the strategy file has changed since, a note says so, and the copy in the folder is run. Raises
+    :class:`SavedRunError` for a run that was not saved by ``bk backtest --save``, and whatever reading candles raises.
     """
     saved = load_run(folder)
     how, notes = saved.manifest["how"], []

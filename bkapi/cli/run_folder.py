@@ -1,4 +1,4 @@
-"""What is written down about a run: a folder with a readable report and the frames behind it."""
+"""Writes the ``--report`` folder of a run: a readable report and the frames behind it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from bkapi.errors import BkError
 from bkapi.reporting.conditions import run_conditions
 from bkapi.runs.finished import FinishedRun
-from bkcore.candle_files import replace_file
+from bkcore.candles.files import replace_file
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.sweeps.sweep import SweepResult
 
 _CHART_POINTS = 2000
@@ -101,8 +101,6 @@ def _page(run: FinishedRun, sweep: SweepResult | None) -> str | None:
         from plotly.io import to_html
     except ImportError:
         return None
-    import polars as pl
-
     closed = run.trades.filter(pl.col("status") == "closed").select(
         "ended_at", equity=((1 + pl.col("pnl_percent") / 100).cum_prod() - 1) * 100
     )

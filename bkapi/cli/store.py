@@ -1,11 +1,13 @@
-"""What ``bk data store`` does: a folder of candles looked over, filled from files or an exchange, and read."""
+"""The commands ``bk data store``: list, import, fetch, check and export the candles of a store."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bkapi.cli import options
+from bkapi.cli.output import say
 
 if TYPE_CHECKING:
     from bkapi.market.store import CandleStore
@@ -23,10 +25,6 @@ Interval = Annotated[str, typer.Argument(help="The interval: 1m, 5m, 1h ...")]
 _DEFAULT = "dump/data/candle"
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
 def _open(root: str) -> CandleStore:
     from bkapi.market.store import CandleStore
 
@@ -38,26 +36,24 @@ def list_series(root: Root = _DEFAULT) -> None:
     """Tell which candles the store holds."""
     found = _open(root).series()
     if not found:
-        _print(f"no candles in {root}")
+        say(f"no candles in {root}")
         return
     for one in found:
         size = f"{one.bytes / 1e6:,.1f} MB"
-        _print(f"{one.exchange_name} {one.symbol} {one.interval}: {one.months} months, {size}")
+        say(f"{one.exchange_name} {one.symbol} {one.interval}: {one.months} months, {size}")
 
 
 @store.command("import")
 def import_files(
     exchange: Exchange,
-    files: Annotated[str, typer.Argument(help="A candle file, or a quoted pattern such as 'dumps/*.zip'.")],
-    symbol: Annotated[
-        str | None, typer.Option(help="The symbol, where the file name does not tell it.")
-    ] = None,
-    interval: Annotated[str | None, typer.Option(help="The interval, likewise.")] = None,
+    files: options.File,
+    symbol: options.Symbol = None,
+    interval: options.Interval = None,
     root: Root = _DEFAULT,
 ) -> None:
     """Add the candles of files; what is stored already stays as it is."""
     added = _open(root).import_files(exchange, files, symbol=symbol, interval=interval)
-    _print(f"{added:,} new candles")
+    say(f"{added:,} new candles")
 
 
 @store.command()
@@ -75,23 +71,23 @@ def fetch(
 
     add_exchange_schema(ccxt_exchange(exchange))
     count = warm_candles(symbol=symbol, exchange_name=exchange, interval=interval, from_=start, to=end)
-    _print(f"{count:,} candles")
+    say(f"{count:,} candles")
 
 
 @store.command()
 def check(exchange: Exchange, symbol: Symbol, interval: Interval, root: Root = _DEFAULT) -> None:
     """Compare every month with its digest, put damaged ones aside, and tell the holes."""
-    from bkcore.candle_errors import utc_text
+    from bkcore.candles.errors import utc_text
 
     opened = _open(root)
     report = opened.check(exchange, symbol, interval)
     for month in report.quarantined:
-        _print(f"{month}: damaged, put aside into {opened.root / 'quarantine'}")
+        say(f"{month}: damaged, put aside into {opened.root / 'quarantine'}")
     gaps = opened.gaps(exchange, symbol, interval)  # says it all where there are no candles
     span = " .. ".join(utc_text(edge) for edge in (report.first, report.last) if edge is not None)
-    _print(f"{exchange} {symbol} {interval}: {report.candles:,} candles in {report.months} months, {span}")
+    say(f"{exchange} {symbol} {interval}: {report.candles:,} candles in {report.months} months, {span}")
     for after, missing in gaps.select("after", "missing").iter_rows():
-        _print(f"after {after:%Y-%m-%d %H:%M} UTC {missing:,} are missing")
+        say(f"after {after:%Y-%m-%d %H:%M} UTC {missing:,} are missing")
     if report.quarantined:
         raise typer.Exit(1)
 
@@ -101,13 +97,13 @@ def export(
     exchange: Exchange,
     symbol: Symbol,
     interval: Interval,
-    target: Annotated[str, typer.Argument(help="The file to write: .csv, .csv.gz, .parquet, .arrow.")],
+    target: options.Target,
     start: Annotated[str | None, typer.Option(help="First candle, as 2024-01-31 (UTC).")] = None,
     end: Annotated[str | None, typer.Option(help="The end, which is not included.")] = None,
-    gaps: Annotated[str, typer.Option(help="Missing candles: raise, keep or fill.")] = "raise",
+    gaps: options.Gaps = "raise",
     root: Root = _DEFAULT,
 ) -> None:
     """Write stored candles to a file."""
     candles = _open(root).load(exchange, symbol, interval, start, end, gaps=gaps)  # type: ignore[arg-type]  # judged there
     candles.write(target)
-    _print(f"{len(candles):,} candles: {target}")
+    say(f"{len(candles):,} candles: {target}")

@@ -1,4 +1,4 @@
-"""How the command line shows a comparison of strategies: the best first, in a table that fits a terminal."""
+"""Prints a comparison of strategies: the best first, in a table that fits a terminal."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What an event channel is: listeners called in order, on a snapshot, with clear rules for errors.
+"""How does an event reach its listeners? A channel calls them in order and applies the rules for errors.
 
-Semantics: spec adapters-and-events.md 1.1 and 1.2.
+A listener that is added or removed during a call does not change that call (spec adapters-and-events.md 1.1, 1.2).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-#: What becomes of the first error that the listeners of an emission raised: ``on_error(error, name)``.
+#: Handles the first error that the listeners of an emission raised: ``on_error(error, name)``.
 OnError: TypeAlias = Callable[[Exception, str], None]
 
 
 def log_error(error: Exception, source: str) -> None:
-    """Log and swallow, so that errors about errors cannot chase each other."""
+    """Log and swallow, so that an error about an error does not cause another."""
     logger.warning("%s: a listener failed: %s", source, error, exc_info=error)
 
 
 class Subscription(Generic[T]):
     """One listener of one channel; calling it unsubscribes, once or more often.
 
-    ``collects``: it can read what happened from the log of a run, so that nobody has to tell it (spec reports.md 1).
+    ``collects``: it can read what happened from the log of a run, so a run need not tell it (spec reports.md 1).
     """
 
     __slots__ = ("_channel", "active", "collects", "fn")
@@ -43,7 +43,7 @@ class Subscription(Generic[T]):
 
     @property
     def is_attached(self) -> bool:
-        """Whether it hears what is emitted now: not so once it has ended, and while its channel is isolated."""
+        """Whether it gets what is emitted now: not after it has ended, and not while its channel is isolated."""
         return self.active and self in self._channel.listeners
 
     def __call__(self) -> None:
@@ -54,15 +54,15 @@ class Subscription(Generic[T]):
 class Channel(Generic[T]):
     """A subject: ``emit(payload)`` calls every listener and returns after the last one.
 
-    ``listeners`` is empty while nobody listens: an emitter tests it before it makes a payload. The set of
-    listeners is the one at the start of an emission, less those removed meanwhile. A listener may be a
-    coroutine function. When listeners raise, the others still run; then the first error is raised by
-    ``emit``, or given to ``on_error`` where there is one. Later errors are logged.
+    ``listeners`` is empty while nobody listens: an emitter tests it before it makes a payload. An emission calls the
+    listeners that were there when it began, without those removed meanwhile. A listener may be a
+    coroutine function. When listeners raise, the others still run; then ``emit`` raises the first error,
+    or gives it to ``on_error`` where there is one. Later errors are logged.
     """
 
     __slots__ = ("listeners", "name", "on_error")
 
-    #: Counts the changes of listeners of all channels: who depends on them looks again when it has moved.
+    #: Counts the changes of listeners of all channels; code that depends on them compares it with the last value.
     changes: ClassVar[int] = 0
     _changing = threading.Lock()
 
@@ -84,11 +84,11 @@ class Channel(Generic[T]):
         return self.attach(Subscription(self, fn))
 
     def collect(self, fn: Callable[[T], object]) -> Subscription[T]:
-        """Attach ``fn`` as one that needs not be told where a run leaves a log behind."""
+        """Attach ``fn`` as a listener that can read the log of a run instead."""
         return self.attach(Subscription(self, fn, collects=True))
 
     def attach(self, subscription: Subscription[T]) -> Subscription[T]:
-        """Attach a subscription made before, for listeners that refer to their own."""
+        """Attach a subscription that was made before, for listeners that need their own."""
         with self._changing:
             self._replace((*self.listeners, subscription))
         return subscription
@@ -128,7 +128,7 @@ class Channel(Generic[T]):
         self.on_error(first, self.name)
 
     def isolate(self) -> Callable[[], None]:
-        """Take all listeners away; the returned callable brings back those not unsubscribed meanwhile."""
+        """Take all listeners away; the returned callable brings back those that did not unsubscribe meanwhile."""
         with self._changing:
             outer = self.listeners
             self._replace(())

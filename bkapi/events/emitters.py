@@ -1,7 +1,7 @@
-"""Which events there are, and how to listen to them (spec adapters-and-events.md 1.3 to 1.7).
+"""Which events are there, and how do users listen to them? (spec adapters-and-events.md 1.3 to 1.7)
 
-``emitters`` holds the 40 documented channels and that of ``wake_on``; one row of :class:`Emitters` says everything
-about a channel. The ``listen_*`` functions are made from these rows.
+``emitters`` holds the 40 documented channels and the one of ``wake_on``. One row of :class:`Emitters` says everything
+about a channel, and the ``listen_*`` functions are made from these rows.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
+from bkapi.base import dotted_paths as dotted
 from bkapi.base.coroutines import settle
 from bkapi.base.turns import Turn
 from bkapi.errors import BkError
@@ -79,6 +80,24 @@ def report_error(error: Exception, source: str, repeats: ErrorRepeats | None = N
     if repeats is None or repeats.is_first(error, source):
         _log(error, source, times=1, more="")
     emitters.error_emitter.emit(error)
+
+
+def call_back(callbacks: Any, name: str, *arguments: Any) -> None:
+    """Call the callback of that name where there is one; what it raises is reported, and the caller goes on."""
+    callback = dotted.get(callbacks, name)
+    if callback is not None:
+        try:
+            settle(callback(*arguments))
+        except Exception as error:  # noqa: BLE001 - a callback may raise anything
+            report_error(error, name)
+
+
+def emit_guarded(channel: Channel[T], event: T) -> None:
+    """Tell those who listen; what they raise is reported, and the caller goes on."""
+    try:
+        channel.emit(event)
+    except Exception as error:  # noqa: BLE001 - a listener may raise anything
+        report_error(error, channel.name)
 
 
 class ErrorRepeats:

@@ -1,4 +1,4 @@
-"""What listeners receive: one frozen record per kind of event (spec adapters-and-events.md 1.4).
+"""What does a listener receive? One frozen record per kind of event (spec adapters-and-events.md 1.4).
 
 Times are ms UTC, prices quote currency, percents percent. In live ``frame_name`` is empty.
 """

@@ -1,7 +1,7 @@
-"""What a signal and its trade look like from outside: public rows and tick results (spec engine.md 1).
+"""What do users see of a signal and its trade? Public rows and tick results (spec engine.md 1).
 
 Prices are in quote currency, costs in USD, percents are percent (1.5 = 1.5 %), times ms UTC. All records are
-frozen: the same object is handed to every listener.
+frozen, because every listener gets the same object.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from bkapi.base.record import Record, record
 from bkapi.base.timestamps import from_ms
 
 Position = Literal["long", "short"]
+#: What each side multiplies a move of the price with.
+SIDES: Mapping[str, int] = {"long": 1, "short": -1}
+#: The name of each side.
+POSITIONS: Mapping[int, Position] = {1: "long", -1: "short"}
 CloseReason = Literal["time_expired", "take_profit", "stop_loss", "closed"]
 CancelReason = Literal["timeout", "price_reject", "user"]
 
@@ -50,7 +54,7 @@ class PnlRecord(Record):
         return f"{type(self).__name__}({self.pnl_percentage:+.4f} %, {self.pnl_cost:+.4f} USD)"
 
 
-#: The result of anything that never opened.
+#: The result of a signal that never opened.
 NO_PNL = PnlRecord(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -146,7 +150,7 @@ class PublicSignal(Record):
 
 @record
 class Result(Record):
-    """Common part of the tick results: ``action`` says which it is, ``created_at`` (ms UTC) of when."""
+    """Common part of the tick results: ``action`` says which it is, ``created_at`` (ms UTC) is its time."""
 
     action: ClassVar[str]
     extra_in_repr: ClassVar[tuple[str, ...]] = ()
@@ -180,7 +184,7 @@ class Result(Record):
 
 @record
 class IdleResult(Result):
-    """Nothing open, nothing resting."""
+    """Nothing is open and nothing rests."""
 
     action: ClassVar[Literal["idle"]] = "idle"
 
@@ -188,38 +192,40 @@ class IdleResult(Result):
 
 
 @record
-class ScheduledResult(Result):
-    """A resting order has just been created; ``current_price`` is the VWAP of the tick."""
-
-    action: ClassVar[Literal["scheduled"]] = "scheduled"
+class SignalResult(Result):
+    """Common part of the results of a signal."""
 
     signal: PublicSignal
 
 
 @record
-class WaitingResult(Result):
-    """A resting order goes on waiting (tick mode only)."""
+class ScheduledResult(SignalResult):
+    """A resting order has just been created; ``current_price`` is the VWAP of the tick."""
+
+    action: ClassVar[Literal["scheduled"]] = "scheduled"
+
+
+@record
+class WaitingResult(SignalResult):
+    """A resting order is still waiting (tick mode only)."""
 
     action: ClassVar[Literal["waiting"]] = "waiting"
 
-    signal: PublicSignal
     percent_tp: float = 0.0
     percent_sl: float = 0.0
     pnl: PnlRecord = NO_PNL
 
 
 @record
-class OpenedResult(Result):
+class OpenedResult(SignalResult):
     """A position has just opened; ``current_price`` is the entry price of the row."""
 
     action: ClassVar[Literal["opened"]] = "opened"
 
-    signal: PublicSignal
-
 
 @record
-class ActiveResult(Result):
-    """A position goes on (tick mode), or the candles of an infinite one ran out.
+class ActiveResult(SignalResult):
+    """A position is still open (tick mode), or the candles of an infinite one ran out.
 
     ``percent_tp`` / ``percent_sl``: how far the price has come towards that level, 0 to 100.
     """
@@ -227,7 +233,6 @@ class ActiveResult(Result):
     action: ClassVar[Literal["active"]] = "active"
     extra_in_repr: ClassVar[tuple[str, ...]] = ("pnl",)
 
-    signal: PublicSignal
     percent_tp: float
     percent_sl: float
     pnl: PnlRecord
@@ -235,13 +240,12 @@ class ActiveResult(Result):
 
 
 @record
-class ClosedResult(Result):
+class ClosedResult(SignalResult):
     """A position has closed; ``close_id`` comes from a user close or a confirmed fill."""
 
     action: ClassVar[Literal["closed"]] = "closed"
     extra_in_repr: ClassVar[tuple[str, ...]] = ("close_reason", "pnl")
 
-    signal: PublicSignal
     close_reason: CloseReason
     close_timestamp: int
     pnl: PnlRecord
@@ -249,13 +253,12 @@ class ClosedResult(Result):
 
 
 @record
-class CancelledResult(Result):
+class CancelledResult(SignalResult):
     """A resting order was dropped; ``cancel_id`` comes from a user cancel."""
 
     action: ClassVar[Literal["cancelled"]] = "cancelled"
     extra_in_repr: ClassVar[tuple[str, ...]] = ("reason",)
 
-    signal: PublicSignal
     reason: CancelReason
     close_timestamp: int
     cancel_id: str | None = None
@@ -271,6 +274,11 @@ TickResult: TypeAlias = (
     | ClosedResult
     | CancelledResult
 )
+
+
+def side_of(position: Any) -> int:
+    """1 for ``"long"``, -1 for ``"short"``, 0 for anything else."""
+    return SIDES.get(position, 0) if isinstance(position, str) else 0
 
 
 def _clock(timestamp: int) -> str:

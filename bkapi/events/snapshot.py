@@ -1,4 +1,4 @@
-"""How one run is kept apart from another: listeners put aside for a while (spec market-data.md 12.4)."""
+"""Sets all listeners aside for a while, so that one run does not disturb another (spec market-data.md 12.4)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from bkapi.events.emitters import emitters
 
 
 class SystemUtils:
-    """The singleton is ``System``."""
+    """Sets listeners aside; the singleton is ``System``."""
 
     def create_snapshot(self) -> Callable[[], None]:
         """Take the listeners of every isolated channel away; the returned function brings them back.
 
-        Listeners added meanwhile are dropped then, and ones unsubscribed meanwhile stay away.
+        It drops listeners that were added meanwhile; those that unsubscribed meanwhile stay away.
         """
         return emitters.isolate()
 

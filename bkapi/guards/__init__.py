@@ -1,5 +1,5 @@
-"""Against fooling oneself: overfitting, random entries, look-ahead.
+"""Can the result be trusted? Checks for overfitting, random entries and look-ahead.
 
-Imports backtests. Begin with ``overfitting`` and ``lookahead``; docs/overfitting.md says what the numbers
-mean.
+Imports backtests, market, risk and statistics. Begin with ``overfitting`` and ``lookahead``; docs/overfitting.md says
+what the numbers mean.
 """

@@ -1,4 +1,4 @@
-"""Candles that the code of a strategy holds itself, exchanged for a while: frames and columns in its variables."""
+"""Changes, for a while, the candles that a strategy's code keeps in its own variables (for the look-ahead check)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from bkcore.candles import CandleFrame
-from bkcore.market import Market
+from bkcore.candles.frame import CandleFrame
+from bkcore.machine.market import Market
 
 _PRICES = ("open", "high", "low", "close")
 
@@ -20,10 +21,10 @@ _PRICES = ("open", "high", "low", "close")
 def altered_globals(
     functions: Iterable[Callable[..., Any]], base: Market, row: int | None, factor: float
 ) -> Iterator[None]:
-    """Let candles in the variables of functions change by ``factor`` from row ``row`` of the market on.
+    """For a block, multiply candles in the variables of functions by ``factor`` from row ``row`` of the market on.
 
-    Variables of their modules and their closures count: candle frames, Polars frames with a ``timestamp``, and arrays
-    and series as long as the market. None changes nothing.
+    Looks at the variables of their modules and closures: candle frames, Polars frames with a ``timestamp``, and
+    arrays and series as long as the market. With None nothing changes.
     """
     undo: list[Callable[[], object]] = []
     try:
@@ -59,8 +60,6 @@ def _exchanged(
 
 
 def _altered(value: Any, base: Market, row: int, factor: float) -> Any:
-    import polars as pl
-
     if isinstance(value, CandleFrame):
         frame = _altered_frame(
             value.frame, int(base.timestamps[row]) if row < len(base) else math.inf, factor
@@ -87,8 +86,6 @@ def _altered(value: Any, base: Market, row: int, factor: float) -> Any:
 
 
 def _altered_frame(frame: Any, since: float, factor: float) -> Any:
-    import polars as pl
-
     later = pl.col("timestamp") >= since
     names = [name for name in _PRICES if name in frame.columns]
     return frame.with_columns(

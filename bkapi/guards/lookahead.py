@@ -1,6 +1,7 @@
-"""Does a strategy know what it cannot know? It is run again on histories that end, rise or fall where it stands.
+"""Does a strategy use candles that it could not know yet? Runs it again with other futures and compares.
 
-Up to a moment all these histories are equal, so whatever a strategy says up to it has to be equal too.
+All histories are equal up to a moment and differ after it, so everything the strategy says up to that moment must be
+equal too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.backtests.prepare import prepare, signal_table
@@ -27,23 +29,21 @@ from bkapi.risk.services import clear_risks
 from bkapi.runs.ledger import results_of
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.strategy import StrategySchema
-from bkcore.candles import CandleFrame
-from bkcore.codes import Status
+from bkcore.candles.frame import CandleFrame
 from bkcore.intervals import MINUTE_MS
-from bkcore.market import Market
+from bkcore.machine.codes import Status
+from bkcore.machine.market import Market
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import polars as pl
-
 Indicator = Callable[..., Any]
-#: What was said: kind and name, moment (ms UTC), value.
+#: What a strategy said about a history: kind, name and moment (ms UTC), and the value.
 Said = dict[tuple[str, str, int], Any]
 Future = Literal["ends", "rises", "falls"]
 
 _FUTURES: Final[dict[Future, float]] = {"ends": 1.0, "rises": 1.1, "falls": 0.9}
-_BEYOND: Final = 2_000  # candles that a history goes on after the moment at which it changes
+_BEYOND: Final = 2_000  # candles of a history after the moment at which it changes
 _TOLERANCE: Final = 1e-9
 _KINDS: Final = ("indicator", "signal", "trade")
 _TRADE: Final = ("pending_at", "side", "price_open", "take_profit", "stop_loss", "lifetime")
@@ -51,7 +51,7 @@ _END: Final = ("ended_at", "end_price", "reason", "pnl_percent")
 
 
 class LookaheadError(BkError):
-    """Raised by ``find_lookahead(...)`` of a strategy that says something else each time it is asked the same."""
+    """Raised by ``find_lookahead(...)`` of a strategy that gives different answers to the same candles."""
 
 
 @record
@@ -60,10 +60,10 @@ class Lookahead(Record):
 
     kind      ``indicator``, ``signal`` or ``trade``
     name      of the indicator or the strategy
-    when      the moment that it belongs to, and that it could not have been said at
-    before, after   what was said with the true future, and with the other one
+    when      the moment of the value, which the strategy could not know then
+    before, after   the value with the true future, and with the other one
     future    how the history went on: it ``ends``, ``rises`` or ``falls``
-    moments   how many moments were looked at, with every future each
+    moments   how many moments were tried, with every future each
     """
 
     kind: str | None
@@ -100,13 +100,13 @@ def find_lookahead(
 
     indicators   functions of the candles (as ``signals`` gets them) that return a value per candle: a series, an
                  array, an expression or a frame
-    moments      half of them stand at signals, the others anywhere in the frame; a look-ahead that shows at few
+    moments      half of them are at signals, the others anywhere in the frame; a look-ahead that shows at few
                  candles needs more
     seed         chooses them
 
-    Candles that the code of the strategy holds itself, in variables of its module or its closure, get the other
-    future too. What it reads from files while it runs does not, and is not seen. Raises :class:`LookaheadError` for a
-    strategy that is not repeatable.
+    Candles that the code of the strategy keeps in variables of its module or its closure get the other
+    future too. Candles that it reads from files while it runs do not, so a look-ahead there is not found. Raises
+    :class:`LookaheadError` for a strategy that is not repeatable.
     """
     strategy = strategies.get(context["strategy_name"], "find_lookahead")
     base = prepare(symbol, context, source="find_lookahead").run.market
@@ -127,7 +127,7 @@ def find_lookahead(
     first: tuple[tuple[str, str, int], str, str, Future] | None = None
     for cut in cuts:
         for future, factor in _FUTURES.items():
-            history = _continued(base, cut, factor, ends=future == "ends")
+            history = _with_other_future(base, cut, factor, ends=future == "ends")
             other, _ = case.said(history, cut, with_run=future != "ends", factor=factor)
             kinds: tuple[str, ...] = _KINDS
             if future == "ends":  # nothing can be traded at its end
@@ -145,7 +145,7 @@ def find_lookahead(
 
 
 def indicators_of(function: Callable[..., Any] | None) -> dict[str, Indicator]:
-    """The functions beside one in its module that take ``candles`` and need nothing else: its indicators by name."""
+    """The indicators beside a function: functions of its module that require ``candles`` and nothing else, by name."""
     names = getattr(function, "__globals__", {})
     found: dict[str, Indicator] = {}
     for name, value in names.items():
@@ -159,7 +159,7 @@ def indicators_of(function: Callable[..., Any] | None) -> dict[str, Indicator]:
 
 
 class _Case:
-    """A strategy and its exchange; what it says about a history."""
+    """A strategy and its exchange; collects what the strategy says about a history."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class _Case:
     def said(
         self, market: Market, cut: int | None, *, with_run: bool = True, factor: float = 1.0
     ) -> tuple[Said, list[int]]:
-        """Everything said up to ``cut`` (ms UTC, None = all), and the moments at which ``get_signal`` was asked."""
+        """Everything said up to ``cut`` (ms UTC, None = all), and the moments at which ``get_signal`` was called."""
         row = None if cut is None else int(np.searchsorted(self.base.timestamps, cut))
         with altered_globals(self.functions, self.base, row, factor):
             said = self._indicators(market)
@@ -189,8 +189,6 @@ class _Case:
         return said, asked
 
     def _indicators(self, market: Market) -> Said:
-        import polars as pl
-
         candles = _candles(market)
         said: Said = {}
         for name, function in self.indicators.items():
@@ -244,7 +242,7 @@ class _Case:
                 return found
 
             strategy = strategy.model_copy(update={"get_signal": heard})
-        with self._exchange(market), _quiet():
+        with self._exchange(market), _without_log():
             context = self.context if cut is None else {**self.context, "frame_name": self._frame(cut)}
             run = prepare(self.symbol, context, source="find_lookahead", strategy=strategy)
             clear_risks(strategy.risks, run.names, backtest=True)
@@ -276,7 +274,7 @@ class _Case:
 
     @contextmanager
     def _exchange(self, market: Market) -> Iterator[None]:
-        """Let the exchange of the context have these candles."""
+        """Give the exchange of the context these candles for a block."""
         if market is self.base:
             yield
             return
@@ -299,8 +297,8 @@ class _Case:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """What a strategy does wrong on the way was told by its backtest."""
+def _without_log() -> Iterator[None]:
+    """Log nothing for a block: the strategy's first run has reported its errors already."""
     logger = logging.getLogger("bkapi")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -311,15 +309,13 @@ def _quiet() -> Iterator[None]:
 
 
 def _candles(market: Market) -> pl.DataFrame:
-    import polars as pl
-
     columns = {name: getattr(market, name) for name in ("open", "high", "low", "close", "volume")}
     frame = pl.DataFrame({"timestamp": market.timestamps, **columns})
     return frame.with_columns(closed_at=pl.col("timestamp") + market.step_ms)
 
 
-def _continued(base: Market, cut: int, factor: float, *, ends: bool) -> Market:
-    """The candles that are over at ``cut``, and others after them."""
+def _with_other_future(base: Market, cut: int, factor: float, *, ends: bool) -> Market:
+    """The candles that are closed at ``cut``, followed by changed ones."""
     row = int(np.searchsorted(base.timestamps, cut))
     end = row if ends else min(len(base), row + _BEYOND)
 
@@ -343,7 +339,7 @@ def _continued(base: Market, cut: int, factor: float, *, ends: bool) -> Market:
 def _moments(
     truth: Said, asked: list[int], base: Market, span: tuple[int, int], count: int, seed: int
 ) -> list[int]:
-    """Moments in ascending order: half of them where something was said, the others anywhere."""
+    """Moments in ascending order: half of them where the strategy said something, the others anywhere."""
     dice = np.random.default_rng(seed)
     start, last = span
     said = {time for kind, _, time in truth if kind == "signal" and truth[kind, _, time] is not None}
@@ -366,7 +362,7 @@ def _order(key: tuple[str, str, int]) -> tuple[int, int]:
 def _first_difference(
     truth: Said, other: Said, cut: int, kinds: tuple[str, ...] = _KINDS
 ) -> tuple[tuple[str, str, int], str, str] | None:
-    """The earliest thing up to ``cut`` that was said differently, or by one side alone."""
+    """The earliest thing up to ``cut`` that only one side said, or that they said differently."""
     keys = {key for key in truth.keys() | other.keys() if key[2] <= cut and key[0] in kinds}
     wrong = [key for key in keys if not _same(truth.get(key), other.get(key))]
     if not wrong:

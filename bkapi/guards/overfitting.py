@@ -1,4 +1,4 @@
-"""How much of a best result is selection: what every sweep and every comparison of runs can say of its own winner."""
+"""How much of the best result of many is selection? Judges the winner of a sweep or of a comparison of runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bkapi.base.record import Record, record
 from bkapi.errors import BkError
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
-from bkcore.codes import Status
-from bkcore.metrics import METRIC_NAMES, measure
-from bkcore.overfitting import (
+from bkcore.machine.codes import Status
+from bkcore.statistics.metrics import METRIC_NAMES, measure
+from bkcore.statistics.overfitting import (
     BLOCKS,
     cross_validate,
     deflated_sharpe_ratio,
@@ -29,11 +29,11 @@ from bkcore.overfitting import (
 if TYPE_CHECKING:
     from bkapi.guards.random_entries import RandomEntries
     from bkapi.runs.finished import FinishedRun
-    from bkcore.run import Run
+    from bkcore.machine.run import Run
 
 Float = NDArray[np.float64]
 
-#: What the numbers are usually held against.
+#: The usual thresholds of the numbers.
 SIGNIFICANT: Final = 0.95
 OVERFIT: Final = 0.2
 _HOUR_MS: Final = 3_600_000
@@ -47,24 +47,24 @@ class TooFewTrialsError(BkError, ValueError):
 
 @record
 class Overfitting(Record):
-    """What is left of the best of many trials; docs/overfitting.md has formulas, papers and how to read them.
+    """How much of the best of many trials is selection; docs/overfitting.md has formulas, papers and how to read them.
 
     by                 the metric by which the best was chosen
-    best               what it was: parameters of a combination, or the name of a run
+    best               the parameters of the best combination, or the name of the best run
     trials             how many were tried
-    measured_trials    of how many the returns were worked out: all, or a seeded sample and the best
-    effective_trials   how many independent trials they are worth, by their correlations
-    periods, period_hours   into which returns were cut
+    measured_trials    how many have returns: all, or a seeded sample and the best
+    effective_trials   how many independent trials they count as, by their correlations
+    periods, period_hours   number and length of the periods of the returns
     sharpe_ratio       of the best, per period
     expected_maximum_sharpe_ratio   per period, of the best of as many effective trials without skill
-    probabilistic_sharpe_ratio      chance that the true Sharpe ratio is above 0, had nothing else been tried
+    probabilistic_sharpe_ratio      chance that the true Sharpe ratio is above 0, if nothing else had been tried
     deflated_sharpe_ratio           chance that it is, given the effective trials
     deflated_sharpe_ratio_all_trials   the same as if all trials were independent: the strictest reading
     probability_of_backtest_overfitting   how often the best of one half of time is no better than the median in the
                        other
     probability_of_loss   how often it loses there
-    splits             how many ways to cut time into halves were looked at; 0 where there are too few trials
-    plateau_score      share of the lead of the best that its ``neighbours`` have too; None off a grid or alone
+    splits             how many ways to cut time into halves were tried; 0 where there are too few trials
+    plateau_score      which part of the best's lead its ``neighbours`` have too; None off a grid or alone
     random_entries     the same exits with random entries; None when not asked for or not available
     """
 
@@ -89,7 +89,7 @@ class Overfitting(Record):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What speaks against the best, in sentences; empty when nothing does."""
+        """Reasons to doubt the best, in sentences; empty when there are none."""
         told = []
         if not self.deflated_sharpe_ratio >= SIGNIFICANT:
             told.append(
@@ -110,7 +110,7 @@ class Overfitting(Record):
         return tuple(told)
 
     def line(self) -> str:
-        """The numbers that matter in one line."""
+        """The most important numbers in one line."""
         parts = [
             f"{self.trials:,} trials (worth {self.effective_trials:,.0f})",
             f"deflated Sharpe ratio {self.deflated_sharpe_ratio:.2f}",
@@ -173,7 +173,7 @@ def overfitting_of_runs(
     seed: int = 0,
     trials: int | None = None,
 ) -> Overfitting:
-    """Judge the best of finished runs over the same frame, by name: of a comparison of strategies.
+    """Judge the best of finished runs over the same frame; ``runs`` are given by name.
 
     by, draws, seed, trials   as for a sweep; ``by`` is a metric of spec reports.md 6
 
@@ -231,8 +231,8 @@ def judge(
     """Judge column ``winner`` of a table of returns, a row per period and a column per trial.
 
     trials     how many were tried in all, of which the columns are a sample
-    is_drawn   False when the winner stands in the table because it won: it is then left out of the cross-validation,
-               for the best of many others would win every half against a few
+    is_drawn   False when the winner is in the table only because it won: the cross-validation then leaves it out,
+               since the best of many others would win every half against a few
     """
     matrix = returns_matrix(returns)
     count = max(matrix.shape[1], trials or 0)
@@ -290,7 +290,7 @@ def period_hours(edges: NDArray[np.int64]) -> float:
 
 
 def returns_of_run(run: Run, edges: NDArray[np.int64]) -> Float:
-    """What the trades of a run that closed in each period brought, in percent: f8[periods]."""
+    """The sum of the trades of a run that closed in each period, in percent: f8[periods]."""
     closed = run.trades[run.trades["status"] == Status.CLOSED]
     place = np.clip(np.searchsorted(edges, closed["ended_at"], side="right") - 1, 0, edges.size - 2)
     return np.bincount(place, closed["pnl_percent"], edges.size - 1).astype(np.float64)

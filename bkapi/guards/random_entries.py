@@ -1,36 +1,34 @@
-"""What the exits of a run earn without its entries: the same brackets and rules, entered at random."""
+"""What would a run have earned with random entries? Keeps its brackets and rules and enters at random ticks."""
 
 from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.deferred import pl
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores
 from bkapi.runs.finished import FinishedRun
-from bkcore.codes import Status
-from bkcore.metrics import METRIC_NAMES, measure
-from bkcore.run import Hooks, Records, Run
-from bkcore.signals import bind_signals
+from bkcore.machine.codes import Status
+from bkcore.machine.run import Hooks, Records, Run
+from bkcore.machine.signals import bind_signals
+from bkcore.statistics.metrics import METRIC_NAMES, measure
 
-if TYPE_CHECKING:
-    import polars as pl
-
-_MOST_EXPOSED = 0.95  # share of its time in the market that a run can have and still be imitated
-_DIGITS = 9  # of a percent that is read back from a price: one at a limit is at the limit again
+_MOST_EXPOSED = 0.95  # a run that is in the market for more of its time leaves no room for random entries
+_DIGITS = 9  # to which a percent computed from a price is rounded, so that one at a limit stays at the limit
 _LEAST_DRAWS = 5
 _UPPER = 0.95
 
 
 @record
 class RandomEntries(Record):
-    """Random entries with the exits of a run, about as many as it has; metrics are those of ``by``.
+    """Runs with random entries and the exits of a run, about as many trades as it has; values are of the metric ``by``.
 
-    draws      runs with random entries that have the metric
+    draws      how many of the random runs have the metric
     value      of the run itself
     mean, upper   of the random runs: their mean, and what 95 % of them stay below
     p_value    share of the random runs that do at least as well, the run itself counted among them
@@ -52,11 +50,11 @@ def random_entry_baseline(
     seed: int = 0,
     less_is_better: bool = False,
 ) -> RandomEntries | None:
-    """Hold a finished run against runs that enter at random ticks of its frame, by the same rules.
+    """Compare a finished run with runs that enter at random ticks of its frame, by the same rules.
 
-    The sides, levels, lifetimes and costs of its trades are dealt anew over random ticks of its interval; its bracket,
-    policy and manage hook stay. So what is left of the result is what the exits, the sides and the costs bring.
-    None for a run without trades, and when the metric is not available for enough random ones.
+    The sides, levels, lifetimes and costs of its trades are shuffled over random ticks of its interval; its bracket,
+    policy and manage hook stay. So the random runs show what the exits, the sides and the costs earn alone.
+    None for a run without trades, and when too few random ones have the metric.
     """
     place = METRIC_NAMES.index(by)
     trades = run.run.trades[run.run.trades["status"] == Status.CLOSED]
@@ -87,9 +85,7 @@ def random_entry_baseline(
 
 
 def _signals_of(run: FinishedRun, trades: Records) -> Records:
-    """The signals that the trades were, at the market and with levels in percent."""
-    import polars as pl
-
+    """The trades as signals: entered at the market, with levels in percent."""
     opened = trades["price_open"]
     frame: pl.DataFrame = pl.DataFrame(
         {

@@ -1,11 +1,12 @@
-"""Which ideas are followed, and over which candles (spec risk-sizing-walker-sweep.md 4.2, 4.3)."""
+"""Which ideas does a sweep follow, and over which candles? (spec risk-sizing-walker-sweep.md 4.2, 4.3)"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base import config
@@ -13,11 +14,8 @@ from bkapi.base.timestamps import to_ms
 from bkapi.errors import BkError, MomentError
 from bkapi.ideas.records import Idea
 from bkapi.market.exchange import Exchange
+from bkcore.intervals import MINUTE_MS
 
-if TYPE_CHECKING:
-    import polars as pl
-
-MINUTE: Final = 60_000
 #: An idea this close behind the last kept one of the same author and direction is dropped.
 FLOOD_MINUTES: Final = 480
 _FIELDS = ("id", "ts", "symbol", "direction", "author")
@@ -27,7 +25,7 @@ _DIRECTIONS = ("LONG", "SHORT", "NEUTRAL")
 class IdeaSweepError(BkError, ValueError):
     """Raised by ``Sweep.run({"symbol": "BTCUSDT", "sweep_name": "feed", "ideas": [{}]})``: an idea without fields.
 
-    So for a grid that is empty or has impossible values, and for ideas without candles.
+    Also raised for a grid that is empty or has impossible values, and for ideas without candles.
     """
 
 
@@ -68,17 +66,17 @@ def _idea(number: int, row: Any) -> Idea:
 
 
 def ideas_of(ideas: Iterable[Idea], symbol: str) -> list[Idea]:
-    """Those of one symbol in order of time; equal times keep their order."""
+    """The ideas of one symbol in order of time; those of equal times keep their order."""
     return sorted((idea for idea in ideas if idea.symbol == symbol), key=lambda idea: idea.ts)
 
 
 def without_flood(ideas: Iterable[Idea]) -> list[Idea]:
-    """The directional ideas that keep their distance (spec 4.2); dropped ones do not extend the window."""
+    """The directional ideas, without those too close to the last kept one (spec 4.2)."""
     kept_at: dict[tuple[str | int, str], int] = {}
     kept: list[Idea] = []
     for idea in ideas:
         key = (idea.author, idea.direction)
-        if idea.direction == "NEUTRAL" or idea.ts - kept_at.get(key, -(1 << 62)) < FLOOD_MINUTES * MINUTE:
+        if idea.direction == "NEUTRAL" or idea.ts - kept_at.get(key, -(1 << 62)) < FLOOD_MINUTES * MINUTE_MS:
             continue
         kept_at[key] = idea.ts
         kept.append(idea)
@@ -86,10 +84,10 @@ def without_flood(ideas: Iterable[Idea]) -> list[Idea]:
 
 
 class CandleTrail:
-    """The minutes behind each of many moments that come in order of time.
+    """Fetches the minutes that follow each of many moments, which come in order of time.
 
-    Candles are asked for in chunks as documented: only full ones count, the first failure ends a path. What has been
-    fetched for the idea before is not asked for again.
+    Asks for candles in chunks as documented: only full chunks count, and the first failure ends a path. Keeps
+    what it has fetched for the previous idea.
     """
 
     def __init__(self, exchange_name: str, symbol: str) -> None:
@@ -105,7 +103,7 @@ class CandleTrail:
     def path(self, entry_at: int, horizon: int) -> NDArray[np.float64]:
         """Open, high, low, close of the minutes from ``entry_at`` on (ms UTC), f8[4, at most ``horizon``]."""
         self.failure = None
-        first = entry_at // MINUTE
+        first = entry_at // MINUTE_MS
         count = 0
         while count < horizon:
             at = first + count
@@ -121,18 +119,18 @@ class CandleTrail:
         return self._rows[:, start : start + min(count, horizon)] if count else np.empty((4, 0))
 
     def _ask(self, minute: int) -> pl.DataFrame:
-        since = minute * MINUTE
+        since = minute * MINUTE_MS
         return Exchange.get_raw_candles(
             self.symbol,
             "1m",
             {"exchange_name": self.exchange_name},
             self._chunk,
             since,
-            since + self._chunk * MINUTE,
+            since + self._chunk * MINUTE_MS,
         )
 
     def _keep(self, needed: int, minute: int, rows: pl.DataFrame) -> None:
-        """Add the chunk that starts at ``minute``; what lies before ``needed`` may go."""
+        """Add the chunk that starts at ``minute``; drop what lies before ``needed``."""
         if not self._first <= needed <= minute <= self._first + self._count:
             self._first, self._count = needed, 0
         known = self._first + self._count - minute

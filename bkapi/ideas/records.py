@@ -1,4 +1,4 @@
-"""What a sweep over ideas answers with: profiles, trades, tracks, rankings (spec risk-sizing-walker-sweep.md 4).
+"""What does a sweep over ideas return? Profiles, trades, tracks, rankings (spec risk-sizing-walker-sweep.md 4).
 
 Percents are percent unless a field says otherwise, times are ms UTC, holds are minutes.
 """
@@ -6,13 +6,11 @@ Percents are percent unless a field says otherwise, times are ms UTC, holds are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
+from bkapi.base.deferred import pl
 from bkapi.base.record import Record, record
-from bkcore.idea_sweep import ExitReason, Figure
-
-if TYPE_CHECKING:
-    import polars as pl
+from bkcore.ideas.sweep import ExitReason, Figure
 
 T = TypeVar("T")
 
@@ -118,10 +116,10 @@ class AuthorTrack(Record):
 
 @record
 class GridPointReport(Record):
-    """What a point of the grid made of the ideas (spec 4.7).
+    """The results of the ideas at one point of the grid (spec 4.7).
 
     ``win_rate`` is 0 to 1; drawdown and recovery are of added, not compounded, percents in order of entry; ratios are
-    infinite where nothing was lost. ``trades_list`` is worked out when it is looked at.
+    infinite where nothing was lost. ``trades_list`` is computed when it is read.
     """
 
     point: GridPoint
@@ -229,8 +227,6 @@ class IdeaSweepResult(Record):
         return tuple(getattr(self, name) for name in self.field_names[:-2])
 
     def __repr__(self) -> str:
-        import polars as pl
-
         with pl.Config(
             tbl_rows=4,
             tbl_cols=-1,
@@ -250,8 +246,6 @@ class IdeaSweepResult(Record):
         )
 
     def _winners(self) -> pl.DataFrame:
-        import polars as pl
-
         rows = [
             {
                 "by": best.criterion,

@@ -1,7 +1,7 @@
-"""Which stop, trailing, hold and lock suits a feed of trading ideas (spec risk-sizing-walker-sweep.md 4).
+"""Which stop, trailing, hold and lock suits a feed of trading ideas? (spec risk-sizing-walker-sweep.md 4)
 
-Every idea is followed once; all points of the grid are then worked out from what was seen, without a backtest each.
-Confirm the parameters you choose by a backtest.
+Each idea's price path is read once; all points of the grid are then computed from what was read, without a backtest
+each. Confirm the parameters that you choose by a backtest.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base import config
@@ -38,16 +39,14 @@ from bkapi.schemas.registry import sweeps
 from bkapi.schemas.services import SchemaService, ValidationService
 from bkapi.schemas.sweep import SweepCallbacks, SweepSchema
 from bkcore.errors import did_you_mean
-from bkcore.idea_paths import Axes, Diagnostic
-from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
+from bkcore.ideas.paths import Axes, Diagnostic
+from bkcore.ideas.sweep import Costs, ExitReason, Figure, IdeaGrid
+from bkcore.intervals import MINUTE_MS
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.schemas.space import Space
     from bkapi.sweeps.sweep import ParameterSweep, SweepOptions
 
-MINUTE: Final = 60_000
 MOST_POINTS: Final = 5_000_000  # a gigabyte of figures
 
 #: The axes in grid order, outermost first, with the values of an axis that is left out.
@@ -58,10 +57,13 @@ DEFAULT_AXES: Mapping[str, tuple[float, ...]] = {
     "profit_lock_percent": (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0),
 }
 _SIDES = {"LONG": 1, "SHORT": -1}
+#: The figures of a report, and those of them that are whole numbers.
+_FIGURES: Final = GridPointReport.field_names[3:]
+_COUNTS: Final = ("skipped_busy", "p95_hold_minutes", "p99_hold_minutes")
 
 
 class SweepRequest(TypedDict, total=False):
-    """What a sweep is asked: which symbol, by which registered sweep, over which ideas."""
+    """The question to a sweep: which symbol, which registered sweep, which ideas."""
 
     symbol: str
     sweep_name: str
@@ -69,7 +71,7 @@ class SweepRequest(TypedDict, total=False):
 
 
 def read_axes(given: Mapping[Any, Any]) -> dict[str, tuple[Any, ...]]:
-    """The four axes in grid order, those that are not given by default; raises :class:`IdeaSweepError` (spec 4.1)."""
+    """The four axes in grid order; those not given have default values. Raises :class:`IdeaSweepError` (spec 4.1)."""
     for name in given:
         if name not in DEFAULT_AXES:
             raise IdeaSweepError(
@@ -128,7 +130,7 @@ def _check_value(name: str, value: Any) -> None:
 
 
 class _Run:
-    """One sweep under way: the ideas, the grid, and the records made from them when somebody looks."""
+    """One sweep in progress: the ideas, the grid, and the records, which are made when they are read."""
 
     def __init__(self, symbol: str, ideas: Sequence[Idea], axes: Mapping[str, tuple[Any, ...]]) -> None:
         self.symbol = symbol
@@ -156,10 +158,10 @@ class _Run:
     # profiles
 
     def follow(self, exchange_name: str) -> Iterator[IdeaProfile]:
-        """Follow idea by idea (spec 4.3)."""
+        """Read the price path of each idea (spec 4.3)."""
         trail = CandleTrail(exchange_name, self.symbol)
         for path, idea in enumerate(self.ideas):
-            entry_at = idea.ts // MINUTE * MINUTE + MINUTE
+            entry_at = idea.ts // MINUTE_MS * MINUTE_MS + MINUTE_MS
             opens, high, low, close = trail.path(entry_at, self.grid.horizon)
             if not close.size:
                 raise IdeaSweepError(
@@ -190,7 +192,7 @@ class _Run:
             float(told[Diagnostic.SHAKEOUT_MAE_PERCENT]),
             float(told[Diagnostic.MEDIAN_MOVE_PERCENT]),
             bool(told[Diagnostic.HIT]),
-            entry_at + count * MINUTE,
+            entry_at + count * MINUTE_MS,
         )
 
     # points
@@ -212,23 +214,12 @@ class _Run:
 
     def _make_report(self, number: int) -> GridPointReport:
         row = self.figures[number].tolist()
+        figures: dict[str, Any] = {name: row[Figure[name.upper()]] for name in _FIGURES}
         return GridPointReport(
             self.point(number),
             LazyRows(range(int(row[Figure.TRADES])), lambda trade: self.trades(number)[trade]),
             {name: int(row[code]) for code, name in enumerate(EXIT_REASONS)},
-            int(row[Figure.SKIPPED_BUSY]),
-            row[Figure.TOTAL_PNL_PERCENT],
-            row[Figure.AVG_PNL_PERCENT],
-            row[Figure.WIN_RATE],
-            row[Figure.PROFIT_FACTOR],
-            row[Figure.MAX_SERIES_DRAWDOWN_PERCENT],
-            row[Figure.CALMAR_RATIO],
-            row[Figure.RECOVERY_FACTOR],
-            row[Figure.AVG_HOLD_MINUTES],
-            int(row[Figure.P95_HOLD_MINUTES]),
-            int(row[Figure.P99_HOLD_MINUTES]),
-            row[Figure.SHARPE],
-            row[Figure.SORTINO],
+            **{name: int(value) if name in _COUNTS else value for name, value in figures.items()},
         )
 
     def _make_trades(self, number: int) -> tuple[IdeaTrade, ...]:
@@ -245,7 +236,7 @@ class _Run:
                 idea.author,
                 idea.direction,
                 entry_at,
-                entry_at + index * MINUTE,
+                entry_at + index * MINUTE_MS,
                 cast(Any, EXIT_REASONS[reason]),
                 index + 1,
                 pnl,
@@ -266,7 +257,7 @@ class _Run:
         )
 
     def refuse(self, number: int) -> None:
-        """Raise for the trade of a point that lost more than its exit allows (spec 4.4)."""
+        """Raise for a point with a trade that lost more than its exit allows (spec 4.4)."""
         point = self.point(number)
         costs = self.grid.costs
         cost = 2.0 * costs.fee_percent + 4.0 * costs.slippage_percent + 0.01
@@ -288,12 +279,12 @@ class _Run:
 
     @cached_property
     def rules(self) -> NDArray[np.int64]:
-        """The points whose values no point before them has."""
+        """The points whose values no earlier point has."""
         return np.flatnonzero(reduce(np.logical_and.outer, map(_is_first, self.axes.values())))
 
     @cached_property
     def _graded(self) -> tuple[list[int], list[int], NDArray[np.int64]]:
-        """Authors by their number of ideas, those numbers, and hits per rule and author."""
+        """Authors by number of ideas, these numbers, and hits per rule and author."""
         ideas = np.bincount(self.grid.paths.author, minlength=len(self.authors)).tolist()
         order = sorted(range(len(self.authors)), key=lambda author: -ideas[author])
         return order, ideas, self.grid.hits(self.rules)
@@ -317,7 +308,7 @@ class _Run:
         )
 
     def tracks(self, rules: range | None = None) -> LazyRows[AuthorTrack]:
-        """Tracks of all rules or of some."""
+        """The tracks under all rules or some of them."""
         rules = range(len(self.rules)) if rules is None else rules
         count = len(self.authors)
         return LazyRows(range(rules.start * count, rules.stop * count), self.track)
@@ -331,20 +322,18 @@ class _Run:
 
     def frame(self, order: NDArray[np.int64]) -> pl.DataFrame:
         """A row per point: its values and its figures."""
-        import polars as pl
-
         levels = np.unravel_index(order, [len(axis) for axis in self.axes.values()])
         values = {
             name: axis[level] for name, axis, level in zip(self.axes, self.grid.axes, levels, strict=True)
         }
         figures = {figure.name.lower(): self.figures[order, figure] for figure in Figure}
-        counts = (*EXIT_REASONS, "trades", "skipped_busy", "p95_hold_minutes", "p99_hold_minutes")
-        return pl.DataFrame({**values, **figures}).with_columns(pl.col(counts).cast(pl.Int64))
+        counts = pl.col(*EXIT_REASONS, "trades", *_COUNTS)
+        return pl.DataFrame({**values, **figures}).with_columns(counts.cast(pl.Int64))
 
     def result(
         self, total: int, truncated: int, order: str, best: Sequence[BestGridPoint]
     ) -> IdeaSweepResult:
-        """Everything, sorted as the schema asks."""
+        """The whole result, sorted as the schema asks."""
         ranked = self.ranked(order)
         minutes = np.arange(self.grid.histogram.size)
         trades = int(self.grid.histogram.sum())
@@ -363,7 +352,7 @@ class _Run:
 
 
 def _is_first(axis: Sequence[Any]) -> NDArray[np.bool_]:
-    """For each value of an axis whether it stands there for the first time."""
+    """For each value of an axis, whether it occurs there for the first time."""
     first = {value: k for k, value in reversed([*enumerate(axis)])}
     return np.array([first[value] == k for k, value in enumerate(axis)])
 
@@ -382,7 +371,7 @@ def _one_line(error: BaseException | None) -> str:
 
 
 class ClientSweep:
-    """A registered sweep as it was at its first use; it remembers nothing between runs."""
+    """A registered sweep as it was at its first use; nothing is kept between runs."""
 
     def __init__(self, schema: SweepSchema) -> None:
         self.schema = SweepSchema.model_validate(schema.given())  # an override has not been checked
@@ -418,7 +407,7 @@ class ClientSweep:
         return result
 
     def _evaluate(self, run: _Run) -> None:
-        """Fill the figures, and tell of each point in grid order what is listened to."""
+        """Fill the figures, and call the callbacks point by point in grid order."""
         trained, told = self.callbacks.on_authors_trained, self.callbacks.on_grid_point
         listened = trained or told or self.callbacks.on_progress
         rules = {int(point): number for number, point in enumerate(run.rules)} if trained else {}
@@ -435,7 +424,7 @@ class ClientSweep:
                 run.refuse(broken)
 
     def _call(self, name: str, *arguments: Any) -> None:
-        """Call a callback where there is one; what it raises ends the run."""
+        """Call a callback if there is one; what it raises ends the run."""
         callback = getattr(self.callbacks, name)
         if callback is not None:
             settle(callback(*arguments))
@@ -467,7 +456,7 @@ _clients: dict[str, ClientSweep] = {}
 
 
 class SweepConnectionService:
-    """One client per sweep name, made at its first use; overrides after that wait for :meth:`clear`."""
+    """One client per sweep name, made at its first use; later overrides count after :meth:`clear`."""
 
     def get_sweep(self, sweep_name: str) -> ClientSweep:
         """The client of a registered sweep; raises :class:`NotRegisteredError`."""
@@ -501,7 +490,7 @@ class SweepGlobalService:
 
 
 class SweepCoreService(SweepGlobalService):
-    """The same under the name of the core services."""
+    """Like :class:`SweepGlobalService`, by the name of the core services."""
 
     source = "SweepCoreService.run"
 
@@ -511,10 +500,10 @@ class SweepCoreService(SweepGlobalService):
 
 
 class SweepUtils(SweepGlobalService):
-    """Tries parameters: ``Sweep(context, space, symbol=...)`` those of a strategy, ``Sweep.run(...)`` those of ideas.
+    """``Sweep(context, space, symbol=...)`` sweeps parameters of a strategy, ``Sweep.run(...)`` a grid over ideas.
 
     ``Sweep.run({"symbol": ..., "sweep_name": ..., "ideas": [...]})`` is the documented sweep over a feed of trading
-    ideas (spec risk-sizing-walker-sweep.md 4); called, it makes a :class:`bkapi.ParameterSweep`.
+    ideas (spec risk-sizing-walker-sweep.md 4). Calling ``Sweep`` makes a :class:`bkapi.ParameterSweep`.
     """
 
     source = "SweepUtils.run"
@@ -536,7 +525,8 @@ class SweepUtils(SweepGlobalService):
                      (LONG, SHORT, NEUTRAL), author
 
         Arguments are one mapping or given by name. A trade opens at the next minute after its idea; each author has one
-        slot. A trailing of 0 is off. Callbacks of the schema are called as it goes on; what they raise ends the run.
+        trade at a time. A trailing of 0 is off. Callbacks of the schema are called during the run; what they raise
+        ends it.
 
         Raises :class:`UnknownNameError` for an unknown sweep or exchange and :class:`IdeaSweepError` for an empty grid
         (``the grid is empty``), impossible values or ideas, and an idea without candles (``no candles for ...``).
@@ -544,16 +534,12 @@ class SweepUtils(SweepGlobalService):
         return super().run(request, **fields)
 
 
-class SweepSchemaService(SchemaService[SweepSchema]):
+class SweepSchemaService(SchemaService[SweepSchema], registry=sweeps):
     """The registry of sweeps."""
 
-    registry = sweeps
 
-
-class SweepValidationService(ValidationService[SweepSchema]):
+class SweepValidationService(ValidationService[SweepSchema], registry=sweeps):
     """Which sweeps are known, and whether their exchange is."""
-
-    registry = sweeps
 
     add_sweep = ValidationService.know
 

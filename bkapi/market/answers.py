@@ -1,20 +1,18 @@
-"""What an exchange's answer has to be, by the configuration in force (spec market-data.md 4, 5.1)."""
+"""Is an exchange's answer complete and valid? Checks it by the configuration in force (spec market-data.md 4, 5.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from bkapi.base import config
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
-from bkcore import candle_checks
-from bkcore.candle_door import DoorOptions
-
-if TYPE_CHECKING:
-    import polars as pl
+from bkcore.candles import checks as candle_checks
+from bkcore.candles.door import DoorOptions
 
 
 class CandleRequestError(BkError):
@@ -22,7 +20,7 @@ class CandleRequestError(BkError):
 
 
 def door_options() -> DoorOptions:
-    """How the candle door judges the answer of an exchange: prices by the configuration, and it was asked for."""
+    """How candles of an exchange are checked: by the configuration in force, at the interval that was asked for."""
     return {
         "sparse": True,
         "price_anomaly_factor": float(config.value("CC_GET_CANDLES_PRICE_ANOMALY_THRESHOLD_FACTOR")),
@@ -31,10 +29,10 @@ def door_options() -> DoorOptions:
 
 
 def validate_candles(candles: Iterable[Any]) -> None:
-    """Judge one answer of an exchange: mappings, objects or rows of six; an empty one passes.
+    """Check one answer of an exchange: mappings, objects or rows of six; an empty one passes.
 
-    Finite numbers, prices above zero, volume not negative, high not below low, no price far below the others
-    (spec market-data.md 4). Raises :class:`bkcore.candle_errors.CandleValueError` for the first candle that breaks one.
+    Finite numbers, prices above zero, volume not negative, high not below low, no price far below the others (spec
+    market-data.md 4). Raises :class:`bkcore.candles.errors.CandleValueError` for the first candle that breaks one.
     """
     options = door_options()
     candle_checks.validate_candles(
@@ -45,9 +43,7 @@ def validate_candles(candles: Iterable[Any]) -> None:
 
 
 def no_candles() -> pl.DataFrame:
-    """A frame of no candles, in the schema of all."""
-    import polars as pl
-
+    """An empty frame of candles."""
     kinds: dict[str, Any] = dict.fromkeys(candle_checks.COLUMNS, pl.Float64)
     return pl.DataFrame(schema={**kinds, "timestamp": pl.Int64})
 
@@ -67,7 +63,7 @@ def complete(rows: pl.DataFrame, since: int, limit: int, step: int, about: str) 
 def shortcoming(
     rows: pl.DataFrame, since: int, limit: int, step: int, about: str
 ) -> CandleRequestError | None:
-    """What keeps ``rows`` from being the ``limit`` candles from ``since`` on, None when they are."""
+    """Why ``rows`` are not the ``limit`` candles from ``since`` on; None when they are."""
     if not len(rows):
         return CandleRequestError(
             f"adapter returned empty array. Expected {limit} candles starting from openTime={since} "

@@ -1,22 +1,20 @@
-"""What an exchange said once is not asked again: candles kept per exchange and symbol (spec market-data.md 7)."""
+"""Keeps the candles that an exchange has sent, so that it is not asked for them again (spec market-data.md 7)."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 
 from bkapi.base.coroutines import settle
 from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
 from bkapi.market.store import AS_TOLD, DEFAULT_ROOT, CandleStore
-from bkcore.candles import CandleFrame
-
-if TYPE_CHECKING:
-    import polars as pl
+from bkcore.candles.frame import CandleFrame
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +22,11 @@ _stores: dict[Path, CandleStore] = {}
 
 
 class PersistCandleError(BkError):
-    """Told to ``listen_error`` when a store of one's own gives other candles than it was asked for."""
+    """Reported to ``listen_error`` when a store returns other candles than it was asked for."""
 
 
 class PersistCandle(Protocol):
-    """What a store of one symbol, interval and exchange can do; made as ``cls(symbol, interval, exchange_name)``.
+    """What a store of candles has to do; made as ``cls(symbol, interval, exchange_name)``.
 
     Its methods may be coroutine functions; candles may have any shape that :meth:`CandleFrame.from_any` takes.
     """
@@ -44,7 +42,7 @@ class PersistCandle(Protocol):
 
 
 class PersistCandleInstance:
-    """The default: months in Parquet files under ``./dump/data/candle``, see :class:`CandleStore`."""
+    """The default store: months in Parquet files under ``./dump/data/candle``, see :class:`CandleStore`."""
 
     def __init__(self, symbol: str, interval: str, exchange_name: str) -> None:
         root = Path(DEFAULT_ROOT).absolute()
@@ -54,31 +52,31 @@ class PersistCandleInstance:
         self._exchange_name = exchange_name
 
     def wait_for_init(self, initial: bool = True) -> None:
-        """Nothing to wait for: folders are made when something is written."""
+        """Do nothing: folders are made when something is written."""
 
     def read_candles_data(self, limit: int, since: int, until: int | None = None) -> pl.DataFrame | None:
         """The ``limit`` candles from ``since`` (ms UTC) on, None when any of them is not stored."""
         return self._store.read_exactly(self._exchange_name, self._symbol, self._interval, since, limit)
 
     def write_candles_data(self, rows: pl.DataFrame) -> None:
-        """Keep what has closed and is not stored yet; what is stored never changes."""
+        """Store candles that have closed and are not stored yet; stored ones never change."""
         self._store.write_rows(self._exchange_name, self._symbol, self._interval, rows)
 
 
 class PersistCandleDummy:
-    """Keeps nothing."""
+    """A store that keeps nothing."""
 
     def __init__(self, symbol: str, interval: str, exchange_name: str) -> None:
         pass
 
     def wait_for_init(self, initial: bool = True) -> None:
-        """Nothing to wait for."""
+        """Do nothing."""
 
     def read_candles_data(self, limit: int, since: int, until: int | None = None) -> None:
         """None, always."""
 
     def write_candles_data(self, rows: pl.DataFrame) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class PersistCandleUtils:
@@ -102,7 +100,7 @@ class PersistCandleUtils:
     def read_candles_data(
         self, symbol: str, interval: str, exchange_name: str, limit: int, since: int, until: int
     ) -> pl.DataFrame | None:
-        """The ``limit`` candles from ``since`` (ms UTC) on, None for a miss; an error is reported and a miss."""
+        """The ``limit`` candles from ``since`` (ms UTC) on, None when any is missing or after an error (reported)."""
         if self._model is PersistCandleDummy:
             return None
         try:
@@ -110,8 +108,6 @@ class PersistCandleUtils:
             rows = settle(storage.read_candles_data(limit, since, until))
             if rows is None or not len(rows):
                 return None
-            import polars as pl
-
             if not isinstance(rows, pl.DataFrame):
                 rows = CandleFrame.from_any(
                     rows, symbol=symbol, interval=interval, gaps="keep", **AS_TOLD
@@ -123,7 +119,7 @@ class PersistCandleUtils:
         return rows
 
     def write_candles_data(self, rows: Any, symbol: str, interval: str, exchange_name: str) -> None:
-        """Keep candles that passed every check, one writer at a time; an error is logged, no more."""
+        """Store candles that passed every check, one writer at a time; an error is only logged."""
         if self._model is PersistCandleDummy:
             return
         try:
@@ -133,7 +129,7 @@ class PersistCandleUtils:
             logger.warning("candles of %s %s could not be kept: %s", symbol, interval, error)
 
     def use_persist_candle_adapter(self, model: Any) -> None:
-        """Use a class of one's own, see :class:`PersistCandle`."""
+        """Use your own class of stores, see :class:`PersistCandle`."""
         self._model = model
         self.clear()
 
@@ -146,13 +142,13 @@ class PersistCandleUtils:
         self.use_persist_candle_adapter(PersistCandleDummy)
 
     def clear(self) -> None:
-        """Forget the stores, so that the next use looks from the working directory of then."""
+        """Forget the stores; the next use makes new ones in the working directory of that moment."""
         self._instances.clear()
         _stores.clear()
 
 
 def _check_times(rows: pl.DataFrame, since: int, until: int, about: str) -> None:
-    """Refuse candles of another range."""
+    """Refuse candles outside of the range."""
     step = (until - since) // len(rows)
     if not step or not np.array_equal(rows["timestamp"].to_numpy(), np.arange(since, until, step)):
         raise PersistCandleError(

@@ -1,4 +1,4 @@
-"""Exchanges that ccxt knows as ready schemas: candles, order book, trades and precision (extra ``live``)."""
+"""Makes a ready schema of an exchange that ccxt knows: candles, order book, trades, precision (extra ``live``)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bkcore.intervals import interval_step_ms
 
 R = TypeVar("R")
 
-#: Rows that a request asks for at most; an exchange that gives fewer is asked again from where it stopped.
+#: Rows that a request asks for at most; if an exchange returns fewer, the next request goes on from there.
 _MOST_ROWS = 1000
 #: Requests for one range at most: more means that the exchange does not move on.
 _MOST_REQUESTS = 10_000
@@ -42,13 +42,13 @@ def ccxt_exchange(
     exchange_id      a name of ccxt: binance, okx, kraken ...
     exchange_name    the name to register under, the same by default
     options          settings of the ccxt client: keys, proxies, ``{"options": {...}}``
-    client           a ccxt client of one's own, instead of ``options``
-    fill_silent      some exchanges tell no candle of a minute without trades: repeat the last close with volume 0;
-                     a minute that has just ended stays out, it may be late
+    client           your own ccxt client, instead of ``options``
+    fill_silent      for exchanges that send no candle of a minute without trades: repeat the last close with volume 0;
+                     a minute that has just ended is left out, since its candle may be late
 
-    Requests wait as the rate limit of the exchange wants it, one at a time. Symbols may be written ``BTC/USDT`` or as
-    the exchange has them, ``BTCUSDT``. An order book exists only now, so a backtest is refused one. Nothing is asked
-    before the first request. Raises :class:`MissingExtraError` without ccxt, :class:`VenueError` for an unknown name.
+    Sends one request at a time and keeps to the exchange's rate limit. Symbols may be written ``BTC/USDT`` or as
+    the exchange has them, ``BTCUSDT``. An order book exists only now, so a backtest gets an error. No request is sent
+    before the first question. Raises :class:`MissingExtraError` without ccxt, :class:`VenueError` for an unknown name.
     """
     venue = _Venue(exchange_id, client or _client(exchange_id, options or {}), fill_silent=fill_silent)
     return ExchangeSchema(
@@ -129,7 +129,7 @@ class _Venue:
         return [rows[time] for time in sorted(rows)]
 
     def _rows(self, asked: str, interval: str, first: int, end: int) -> dict[int, list[float]]:
-        """What the exchange tells of ``[first, end)``, by time."""
+        """The exchange's candles of ``[first, end)``, by time."""
         step = interval_step_ms(interval)
         rows: dict[int, list[float]] = {}
         at = first
@@ -149,7 +149,7 @@ class _Venue:
     def _close_before(
         self, asked: str, interval: str, first: int, rows: dict[int, list[float]]
     ) -> float | None:
-        """The last close before a range that begins in silence, of the :data:`_MOST_ROWS` candles before it."""
+        """The last close before a range that begins without a candle; looks back :data:`_MOST_ROWS` candles."""
         if first in rows:
             return None
         earlier = self._rows(asked, interval, first - _MOST_ROWS * interval_step_ms(interval), first)
@@ -159,9 +159,9 @@ class _Venue:
     def _filled(
         rows: dict[int, list[float]], first: int, end: int, step: int, close: float | None
     ) -> list[list[float]]:
-        """Every candle of the range: in a silent one the last close is repeated, and nothing is traded.
+        """Every candle of the range: one without trades repeats the last close with volume 0.
 
-        At the end of a range that has only just passed, silence may be a candle still to be told: it is left out.
+        At the end of a range that has only just passed, a missing candle may still come: it is left out.
         """
         if end + step > now_ms():
             end = max(rows) + step if rows else first
@@ -230,7 +230,7 @@ class _Venue:
         return str(self._ask("precision", lambda: self._client.price_to_precision(asked, price)))
 
     def format_quantity(self, symbol: str, quantity: float, backtest: bool) -> str:
-        """A quantity with the precision of its market, cut off."""
+        """A quantity cut off to the precision of its market."""
         asked = self._symbol(symbol)
         return str(self._ask("precision", lambda: self._client.amount_to_precision(asked, quantity)))
 

@@ -1,4 +1,4 @@
-"""Which ticks a frame has, and the services that give them (spec market-data.md 11)."""
+"""Which ticks does a frame have? Also the services that return them (spec market-data.md 11)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bkapi.base.context import execution, method
-from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import from_ms, now_ms
 from bkapi.errors import BkError, FatalError
-from bkapi.events.emitters import report_error
+from bkapi.events.emitters import call_back
 from bkapi.schemas.frame import FrameSchema
 from bkapi.schemas.registry import frames
-from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
-from bkcore.run import Frame
+from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS, interval_step_ms
+from bkcore.machine.run import Frame
 
 
 class FrameModeError(BkError, RuntimeError):
@@ -22,7 +21,7 @@ class FrameModeError(BkError, RuntimeError):
 
 
 class ClientFrame:
-    """One frame: the times of its ticks, worked out once."""
+    """One frame; computes the times of its ticks once."""
 
     def __init__(self, schema: FrameSchema) -> None:
         self.schema = schema
@@ -41,19 +40,9 @@ class ClientFrame:
                 frame = ticks(self.schema, end_ms)
                 times = tuple(from_ms(frame.start_ms + tick * frame.step_ms) for tick in range(frame.count))
                 self._times = times
-                self._tell(times, end_ms)
+                about = (times, self.schema.start_date, from_ms(end_ms), self.schema.interval)
+                call_back(self.schema.callbacks, "on_timeframe", *about)
             return self._times
-
-    def _tell(self, times: Sequence[datetime], end_ms: int) -> None:
-        callbacks = self.schema.callbacks
-        if callbacks is None or callbacks.on_timeframe is None:
-            return
-        try:
-            settle(
-                callbacks.on_timeframe(times, self.schema.start_date, from_ms(end_ms), self.schema.interval)
-            )
-        except Exception as error:  # noqa: BLE001 - a callback's error is reported, never raised
-            report_error(error, "on_timeframe")
 
 
 def effective_end(schema: FrameSchema) -> int:
@@ -61,7 +50,7 @@ def effective_end(schema: FrameSchema) -> int:
     return min(schema.end_ms, now_ms())
 
 
-def ticks(schema: FrameSchema, end_ms: int, base_ms: int = 60_000) -> Frame:
+def ticks(schema: FrameSchema, end_ms: int, base_ms: int = MINUTE_MS) -> Frame:
     """The ticks of a frame up to ``end_ms``, the first at a multiple of ``base_ms``.
 
     Raises :class:`FatalError` for an unknown interval or when there is none.
@@ -99,7 +88,7 @@ class FrameConnectionService:
         return self.get_frame(names.frame_name).get_timeframe(symbol)
 
     def clear(self, frame_name: str | None = None) -> None:
-        """Forget one client or all: overrides and the wall clock count anew."""
+        """Forget one client or all; the next use takes overrides and the wall clock into account."""
         if frame_name is None:
             _clients.clear()
         else:

@@ -1,4 +1,4 @@
-"""Which range a request for candles means, and that it never ends after "now" (spec market-data.md 5.2, 5.5, 6, 9)."""
+"""Which range of candles does a request mean? It never ends after "now" (spec market-data.md 5.2, 5.5, 6, 9)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _range(interval: str, since: int, limit: int, step: int) -> CandleRange:
 
 
 def closed_range(interval: str, limit: float, when_ms: int) -> CandleRange:
-    """The ``limit`` candles that closed last at or before ``when_ms``: the one that is forming is never among them."""
+    """The ``limit`` candles that closed last at or before ``when_ms``, without the one that is forming."""
     step = _step(interval)
     count = whole_limit(limit)
     return _range(interval, interval_start(when_ms, interval) - count * step, count, step)
@@ -80,9 +80,9 @@ def raw_range(
     now: str,
     bounded: bool,
 ) -> CandleRange:
-    """The range of the five documented combinations of ``limit``, ``start`` (s_date) and ``stop`` (e_date).
+    """The range of one of the five documented combinations of ``limit``, ``start`` (s_date) and ``stop`` (e_date).
 
-    now       what ``when_ms`` is called in errors
+    now       what errors call ``when_ms``
     bounded   whether ``limit`` with both dates has to end at ``e_date``
 
     Raises :class:`CandleRequestError` for another combination, an empty range, or one that ends after ``when_ms``.

@@ -1,6 +1,6 @@
-"""Where the candles of one exchange come from: markets in memory, or a function that is asked in chunks.
+"""Where do the candles of one exchange come from? From markets in memory, or from a function asked in chunks.
 
-Everything here is told its "now"; who asks on behalf of a strategy is in :mod:`bkapi.market.exchange`.
+Every function here takes its "now" as an argument; :mod:`bkapi.market.exchange` asks on behalf of a strategy.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from bkapi.base import config
 from bkapi.base.coroutines import settle
@@ -29,17 +30,14 @@ from bkapi.market.answers import (
 from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.ranges import CandleRange, closed_range
 from bkapi.schemas.exchange import ExchangeSchema
-from bkcore.candle_columns import settle as columns_of
-from bkcore.candle_door import checked_symbol
-from bkcore.candle_errors import CandleGapError, CandleResampleError, EmptyCandlesError
-from bkcore.candle_sources import raw_columns
-from bkcore.candles import CandleFrame
+from bkcore.candles.columns import settle as columns_of
+from bkcore.candles.door import checked_symbol
+from bkcore.candles.errors import CandleGapError, CandleResampleError, EmptyCandlesError
+from bkcore.candles.frame import CandleFrame
+from bkcore.candles.sources import raw_columns
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_start, interval_step_ms
-from bkcore.market import Market
-
-if TYPE_CHECKING:
-    import polars as pl
+from bkcore.machine.market import Market
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class ExchangeSource:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the candles lie here, instead of behind a function."""
+        """Whether the candles are in memory, instead of behind a function."""
         return self.schema.candles is not None
 
     @property
@@ -64,7 +62,7 @@ class ExchangeSource:
 
     @property
     def step_ms(self) -> int:
-        """The same in ms."""
+        """Length of that interval in ms."""
         return interval_step_ms(self.base)
 
     def candles(self, symbol: str, interval: str | None = None) -> CandleFrame:
@@ -115,7 +113,7 @@ class ExchangeSource:
             raise
 
     def market(self, symbol: str, start_ms: int, end_ms: int) -> Market:
-        """Columns of candles that cover ``[start_ms, end_ms)``; a market in memory is lent as a whole.
+        """A market of candles that cover ``[start_ms, end_ms)``; one in memory is lent as a whole.
 
         Raises :class:`CandleRequestError` when candles before ``end_ms`` are missing at either end.
         """
@@ -132,10 +130,10 @@ class ExchangeSource:
         return known[1]
 
     def rows(self, symbol: str, span: CandleRange, *, backtest: bool, patient: bool = True) -> pl.DataFrame:
-        """The candles of a range, all of them; raises :class:`CandleRequestError` when some are missing.
+        """All candles of a range; raises :class:`CandleRequestError` when some are missing.
 
-        patient   ask again when the exchange fails, and look into the cache per chunk: the way of strategy code. Else
-                  one attempt, and the cache is asked for the whole range (spec market-data.md 9)
+        patient   as for strategy code: ask again when the exchange fails, and look into the cache per chunk. Otherwise
+                  one attempt, and one look for the whole range (spec market-data.md 9)
         """
         if self.in_memory:
             try:
@@ -151,7 +149,7 @@ class ExchangeSource:
         return self._fetched_at_once(symbol, span, backtest=backtest)
 
     def fetched(self, symbol: str, span: CandleRange, *, backtest: bool) -> pl.DataFrame:
-        """The candles of a range from the function, chunk by chunk, each with its cache look-up and its retries."""
+        """The candles of a range from the function; each chunk is looked up in the cache and retried on its own."""
         about = self._about(checked_symbol(symbol), span.interval)
         parts: list[pl.DataFrame] = []
         told: list[pl.DataFrame] = []  # what the exchange has told in full
@@ -163,15 +161,15 @@ class ExchangeSource:
                 asked_any |= asked
                 if asked and shortcoming(rows, chunk.since, chunk.limit, chunk.step, about) is None:
                     told.append(rows)
-            whole = complete(_once(parts, about), span.since, span.limit, span.step, about)
+            whole = complete(_without_repeats(parts, about), span.since, span.limit, span.step, about)
             told = [whole]
             return whole
         finally:  # a fetch that fails half way goes on from there next time
             if told and asked_any:
-                self._store(symbol, span.interval, _once(told, about))
+                self._store(symbol, span.interval, _without_repeats(told, about))
 
     def _fetched_chunk(self, symbol: str, span: CandleRange, *, backtest: bool) -> tuple[pl.DataFrame, bool]:
-        """One chunk, and whether it was asked for rather than found in the cache (spec market-data.md 5.1)."""
+        """One chunk, and whether the exchange was asked for it rather than the cache (spec market-data.md 5.1)."""
         with Candle.held():
             known = self._cached(symbol, span)
             if known is not None:
@@ -202,12 +200,12 @@ class ExchangeSource:
                 return known
             chunks = _chunks(span, int(config.value("CC_MAX_CANDLES_PER_REQUEST")))
             parts = [self._ask(symbol, chunk, backtest=backtest) for chunk in chunks]
-            rows = complete(_once(parts, about), span.since, span.limit, span.step, about)
+            rows = complete(_without_repeats(parts, about), span.since, span.limit, span.step, about)
             self._store(symbol, span.interval, rows)
         return rows
 
     def _ask(self, symbol: str, span: CandleRange, *, backtest: bool) -> pl.DataFrame:
-        """One call of the function; its rows are judged one by one, not yet whether all are there."""
+        """One call of the function; checks the rows one by one, but not yet whether all are there."""
         assert self.schema.get_candles is not None
         answer = settle(
             self.schema.get_candles(symbol, span.interval, from_ms(span.since), span.limit, backtest)
@@ -215,7 +213,7 @@ class ExchangeSource:
         about = f"{symbol} {span.interval}"
         try:
             data = answer.frame if isinstance(answer, CandleFrame) else answer
-            rows = _once([columns_of(raw_columns(data, about), about, None)], about)
+            rows = _without_repeats([columns_of(raw_columns(data, about), about, None)], about)
             return CandleFrame.from_any(
                 rows, symbol=symbol, interval=span.interval, gaps="keep", **door_options()
             ).frame.select(no_candles().columns)
@@ -223,7 +221,7 @@ class ExchangeSource:
             return no_candles()
 
     def _about(self, symbol: str, interval: str) -> str:
-        """Whose candles they are, for errors."""
+        """Exchange, symbol and interval, for errors."""
         return f"{self.schema.exchange_name} {symbol} {interval}"
 
     def _cached(self, symbol: str, span: CandleRange) -> pl.DataFrame | None:
@@ -265,10 +263,8 @@ def average_of(rows: pl.DataFrame, symbol: str, step_ms: int) -> float:
     return float(market.average_price(len(rows)).values[-1])
 
 
-def _once(parts: list[pl.DataFrame], about: str) -> pl.DataFrame:
-    """The parts in one frame; of a timestamp that comes twice the last candle counts, in the first place."""
-    import polars as pl
-
+def _without_repeats(parts: list[pl.DataFrame], about: str) -> pl.DataFrame:
+    """The parts in one frame; when a timestamp comes twice, the last candle counts, in the place of the first."""
     whole = parts[0] if len(parts) == 1 else pl.concat(parts)
     if not whole["timestamp"].is_duplicated().any():
         return whole
@@ -279,7 +275,7 @@ def _once(parts: list[pl.DataFrame], about: str) -> pl.DataFrame:
 
 
 def _chunks(span: CandleRange, largest: int) -> list[CandleRange]:
-    """``span`` in pieces of at most ``largest`` candles; one that asks for none stays as it is."""
+    """``span`` in pieces of at most ``largest`` candles; an empty one stays as it is."""
     if span.limit <= largest:
         return [span]
     return [

@@ -1,9 +1,9 @@
-"""Where candles lie on disk: a Parquet file a month, whole or not at all (spec market-data.md 7).
+"""Where do candles lie on disk? In one Parquet file per month, written whole or not at all (spec market-data.md 7).
 
-``root/exchange/symbol/interval/2024-01.parquet``. A file holds the candles of its month that are known, in order, and a
-digest over them. A candle that was stored once never changes; a month that is complete is never written again.
-One process writes a series at a time, any number read it; a reader meets the old file or the new one. A file that
-does not match its digest is put aside into ``root/quarantine``; its candles are missing until they are fetched again.
+``root/exchange/symbol/interval/2024-01.parquet`` holds the known candles of its month, in order, and their digest.
+A stored candle never changes, and a complete month is never written again. One process writes a series at a time, any
+number read it; a reader sees the old file or the new one. The store moves a file that does not match its digest to
+``root/quarantine``; its candles are missing until they are fetched again.
 """
 
 from __future__ import annotations
@@ -17,27 +17,25 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.base.record import Record, record
 from bkapi.base.timestamps import Moment, now_ms, to_ms
 from bkapi.errors import BkError
 from bkapi.events.emitters import report_error
-from bkcore.candle_checks import COLUMNS, columns_digest
-from bkcore.candle_door import DoorOptions
-from bkcore.candle_errors import EmptyCandlesError
-from bkcore.candle_files import replace_file
-from bkcore.candle_gaps import GapPolicy
-from bkcore.candles import CandleFrame
+from bkcore.candles.checks import COLUMNS, columns_digest
+from bkcore.candles.door import DoorOptions
+from bkcore.candles.errors import EmptyCandlesError
+from bkcore.candles.files import replace_file
+from bkcore.candles.frame import CandleFrame
+from bkcore.candles.gaps import GapPolicy
 from bkcore.errors import did_you_mean
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: Where the store of a project lies, relative to the working directory.
 DEFAULT_ROOT = "dump/data/candle"
@@ -47,7 +45,7 @@ _LONGEST_NAME = 200
 _REMEMBERED_MONTHS = 64
 _PATIENCE_SECONDS = 60.0
 _DIGEST = b"bk.digest"
-#: How the candle door judges what was judged before, whatever the configuration was then.
+#: How candles are checked that were checked before: no price is an anomaly, holes are allowed.
 AS_TOLD: DoorOptions = {"price_anomaly_factor": math.inf, "sparse": True}
 
 
@@ -56,7 +54,7 @@ class CandleStoreError(BkError):
 
 
 class DamagedMonthError(CandleStoreError):
-    """Told to ``listen_error`` when a month's file is not what was written; its candles count as missing."""
+    """Reported to ``listen_error`` when a month's file is not what was written; its candles count as missing."""
 
 
 class StoreBusyError(CandleStoreError):
@@ -64,7 +62,7 @@ class StoreBusyError(CandleStoreError):
 
 
 def folder_name(name: str, what: str) -> str:
-    """A user's name as the name of a folder that lies where it should; raises :class:`CandleStoreError`."""
+    """A folder name made of a user's name, which cannot leave the parent folder; raises :class:`CandleStoreError`."""
     try:
         safe = quote(name, safe="-_.~ ")
     except (TypeError, UnicodeEncodeError):
@@ -92,7 +90,7 @@ class StoredSeries(Record):
 
 @record
 class StoreReport(Record):
-    """What a look at a series found: months, candles, first and last (ms UTC), holes, and the files put aside."""
+    """What a check of a series found: months, candles, first and last (ms UTC), holes, and the files put aside."""
 
     months: int
     candles: int
@@ -174,20 +172,18 @@ class CandleStore:
     # writing
 
     def write(self, exchange_name: str, candles: CandleFrame) -> int:
-        """Add candles to their months; how many were new.
+        """Add candles to their months; returns how many were new.
 
-        What is stored already stays as it is. A candle that has not closed yet is left out, and so is one that was
-        invented to fill a gap: the true one may still come. Raises :class:`CandleStoreError` where the disk is full or
-        read-only, then every month is as it was or whole, and :class:`StoreBusyError` while another process writes
-        the series for a minute.
+        Stored candles stay as they are. Candles that have not closed yet are left out, and so are those that were
+        invented to fill a gap, since the true ones may still come. Raises :class:`CandleStoreError` where the disk is
+        full or read-only; then every month is as it was or whole. Raises :class:`StoreBusyError` while another process
+        writes the series for a minute.
         """
         if not isinstance(candles, CandleFrame):
             raise CandleStoreError(
                 f"candles are given as {type(candles).__name__!r}, not as a CandleFrame.",
                 hint='write CandleFrame.from_any(data, symbol="BTCUSDT", interval="1m"), or use write_rows(...).',
             )
-        import polars as pl
-
         series = self._series(exchange_name, candles.symbol, candles.interval)
         kept = pl.col("timestamp") + series.step <= now_ms()
         if "filled" in candles.frame.columns:
@@ -195,7 +191,7 @@ class CandleStore:
         return self._add(series, candles.frame.filter(kept).select(COLUMNS))
 
     def write_rows(self, exchange_name: str, symbol: str, interval: str, rows: Any) -> int:
-        """The same for rows of any shape that :meth:`CandleFrame.from_any` takes, with holes; none at all are fine."""
+        """The same for rows of any shape that :meth:`CandleFrame.from_any` takes; holes and empty lists are allowed."""
         try:
             candles = CandleFrame.from_any(rows, symbol=symbol, interval=interval, gaps="keep", **AS_TOLD)
         except EmptyCandlesError:
@@ -215,8 +211,6 @@ class CandleStore:
         return added
 
     def _add_month(self, series: _Series, month: str, rows: pl.DataFrame) -> int:
-        import polars as pl
-
         known = self._month(series, month, locked=True)
         if known is None:
             whole = rows
@@ -237,9 +231,9 @@ class CandleStore:
         symbol: str | None = None,
         interval: str | None = None,
     ) -> int:
-        """Add candle files: a list, or a pattern such as ``"dumps/BTCUSDT-1m-*.zip"``; how many candles were new.
+        """Add candle files: a list, or a pattern such as ``"dumps/BTCUSDT-1m-*.zip"``; returns how many were new.
 
-        Each file passes the candle door first (:meth:`CandleFrame.read_many`); nothing is stored unless all do.
+        Each file is checked first (:meth:`CandleFrame.read_many`); nothing is stored unless all are valid.
         """
         frame = CandleFrame.read_many(paths, symbol=symbol, interval=interval, gaps="keep")
         return self.write(exchange_name, frame)
@@ -302,12 +296,10 @@ class CandleStore:
         )
 
     def source(self, exchange_name: str, interval: str = "1m") -> Callable[[str], CandleFrame]:
-        """A function of the symbol for ``add_exchange_schema(candles=...)``; holes stay holes."""
+        """A function of the symbol for ``add_exchange_schema(candles=...)``; holes are not filled."""
         return lambda symbol: self.load(exchange_name, symbol, interval, gaps="keep")
 
     def _rows(self, series: _Series, start_ms: int, end_ms: int) -> pl.DataFrame:
-        import polars as pl
-
         there = series.months() if end_ms - start_ms > 4 * 31 * 86_400_000 else None
         wanted = months_between(start_ms, end_ms) if there is None else there
         parts = []
@@ -324,7 +316,7 @@ class CandleStore:
         return parts[0] if len(parts) == 1 else pl.concat(parts).rechunk()
 
     def _month(self, series: _Series, month: str, *, locked: bool = False) -> pl.DataFrame | None:
-        """The candles of a month, None when there is no file or it had to be put aside."""
+        """The candles of a month, None when there is no file or it was put aside."""
         path = series.path(month)
         with _spoken(series, "read from"):
             status = _status(path)
@@ -353,9 +345,9 @@ class CandleStore:
     def _put_aside(
         self, series: _Series, month: str, error: DamagedMonthError, *, locked: bool
     ) -> pl.DataFrame | None:
-        """Move a damaged file into quarantine and report it; what a writer has put in its place meanwhile.
+        """Move a damaged file into quarantine and report it; returns what a writer has put in its place meanwhile.
 
-        Where the file cannot be moved, as in a folder that is only to be read, it stays and counts as missing.
+        Where the file cannot be moved, as in a read-only folder, it stays and counts as missing.
         """
         path, shelf = series.path(month), self.root / _QUARANTINE
         name = "-".join([series.exchange_name, series.symbol, series.interval, month])
@@ -385,7 +377,7 @@ class CandleStore:
         return self.load(exchange_name, symbol, interval, gaps="keep").gaps
 
     def check(self, exchange_name: str, symbol: str, interval: str) -> StoreReport:
-        """Read every month of a series anew and compare it with its digest; damaged ones are put aside."""
+        """Read every month of a series and compare it with its digest; damaged ones are put aside."""
         series = self._series(exchange_name, symbol, interval)
         with self._keeping:
             for path in [path for path in self._kept if path.parent == series.folder]:
@@ -402,8 +394,6 @@ class CandleStore:
 
 
 def _schema() -> dict[str, Any]:
-    import polars as pl
-
     return {**dict.fromkeys(COLUMNS, pl.Float64), "timestamp": pl.Int64}
 
 
@@ -436,8 +426,7 @@ def _encoded(rows: pl.DataFrame, series: _Series) -> bytes:
 
 
 def _decoded(content: bytes, series: _Series, month: str) -> pl.DataFrame:
-    """The candles of a file; raises :class:`DamagedMonthError` for one that is not what was written."""
-    import polars as pl
+    """The candles of a file; raises :class:`DamagedMonthError` when they are not what was written."""
     import pyarrow
     from pyarrow import parquet
 
@@ -500,7 +489,7 @@ def _content(path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def _spoken(series: _Series, done: str) -> Iterator[None]:
-    """What the system refuses in one sentence."""
+    """Turn an error of the system into one sentence."""
     try:
         yield
     except OSError as error:
@@ -511,6 +500,6 @@ def _spoken(series: _Series, done: str) -> Iterator[None]:
 
 
 def _sweep_parts(folder: Path) -> None:
-    """Take away what writers that were killed have left half done."""
+    """Remove the unfinished files of writers that were killed."""
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Which trades an exchange tells: windows walked back from "now" until there are enough (spec market-data.md 5.7)."""
+"""Which trades does an exchange report? Reads back from "now" until there are enough (spec market-data.md 5.7)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_EMPTY_WINDOWS = 10
 def recent_trades(
     schema: ExchangeSchema, symbol: str, limit: int | None, when_ms: int, *, backtest: bool
 ) -> list[Trade]:
-    """The last ``limit`` trades up to the minute of ``when_ms``, oldest first; all of the last window without a limit.
+    """The last ``limit`` trades up to the minute of ``when_ms``, oldest first; without a limit all of the last window.
 
     A window is ``CC_AGGREGATED_TRADES_MAX_MINUTES`` less one minute long. Raises :class:`CandleRequestError`.
     """
@@ -73,7 +73,7 @@ def _window_ms() -> int:
 
 
 def _trades(answer: Any) -> list[Trade]:
-    """The rows of an answer with numbers for price, quantity and time; other fields stay as they are."""
+    """The rows of an answer with price, quantity and time as numbers; other fields stay as they are."""
     return [_trade(row, at) for at, row in enumerate(_rows(answer))]
 
 

@@ -1,4 +1,4 @@
-"""How the candle cache is filled and looked over ahead of a run (spec market-data.md 8)."""
+"""Fills and checks the candle cache ahead of a run (spec market-data.md 8)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bkapi.market.cache import PersistCandleAdapter
 from bkapi.market.exchange import ExchangeInstance
 from bkapi.market.ranges import raw_range
 from bkapi.schemas.registry import exchanges
-from bkcore.candle_door import checked_symbol
+from bkcore.candles.door import checked_symbol
 from bkcore.intervals import CANDLE_INTERVALS, interval_start, interval_step_ms
 
 _BAR = 40
@@ -73,7 +73,7 @@ def _range(options: Mapping[str, Any] | None, fields: Mapping[str, Any], source:
 
 
 def warm_candles(options: Mapping[str, Any] | None = None, /, **fields: Any) -> int:
-    """Fetch a range into the cache, chunk by chunk; what is stored already is not asked for. How many candles it has.
+    """Fetch a range into the cache, chunk by chunk, without what is stored already; returns how many candles it has.
 
     ``warm_candles(symbol="BTCUSDT", exchange_name="binance", interval="1m", from_="2024-01-01", to="2024-02-01")``;
     both ends are floored to the interval, ``to`` is not included. Shows a bar. Raises :class:`CandleCacheError` for an
@@ -102,7 +102,7 @@ def warm_candles(options: Mapping[str, Any] | None = None, /, **fields: Any) -> 
 
 
 def check_candles(options: Mapping[str, Any] | None = None, /, **fields: Any) -> int:
-    """Read a range from the cache, without asking the exchange; how many candles it has.
+    """Read a range from the cache, without asking the exchange; returns how many candles it has.
 
     Arguments: :func:`warm_candles`. Raises :class:`CandleCacheError` for an empty range and for the first chunk of
     which a candle is missing (``cache miss for ...``).
@@ -133,10 +133,10 @@ def cache_candles(
     on_warm_start: Callable[..., object] | None = None,
     **fields: Any,
 ) -> int:
-    """Check a range, fetch it when something is missing, and check again a second later; how many candles it has.
+    """Check a range, fetch it when something is missing, and check again a second later; returns its number of candles.
 
     Arguments: :func:`warm_candles`. The callbacks get (symbol, interval, from, to), ms UTC; without them a line is
-    printed. A range that is still not whole is fetched once more; then the error of that check, or of the fetch, is
+    printed. A range that is still incomplete is fetched once more; then the error of that check, or of the fetch, is
     raised.
     """
     given = {**(options or {}), **fields}

@@ -1,16 +1,16 @@
-"""Levels of a signal from percents: ``Position.bracket`` and ``Position.moonbag`` (spec engine.md 14)."""
+"""Computes the levels of a signal from percents: ``Position.bracket``, ``Position.moonbag`` (spec engine.md 14)."""
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import TypedDict
 
-Side = Literal["long", "short"]
-_SIGNS: dict[str, int] = {"long": 1, "short": -1}
+from bkapi.events.results import SIDES, Position as Side
+
 _MOONBAG_PERCENT = 50.0
 
 
 class Levels(TypedDict):
-    """Fields of a signal: side and both levels, in quote currency."""
+    """Side and both levels of a signal, in quote currency."""
 
     position: Side
     price_take_profit: float
@@ -18,7 +18,7 @@ class Levels(TypedDict):
 
 
 class Position:
-    """Take-profit and stop-loss prices from percents of the price, for both sides."""
+    """Computes take-profit and stop-loss prices from percents of the price, for both sides."""
 
     @staticmethod
     def bracket(
@@ -29,7 +29,7 @@ class Position:
         ``Position.bracket(position="short", current_price=100, percent_stop_loss=2, percent_take_profit=3)`` gives
         take-profit 97 and stop-loss 102. The same formula serves signal frames that give their levels in percent.
         """
-        sign = _SIGNS[position]
+        sign = SIDES[position]
         return {
             "position": position,
             "price_take_profit": current_price * (1 + sign * percent_take_profit / 100),

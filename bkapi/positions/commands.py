@@ -1,8 +1,8 @@
-"""What can be asked of a strategy while it runs: the commands (spec engine.md 10).
+"""What can users ask of a running strategy? The commands (spec engine.md 10).
 
-A command that changes the position answers True when it took effect and False when it did not: without a position,
-with a precondition that does not hold or with a malformed number. Commands without a price argument are judged at the
-average of the candles that are closed; inside a ping that is the candle before the ping's (spec 3.2, trap 2).
+A command that changes the position returns True when it took effect and False when it did not: without a position,
+when a precondition does not hold, or for a malformed number. A command without a price argument uses the
+average of the closed candles; inside a ping that is the candle before the ping's (spec 3.2, trap 2).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bkapi.events.payloads import SignalInfoEvent
 from bkapi.events.results import SignalInput
 from bkapi.positions.forms import Forms, View
 from bkapi.runs.validation import as_number
-from bkcore.codes import Command, Deferred
+from bkcore.machine.codes import Command, Deferred
 
 
 class CommandPayload(TypedDict, total=False):

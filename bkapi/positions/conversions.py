@@ -1,4 +1,4 @@
-"""How levels, shifts, percents and amounts of a position convert into each other (spec engine.md 14).
+"""Converts levels, shifts, percents and amounts of a position into each other (spec engine.md 14).
 
 Prices in quote currency, percents in percent (1.5 = 1.5 %). The shifts are those of ``commit_trailing_stop`` and
 ``commit_trailing_take``: percentage points of the effective entry, counted from the original level.
@@ -10,11 +10,12 @@ import math
 from typing import Final
 
 from bkapi.errors import SignalError
-from bkapi.positions.bracket import Side
+from bkapi.events.results import Position as Side
+from bkcore.machine import shifts
 
 
 class ConstantUtils:
-    """Percents of the way to a level at which to act, to be compared with ``event.level`` of the partial listeners."""
+    """Shares of the way to a level, percent, at which to act; to compare with ``event.level`` of partial listeners."""
 
     TP_LEVEL1: Final = 30
     TP_LEVEL2: Final = 60
@@ -45,53 +46,41 @@ def invested_cost_to_percent(dollars: float, cost_basis: float) -> float:
 
 
 def percent_to_close_cost(percent: float, cost_basis: float) -> float:
-    """USD that ``percent`` of ``cost_basis`` are."""
+    """``percent`` of ``cost_basis`` in USD."""
     return (percent / 100) * cost_basis
 
 
 def sl_percent_shift_to_price(
     percent_shift: float, original_stop_loss: float, effective_price: float, position: Side
 ) -> float:
-    """Stop that ``commit_trailing_stop(symbol, percent_shift, ...)`` sets (spec engine.md 10.5)."""
-    distance = _stop_distance(original_stop_loss, effective_price) + percent_shift
-    return effective_price * (1 - _sign(position) * distance / 100)
+    """The stop that ``commit_trailing_stop(symbol, percent_shift, ...)`` sets (spec engine.md 10.5)."""
+    return shifts.price_of(percent_shift, -_sign(position), effective_price, original_stop_loss)
 
 
 def tp_percent_shift_to_price(
     percent_shift: float, original_take_profit: float, effective_price: float, position: Side
 ) -> float:
-    """Target that ``commit_trailing_take(symbol, percent_shift, ...)`` sets (spec engine.md 10.6)."""
-    distance = _take_distance(original_take_profit, effective_price) + percent_shift
-    return effective_price * (1 + _sign(position) * distance / 100)
+    """The target that ``commit_trailing_take(symbol, percent_shift, ...)`` sets (spec engine.md 10.6)."""
+    return shifts.price_of(percent_shift, _sign(position), effective_price, original_take_profit)
 
 
 def sl_price_to_percent_shift(
     new_stop_loss: float, original_stop_loss: float, effective_price: float, position: Side
 ) -> float:
-    """Shift that brings the stop to ``new_stop_loss`` (spec engine.md 10.5): entry 100, 90 to 105 is -15."""
-    gap = _sign(position) * (effective_price - new_stop_loss)
-    return gap / effective_price * 100 - _stop_distance(original_stop_loss, effective_price)
+    """The shift that moves the stop to ``new_stop_loss`` (spec engine.md 10.5): entry 100, 90 to 105 is -15."""
+    return shifts.shift_of(new_stop_loss, -_sign(position), effective_price, original_stop_loss)
 
 
 def tp_price_to_percent_shift(
     new_take_profit: float, original_take_profit: float, effective_price: float, position: Side
 ) -> float:
-    """Shift that brings the target to ``new_take_profit`` (spec 10.6): entry 100, 110 to 107 is about -3."""
-    gap = _sign(position) * (new_take_profit - effective_price)
-    return gap / effective_price * 100 - _take_distance(original_take_profit, effective_price)
+    """The shift that moves the target to ``new_take_profit`` (spec 10.6): entry 100, 110 to 107 is about -3."""
+    return shifts.shift_of(new_take_profit, _sign(position), effective_price, original_take_profit)
 
 
 def breakeven_stop_price(effective_price: float) -> float:
     """Where ``commit_breakeven`` puts the stop: at the effective entry itself (spec engine.md 10.7)."""
     return effective_price
-
-
-def _stop_distance(original_stop_loss: float, effective_price: float) -> float:
-    return abs((effective_price - original_stop_loss) / effective_price * 100)
-
-
-def _take_distance(original_take_profit: float, effective_price: float) -> float:
-    return abs((original_take_profit - effective_price) / effective_price * 100)
 
 
 def _sign(position: Side) -> int:

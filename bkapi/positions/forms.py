@@ -1,7 +1,8 @@
-"""In which two forms a getter or a command is called: in a context, or with the names given (spec engine.md 10.1).
+"""Makes the two forms of a getter or command: in a context, and with the names given (spec engine.md 10.1).
 
-Each is written once, as a method of a :class:`View`. :class:`Forms` makes from it the function for code of a strategy,
-``get_position_levels(symbol)``, and the method of ``Backtest`` and ``Live``, ``get_position_levels(symbol, context)``.
+Each getter or command is written once, as a method of a :class:`View`. :class:`Forms` makes from it the function for
+strategy code, ``get_position_levels(symbol)``, and the method of ``Backtest`` and ``Live``,
+``get_position_levels(symbol, context)``.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ X = TypeVar("X")
 
 
 class View:
-    """A run as seen by one call: ``source`` names the call, ``price`` is what it is judged at (quote currency).
+    """A run as one call sees it: ``source`` names the call, ``price`` is the price that it uses (quote currency).
 
-    Without a price of its own the call takes the average of the candles that are closed (spec engine.md 3.2).
+    Without a price of its own the call uses the average of the closed candles (spec engine.md 3.2).
     """
 
     __slots__ = ("_price", "run", "source")
@@ -39,7 +40,7 @@ class View:
 
     @property
     def price(self) -> float:
-        """The price given, else the one known now; NaN for what is no number."""
+        """The price given, otherwise the one known now; NaN for what is no number."""
         return self.run.known_price() if self._price is None else self._price
 
     def __str__(self) -> str:
@@ -50,7 +51,7 @@ V = TypeVar("V", bound=View)
 
 
 class RunsByContext:
-    """Base of ``Backtest`` and ``Live``: finds the run in progress that a symbol and a context name."""
+    """Base of ``Backtest`` and ``Live``: finds the run in progress by symbol and context."""
 
     _mode: ClassVar[Mode]
 
@@ -60,7 +61,7 @@ class RunsByContext:
             cls._mode = mode
 
     def _run_of(self, symbol: str, context: Context, source: str) -> StrategyRun:
-        """The run in progress; raises as the methods made by :class:`Forms` say."""
+        """The run in progress; its errors are those of the methods made by :class:`Forms`."""
         source = f"{self._mode.capitalize()}.{source}"
         if self._mode == "backtest":
             names = names_of(context, *MethodContext.field_names)
@@ -103,7 +104,7 @@ _NAMED = (
 
 
 class Forms(Generic[V]):
-    """Makes public functions and methods from the methods of one kind of view."""
+    """Makes public functions and methods from the methods of a view."""
 
     def __init__(self, view: type[V]) -> None:
         self._view = view

@@ -1,7 +1,7 @@
-"""What can be read of a strategy and its position while it runs: the getters (spec engine.md 11).
+"""What can users read of a running strategy and its position? The getters (spec engine.md 11).
 
 Prices are in quote currency, costs in USD, percents are percent, times ms UTC, durations whole minutes. Getters of an
-open position answer None without one, unless they say that they raise.
+open position return None without one, unless they say that they raise.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, Final, TypedDict
 from bkapi.errors import NoPositionError
 from bkapi.events.results import EntryRecord, PartialRecord, PnlRecord, PublicSignal
 from bkapi.positions.forms import Forms, View
-from bkcore.commands import breakeven_allowed
 from bkcore.intervals import MINUTE_MS
+from bkcore.machine.commands import breakeven_allowed
 
 
 class Ladder(TypedDict):

@@ -1,35 +1,35 @@
-"""Which levels a signal has reached: partial profit and loss, and breakeven (spec adapters-and-events.md 15)."""
+"""Which levels has a signal reached? Partial profit and loss, and breakeven (spec adapters-and-events.md 15)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
 from bkapi.base import config
-from bkapi.base.context import method
+from bkapi.base.context import MethodContext, method
+from bkapi.base.dotted_paths import get as _field
+from bkapi.base.forwarding import Forwarding, forwarded
 from bkapi.base.timestamps import Moment, to_ms
 from bkapi.errors import BkError
-from bkapi.events.emitters import EventChannel, emitters, report_error
+from bkapi.events.emitters import EventChannel, emit_guarded, emitters
 from bkapi.events.payloads import LevelEvent, PingEvent
+from bkapi.events.results import SIDES
 from bkapi.schemas.registry import validate_names
-from bkcore.records import POSITION
-from bkcore.settings import EngineSettings
+from bkcore.machine.records import POSITION
+from bkcore.machine.settings import EngineSettings
 
 logger = logging.getLogger(__name__)
 
+R = TypeVar("R")
+
 _LEVELS = tuple(range(10, 101, 10))
-_SIDES = {"long": 1, "short": -1}
 
 
 class TrackerError(BkError):
     """Raised by a tracker that is asked about another signal than its own, or before it is ready."""
-
-
-def _field(row: Any, name: str) -> Any:
-    return row.get(name) if isinstance(row, Mapping) else getattr(row, name, None)
 
 
 def _names(row: Any) -> dict[str, str]:
@@ -37,7 +37,7 @@ def _names(row: Any) -> dict[str, str]:
     around = method.get()
     return {
         name: _field(row, name) or (getattr(around, name) if around is not None else "")
-        for name in ("strategy_name", "exchange_name", "frame_name")
+        for name in MethodContext.field_names
     }
 
 
@@ -81,16 +81,14 @@ class ClientPartial(_Tracker):
     ) -> None:
         """Tell the levels of the way to the take-profit that ``percent`` has reached, lowest first."""
         self._check(row)
-        _tell_levels(
-            emitters.partial_profit_subject, self._profit, symbol, row, price, percent, backtest, to_ms(when)
-        )
+        channel = emitters.partial_profit_subject
+        _tell_levels(channel, self._profit, symbol, row, price, percent, backtest, to_ms(when))
 
     def loss(self, symbol: str, row: Any, price: float, percent: float, backtest: bool, when: Moment) -> None:
         """The same on the way to the stop-loss; ``percent`` is above zero."""
         self._check(row)
-        _tell_levels(
-            emitters.partial_loss_subject, self._loss, symbol, row, price, percent, backtest, to_ms(when)
-        )
+        channel = emitters.partial_loss_subject
+        _tell_levels(channel, self._loss, symbol, row, price, percent, backtest, to_ms(when))
 
     def clear(self, symbol: str, row: Any, price_close: float, backtest: bool) -> None:
         """Forget every level."""
@@ -109,6 +107,7 @@ def _tell_levels(
     backtest: bool,
     when_ms: int,
 ) -> None:
+    """Tell what :func:`bkcore.machine.rules.reaches_level` fires, once each, for prices that nobody runs."""
     for level in _LEVELS:
         if level in marked or not percent >= level:
             continue
@@ -122,10 +121,7 @@ def _tell_levels(
             current_price=price,
             level=level,
         )
-        try:
-            channel.emit(event)
-        except Exception as error:  # noqa: BLE001 - documented: one isolated block per level
-            report_error(error, channel.name)
+        emit_guarded(channel, event)
 
 
 class ClientBreakeven(_Tracker):
@@ -139,13 +135,13 @@ class ClientBreakeven(_Tracker):
 
     def check(self, symbol: str, row: Any, price: float, backtest: bool, when: Moment) -> bool:
         """True at the first price at or beyond the threshold, which is told then (spec engine.md 8.6)."""
-        from bkcore.history import breakeven_due
+        from bkcore.machine.history import breakeven_due
 
         self._check(row)
         if self._reached:
             return False
         trades = np.zeros(1, POSITION)
-        trades[0]["side"] = _SIDES[_field(row, "position")]
+        trades[0]["side"] = SIDES[_field(row, "position")]
         trades[0]["effective_open"] = _field(row, "price_open")
         settings = EngineSettings.from_config(config.get_config()).record()
         if not breakeven_due(settings, trades, float(price)):
@@ -159,10 +155,7 @@ class ClientBreakeven(_Tracker):
             data=row,
             current_price=price,
         )
-        try:
-            emitters.breakeven_subject.emit(event)
-        except Exception as error:  # noqa: BLE001 - documented: an isolated block
-            report_error(error, emitters.breakeven_subject.name)
+        emit_guarded(emitters.breakeven_subject, event)
         return True
 
     def clear(self, symbol: str, row: Any, price_close: float, backtest: bool) -> None:
@@ -174,121 +167,81 @@ class ClientBreakeven(_Tracker):
 K = TypeVar("K", ClientPartial, ClientBreakeven)
 
 
-class _Trackers(Generic[K]):
-    """One tracker per signal and mode, until the signal is cleared."""
+class _Connection(Forwarding, Generic[K]):
+    """The tracker of each signal and mode, made at its first use and kept until the signal is cleared."""
 
-    def __init__(self, model: type[K]) -> None:
-        self._model: type[K] = model
-        self._trackers: dict[tuple[str, bool], K] = {}
+    model: ClassVar[type[Any]]
+    _trackers: ClassVar[dict[tuple[str, bool], Any]]
 
-    def get(self, signal_id: str, backtest: bool) -> K:
-        """The tracker of a signal, ready."""
-        tracker = self._trackers.get((signal_id, backtest))
+    def __init_subclass__(cls, *, model: type[Any]) -> None:
+        cls.model, cls._trackers = model, {}
+
+    def _get(self, signal_id: str, backtest: bool) -> K:
+        """The tracker of a signal, ready; made at its first use."""
+        tracker: K | None = self._trackers.get((signal_id, backtest))
         if tracker is None:
-            tracker = self._trackers[signal_id, backtest] = self._model(signal_id)
+            tracker = self._trackers[signal_id, backtest] = self.model(signal_id)
             tracker.wait_for_init()
         return tracker
 
-    def drop(self, signal_id: str, backtest: bool) -> None:
-        """Forget a tracker."""
-        self._trackers.pop((signal_id, backtest), None)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._trackers.clear()
-
-
-_partials: _Trackers[ClientPartial] = _Trackers(ClientPartial)
-_breakevens: _Trackers[ClientBreakeven] = _Trackers(ClientBreakeven)
-
-
-class PartialConnectionService:
-    """The tracker of each signal and mode, made at its first use."""
-
-    def get_partial(self, signal_id: str, backtest: bool) -> ClientPartial:
-        """The tracker of a signal."""
-        return _partials.get(signal_id, backtest)
-
-    def profit(
-        self, symbol: str, row: Any, price: float, percent: float, backtest: bool, when: Moment
-    ) -> None:
-        """As :meth:`ClientPartial.profit`."""
-        self.get_partial(_field(row, "id"), backtest).profit(symbol, row, price, percent, backtest, when)
-
-    def loss(self, symbol: str, row: Any, price: float, percent: float, backtest: bool, when: Moment) -> None:
-        """As :meth:`ClientPartial.loss`."""
-        self.get_partial(_field(row, "id"), backtest).loss(symbol, row, price, percent, backtest, when)
-
-    def clear(self, symbol: str, row: Any, price_close: float, backtest: bool) -> None:
-        """Forget the levels of a signal, and its tracker."""
-        self.get_partial(_field(row, "id"), backtest).clear(symbol, row, price_close, backtest)
-        _partials.drop(_field(row, "id"), backtest)
-
-
-class BreakevenConnectionService:
-    """The tracker of each signal and mode, made at its first use."""
-
-    def get_breakeven(self, signal_id: str, backtest: bool) -> ClientBreakeven:
-        """The tracker of a signal."""
-        return _breakevens.get(signal_id, backtest)
-
-    def check(self, symbol: str, row: Any, price: float, backtest: bool, when: Moment) -> bool:
-        """As :meth:`ClientBreakeven.check`."""
-        return self.get_breakeven(_field(row, "id"), backtest).check(symbol, row, price, backtest, when)
+    def _ask(self, method: Callable[..., R], given: Mapping[str, Any]) -> R:
+        return method(self._get(_field(given["row"], "id"), given["backtest"]), **given)
 
     def clear(self, symbol: str, row: Any, price_close: float, backtest: bool) -> None:
         """Forget what a signal has reached, and its tracker."""
-        self.get_breakeven(_field(row, "id"), backtest).clear(symbol, row, price_close, backtest)
-        _breakevens.drop(_field(row, "id"), backtest)
+        self._get(_field(row, "id"), backtest).clear(symbol, row, price_close, backtest)
+        self._trackers.pop((_field(row, "id"), backtest), None)
 
 
-class _Validating:
-    """Checks the names of a row; successes are remembered by the registries."""
+class PartialConnectionService(_Connection[ClientPartial], model=ClientPartial):
+    """The :class:`ClientPartial` of each signal and mode, made at its first use."""
+
+    get_partial = _Connection._get
+    profit = forwarded(ClientPartial.profit)
+    loss = forwarded(ClientPartial.loss)
+
+
+class BreakevenConnectionService(_Connection[ClientBreakeven], model=ClientBreakeven):
+    """The :class:`ClientBreakeven` of each signal and mode, made at its first use."""
+
+    get_breakeven = _Connection._get
+    check = forwarded(ClientBreakeven.check)
+
+
+class _Global(Forwarding):
+    """Checks the names of a row and logs the call; then the connection service is asked."""
+
+    connection: ClassVar[type[_Connection[Any]]]
 
     def validate(self, context: Mapping[str, str], source: str) -> bool:
-        """True when the names are registered; raises :class:`UnknownNameError`."""
+        """True when the names are registered, which the registries remember; raises :class:`UnknownNameError`."""
         return validate_names(context, source, "strategy", "exchange", "frame")
 
+    def _ask(self, method: Callable[..., R], given: Mapping[str, Any]) -> R:
+        source = f"{type(self).__name__}.{method.__name__}"
+        logger.debug("%s %s", source, given["symbol"])
+        self.validate(_names(given["row"]), source)
+        return method(self.connection(), **given)
 
-class PartialGlobalService(_Validating):
+
+class PartialGlobalService(_Global):
     """The entry point of the level trackers: names are checked, the call is logged."""
 
-    def profit(
-        self, symbol: str, row: Any, price: float, percent: float, backtest: bool, when: Moment
-    ) -> None:
-        """As :meth:`ClientPartial.profit`."""
-        logger.debug("PartialGlobalService.profit %s %s", symbol, percent)
-        self.validate(_names(row), "PartialGlobalService.profit")
-        PartialConnectionService().profit(symbol, row, price, percent, backtest, when)
-
-    def loss(self, symbol: str, row: Any, price: float, percent: float, backtest: bool, when: Moment) -> None:
-        """As :meth:`ClientPartial.loss`."""
-        logger.debug("PartialGlobalService.loss %s %s", symbol, percent)
-        self.validate(_names(row), "PartialGlobalService.loss")
-        PartialConnectionService().loss(symbol, row, price, percent, backtest, when)
-
-    def clear(self, symbol: str, row: Any, price_close: float, backtest: bool) -> None:
-        """As :meth:`PartialConnectionService.clear`."""
-        self.validate(_names(row), "PartialGlobalService.clear")
-        PartialConnectionService().clear(symbol, row, price_close, backtest)
+    connection = PartialConnectionService
+    profit = forwarded(PartialConnectionService.profit)
+    loss = forwarded(PartialConnectionService.loss)
+    clear = forwarded(PartialConnectionService.clear)
 
 
-class BreakevenGlobalService(_Validating):
+class BreakevenGlobalService(_Global):
     """The entry point of the breakeven trackers: names are checked, the call is logged."""
 
-    def check(self, symbol: str, row: Any, price: float, backtest: bool, when: Moment) -> bool:
-        """As :meth:`ClientBreakeven.check`."""
-        logger.debug("BreakevenGlobalService.check %s %s", symbol, price)
-        self.validate(_names(row), "BreakevenGlobalService.check")
-        return BreakevenConnectionService().check(symbol, row, price, backtest, when)
-
-    def clear(self, symbol: str, row: Any, price_close: float, backtest: bool) -> None:
-        """As :meth:`BreakevenConnectionService.clear`."""
-        self.validate(_names(row), "BreakevenGlobalService.clear")
-        BreakevenConnectionService().clear(symbol, row, price_close, backtest)
+    connection = BreakevenConnectionService
+    check = forwarded(BreakevenConnectionService.check)
+    clear = forwarded(BreakevenConnectionService.clear)
 
 
 def clear_trackers() -> None:
     """Forget every tracker."""
-    _partials.clear()
-    _breakevens.clear()
+    for service in (PartialConnectionService, BreakevenConnectionService):
+        service._trackers.clear()

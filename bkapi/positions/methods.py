@@ -1,4 +1,4 @@
-"""How ``Backtest`` and ``Live`` reach a run by its names: getters and commands as methods (spec engine.md 10.1)."""
+"""The getters and commands as methods of ``Backtest`` and ``Live``, for a run by its names (spec engine.md 10.1)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ask = Forms(PositionCommands)
 
 
 class PositionMethods(RunsByContext):
-    """Every getter and command with ``context`` given: ``{"strategy_name", "exchange_name", "frame_name"}``.
+    """Every getter and command with a ``context``: ``{"strategy_name", "exchange_name", "frame_name"}``.
 
     They reach a run in progress, from a listener as well as from the loop over its results. Where a value depends on
-    a price, or a command is judged at one, ``current_price`` stands before the context; distances are measured at the
+    a price, or a command needs one, ``current_price`` stands before the context; distances are measured from the
     price known now.
     """
 
@@ -103,6 +103,6 @@ class PositionMethods(RunsByContext):
     def stop(self, symbol: str, context: Context) -> None:
         """Open nothing new and drop what has not opened; arguments and errors as in :meth:`get_strategy_status`.
 
-        An open position is carried to its end (spec engine.md 4.7, 10.13).
+        An open position goes on to its end (spec engine.md 4.7, 10.13).
         """
         self._run_of(symbol, context, "stop").stop()

@@ -1,20 +1,20 @@
-"""What a position history is worth, outside of any run (spec engine.md 9)."""
+"""What is a position history worth outside of a run? (spec engine.md 9)"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bkapi.base import config
+from bkapi.base.dotted_paths import get as _field
 from bkapi.errors import BkError, SignalError
-from bkapi.events.results import PnlRecord
-from bkcore.records import ENTRY, PARTIAL, POSITION
-from bkcore.settings import EngineSettings
+from bkapi.events.results import SIDES, PnlRecord
+from bkcore.machine.records import ENTRY, PARTIAL, POSITION
+from bkcore.machine.settings import EngineSettings
 
-_SIDES = {"long": 1, "short": -1}
 _KINDS = {"profit": 1, "loss": -1}
 
 
@@ -23,20 +23,20 @@ class ProfitError(BkError, ValueError):
 
 
 class TotalClosed(TypedDict):
-    """Share of a position that is closed, percent, and what is left of its cost, USD."""
+    """The closed share of a position, percent, and what is left of its cost, USD."""
 
     total_closed_percent: float
     remaining_cost_basis: float
 
 
 def to_profit_loss_dto(signal: Any, price_close: float) -> PnlRecord:
-    """What closing everything at ``price_close`` gives, fees and slippage of the configuration included.
+    """The result of closing everything at ``price_close``, with fees and slippage of the configuration.
 
     signal   a mapping or a public row: ``position``, ``price_open``, ``cost``, ``entries`` and ``partials``
 
     Raises :class:`ProfitError` for partial closes of more than was invested and :class:`SignalError` for no signal.
     """
-    from bkcore.history import history_percent
+    from bkcore.machine.history import history_percent
 
     trades, entries, partials = _settled(signal)
     position = trades[0]
@@ -61,7 +61,7 @@ def to_profit_loss_dto(signal: Any, price_close: float) -> PnlRecord:
 
 
 def get_effective_price_open(signal: Any) -> float:
-    """Effective entry of a history: what was paid per coin, partial closes taken into account (spec engine.md 9.2)."""
+    """Effective entry of a history: the price paid per coin, after partial closes (spec engine.md 9.2)."""
     return float(_settled(signal)[0][0]["effective_open"])
 
 
@@ -75,9 +75,9 @@ def get_total_closed(signal: Any) -> TotalClosed:
 
 
 def _settled(signal: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    from bkcore.history import settle_history
+    from bkcore.machine.history import settle_history
 
-    side = _SIDES.get(_field(signal, "position"))
+    side = SIDES.get(_field(signal, "position"))
     if side is None:
         raise SignalError(
             f"position must be 'long' or 'short', got {_field(signal, 'position')!r}.",
@@ -104,7 +104,3 @@ def _settled(signal: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     position["entry_count"], position["partial_count"] = len(entries), len(partials)
     settle_history(trades, entries, partials)
     return trades, entries, partials
-
-
-def _field(thing: Any, name: str) -> Any:
-    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)

@@ -1,4 +1,4 @@
-"""When a strategy wants to be woken: conditions on price, result and clock, so that nobody pays for every candle."""
+"""When does a strategy want to be called, if not at every candle? ``wake_on``: conditions on price, result, clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS, interval_step_ms
 
 
 class Wakes(View):
-    """A strategy that runs, asked to stop at a later candle."""
+    """A run that can be asked to stop at a later candle."""
 
     __slots__ = ()
 
@@ -24,17 +24,17 @@ class Wakes(View):
         after_minutes: float | None = None,
         next_interval: str | None = None,
     ) -> None:
-        """Be told at the first later candle of the position at which any of the conditions holds.
+        """Call the strategy at the first later candle of the position at which any of the conditions holds.
 
         above, below            price of the candle at or beyond, quote currency
         pnl_above, pnl_below    result of closing there, percent, costs included
         after_minutes           minutes from now
         next_interval           the next boundary of an interval: ``"15m"``
 
-        ``listen_wake`` and the callback ``on_wake`` hear it, before the ping of that candle, once: ask again for more.
+        ``listen_wake`` and the callback ``on_wake`` hear it once, before the ping of that candle; call again for more.
         A new call replaces the conditions of the last one, and the end of the position drops them. In between the
-        engine runs at kernel speed, so this is how a strategy watches a position without paying for every candle.
-        Raises :class:`SignalError` for a condition that is not a number, an interval that there is not, or none at all.
+        engine runs at kernel speed, so a strategy can watch a position without paying for every candle.
+        Raises :class:`SignalError` for a condition that is not a number, an unknown interval, or no condition at all.
         """
         numbers = {
             "above": above,

@@ -1,5 +1,5 @@
-"""How what happened becomes statistics, documents and records: thirteen kinds of report from one table.
+"""Turns what happened into statistics, documents and records: thirteen kinds of report from one table.
 
-Imports runs and statistics. Begin with ``kinds``, the table. ``documents/`` writes Markdown, ``journal/``
-writes a record per event, ``saved/`` writes a whole run down; ``facades`` is what users ask.
+Imports events, runs, schemas, sinks and statistics. Begin with ``kinds``, the table. ``documents/`` writes Markdown,
+``journal/`` writes a record per event, ``saved/`` saves whole runs; ``facades`` is what users ask.
 """

@@ -1,4 +1,4 @@
-"""How a value is written in a cell or a line of a report (spec reports.md 3)."""
+"""How is a value written in a cell or a line of a report? (spec reports.md 3)"""
 
 from __future__ import annotations
 

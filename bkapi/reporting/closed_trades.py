@@ -1,4 +1,4 @@
-"""The closed trades of a run as results, made when somebody looks at them, and the statistics over all of them."""
+"""The closed trades of a run as results, made when somebody reads them, and their statistics."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from bkapi.base.lazy_rows import LazyRows
 from bkapi.events.results import ClosedResult
-from bkcore.codes import Status
+from bkcore.machine.codes import Status
 
 if TYPE_CHECKING:
     from bkapi.runs.strategy import StrategyRun
     from bkapi.statistics.measured import TradeColumns
     from bkapi.statistics.records import BacktestStatistics
-    from bkcore.run import Run
+    from bkcore.machine.run import Run
 
 #: What the records of trades call ``TRADE_COLUMNS``.
 _RECORD_FIELDS: Final = (

@@ -1,4 +1,4 @@
-"""How the numbers of a report were made, in one line: costs, fill model, price rule, candles, hash of the run."""
+"""Says in one line how the numbers of a report were made: costs, fill model, price rule, candles, hash of the run."""
 
 from __future__ import annotations
 

@@ -1,29 +1,15 @@
-"""What a user asks for statistics and documents: ``Risk.get_data(symbol, context)`` and its like (spec reports.md 2.2).
+"""How do users ask for statistics and documents? ``Risk.get_data(symbol, context)`` and its like (spec reports.md 2.2).
 
-One class makes all facades; a kind that was not enabled still answers for a finished backtest, from its log.
+One class makes all facades. A kind that was not enabled still answers for a finished backtest, from its log.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast
 
-from bkapi.base.context import Context, names_of
+from bkapi.base.context import Context, RunKey, names_of
 from bkapi.schemas.registry import validate_names
-from bkapi.statistics.records import (
-    BacktestStatistics,
-    BreakevenStatistics,
-    HeatStatistics,
-    HighestProfitStatistics,
-    LiveStatistics,
-    MaxDrawdownStatistics,
-    PartialStatistics,
-    PerformanceStatistics,
-    RiskStatistics,
-    ScheduleStatistics,
-    StrategyStatistics,
-    SyncStatistics,
-    WalkerStatistics,
-)
+from bkapi.statistics import records
 
 if TYPE_CHECKING:
     from bkapi.reporting.documents.columns import Columns
@@ -105,51 +91,45 @@ class _OfSymbol(_Facade[S]):
         self._service(symbol, names, backtest).dump(symbol, *names, backtest, path, columns)
 
 
-class BacktestReports(_Facade[BacktestStatistics], kind="backtest"):
-    """The reports of ``Backtest``: closed trades of a context."""
+class _OfMode(_Facade[S]):
+    """Statistics and documents of one symbol in one mode; arguments and errors as for all, without ``backtest``."""
 
     checks_frame = False
+    backtest: ClassVar[bool]
 
-    def get_data(self, symbol: str, context: Context) -> BacktestStatistics:
-        """Statistics of the newest trades of this context (spec reports.md 6)."""
-        names = self._names(context, "get_data")
-        return self._service(symbol, names, True).get_data(symbol, *names, True)
+    def _asked(self, symbol: str, context: Context, method: str) -> tuple[MarkdownService[S], RunKey]:
+        names = self._names(context if self.backtest else {**context, "frame_name": ""}, method)
+        return self._service(symbol, names, self.backtest), (symbol, *names, self.backtest)
+
+    def get_data(self, symbol: str, context: Context) -> S:
+        """Statistics of the newest trades or rows of this context (spec reports.md 6)."""
+        service, place = self._asked(symbol, context, "get_data")
+        return service.get_data(*place)
 
     def get_report(self, symbol: str, context: Context, columns: Columns | None = None) -> str:
-        """Trades and statistics of this context as Markdown; ``columns`` replace the default ones."""
-        names = self._names(context, "get_report")
-        return self._service(symbol, names, True).get_report(symbol, *names, True, columns)
+        """Trades or rows, and statistics, as Markdown; ``columns`` replace the default ones."""
+        service, place = self._asked(symbol, context, "get_report")
+        return service.get_report(*place, columns)
 
     def dump(
         self, symbol: str, context: Context, path: str | None = None, columns: Columns | None = None
     ) -> None:
-        """Write the document into the folder ``path`` (default ``./dump/backtest``)."""
-        names = self._names(context, "dump")
-        self._service(symbol, names, True).dump(symbol, *names, True, path, columns)
+        """Write the document into the folder ``path`` (default ``./dump/backtest`` or ``./dump/live``)."""
+        service, place = self._asked(symbol, context, "dump")
+        service.dump(*place, path, columns)
 
 
-class LiveReports(_Facade[LiveStatistics], kind="live"):
-    """The reports of ``Live``; ``context`` has no frame."""
+class BacktestReports(_OfMode[records.BacktestStatistics], kind="backtest"):
+    """The reports of ``Backtest``: closed trades of a context."""
 
-    def _live_names(self, context: Context, method: str) -> tuple[str, str, str]:
-        return self._names({**context, "frame_name": ""}, method)
+    backtest = True
 
-    def get_data(self, symbol: str, context: Context) -> LiveStatistics:
-        """Statistics of the newest rows of a live run (spec reports.md 6)."""
-        names = self._live_names(context, "get_data")
-        return self._service(symbol, names, False).get_data(symbol, *names, False)
 
-    def get_report(self, symbol: str, context: Context, columns: Columns | None = None) -> str:
-        """Rows and statistics of a live run as Markdown; ``columns`` replace the default ones."""
-        names = self._live_names(context, "get_report")
-        return self._service(symbol, names, False).get_report(symbol, *names, False, columns)
+class LiveUtils(_OfMode[records.LiveStatistics], kind="live"):
+    """Reports of live runs, whose ``context`` has no frame; the singleton is ``Live``."""
 
-    def dump(
-        self, symbol: str, context: Context, path: str | None = None, columns: Columns | None = None
-    ) -> None:
-        """Write the document into the folder ``path`` (default ``./dump/live``)."""
-        names = self._live_names(context, "dump")
-        self._service(symbol, names, False).dump(symbol, *names, False, path, columns)
+    checks_frame = True
+    backtest = False
 
 
 class WalkerReports:
@@ -159,10 +139,10 @@ class WalkerReports:
         """The service that answers, the metric, and the names of exchange and frame."""
         raise NotImplementedError
 
-    def get_data(self, symbol: str, context: Context) -> WalkerStatistics:
+    def get_data(self, symbol: str, context: Context) -> records.WalkerStatistics:
         """What the walker found; raises :class:`NoWalkerDataError` before its first result."""
         service, metric, names = self._about(symbol, context, "get_data")
-        found: WalkerStatistics = service.get_data(context["walker_name"], symbol, metric, names)
+        found: records.WalkerStatistics = service.get_data(context["walker_name"], symbol, metric, names)
         return found
 
     def get_report(
@@ -192,57 +172,53 @@ class WalkerReports:
         service.dump(context["walker_name"], symbol, metric, names, path, strategy_columns, pnl_columns)
 
 
-class LiveUtils(LiveReports):
-    """Reports of live runs; the singleton is ``Live``."""
-
-
-class ScheduleUtils(_OfSymbol[ScheduleStatistics], kind="schedule"):
+class ScheduleUtils(_OfSymbol[records.ScheduleStatistics], kind="schedule"):
     """Resting orders: made, opened, cancelled; the singleton is ``Schedule``."""
 
 
-class PartialUtils(_OfSymbol[PartialStatistics], kind="partial"):
+class PartialUtils(_OfSymbol[records.PartialStatistics], kind="partial"):
     """Profit and loss levels that positions reached; the singleton is ``Partial``."""
 
 
-class BreakevenUtils(_OfSymbol[BreakevenStatistics], kind="breakeven"):
+class BreakevenUtils(_OfSymbol[records.BreakevenStatistics], kind="breakeven"):
     """Positions that reached their breakeven threshold; the singleton is ``Breakeven``."""
 
 
-class RiskUtils(_OfSymbol[RiskStatistics], kind="risk"):
+class RiskUtils(_OfSymbol[records.RiskStatistics], kind="risk"):
     """Signals that a risk profile rejected; the singleton is ``Risk``."""
 
 
-class StrategyUtils(_OfSymbol[StrategyStatistics], kind="strategy"):
+class StrategyUtils(_OfSymbol[records.StrategyStatistics], kind="strategy"):
     """Commands that took effect; the singleton is ``Strategy``."""
 
 
-class SyncUtils(_OfSymbol[SyncStatistics], kind="sync"):
+class SyncUtils(_OfSymbol[records.SyncStatistics], kind="sync"):
     """Orders opened or closed outside, in live runs; the singleton is ``Sync``."""
 
 
-class HighestProfitUtils(_OfSymbol[HighestProfitStatistics], kind="highest_profit"):
+class HighestProfitUtils(_OfSymbol[records.HighestProfitStatistics], kind="highest_profit"):
     """New best prices of positions; the singleton is ``HighestProfit``."""
 
 
-class MaxDrawdownUtils(_OfSymbol[MaxDrawdownStatistics], kind="max_drawdown"):
+class MaxDrawdownUtils(_OfSymbol[records.MaxDrawdownStatistics], kind="max_drawdown"):
     """New worst prices of positions; the singleton is ``MaxDrawdown``."""
 
 
-class PerformanceUtils(_OfSymbol[PerformanceStatistics], kind="performance"):
+class PerformanceUtils(_OfSymbol[records.PerformanceStatistics], kind="performance"):
     """How long the parts of runs took; the singleton is ``Performance``."""
 
 
-class HeatUtils(_Facade[HeatStatistics], kind="heat"):
+class HeatUtils(_Facade[records.HeatStatistics], kind="heat"):
     """The portfolio of an exchange and frame: all symbols, all strategies; the singleton is ``Heat``.
 
     The strategy of the context is named in title and file name only.
     """
 
-    def get_data(self, context: Context, backtest: bool = False) -> HeatStatistics:
+    def get_data(self, context: Context, backtest: bool = False) -> records.HeatStatistics:
         """The statistics per symbol and pooled (spec reports.md 6.8)."""
         names = self._names(context, "get_data")
         service: Any = self._service("", names, backtest)
-        record: HeatStatistics = service.get_data(*names[1:], backtest)
+        record: records.HeatStatistics = service.get_data(*names[1:], backtest)
         return record
 
     def get_report(self, context: Context, backtest: bool = False, columns: Columns | None = None) -> str:

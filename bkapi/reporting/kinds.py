@@ -1,4 +1,4 @@
-"""Which kinds of report there are: the one table that statistics, documents and records are made from (spec 1)."""
+"""Which kinds of report are there? The table behind statistics, documents and records (spec reports.md 1)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from typing import Any, Final
 
 from bkapi.reporting import measures
 from bkapi.reporting.rows import TickEvent
-from bkapi.statistics.records import (
-    BreakevenStatistics,
-    HighestProfitStatistics,
-    MaxDrawdownStatistics,
-    PartialStatistics,
-    StrategyStatistics,
-    SyncStatistics,
-)
+from bkapi.statistics import records
 
 
 @dataclass(frozen=True)
@@ -24,7 +17,6 @@ class Kind:
 
     title      of a document, with ``{symbol}`` and ``{strategy}``
     empty      what an empty document says
-    limit      the constant that limits the rows of a bucket
     measures   ``(rows newest first, strategy_name)``: the statistics record
     counted    the field of the record that is 0 when the document is empty
     table      the rows of the table of a record
@@ -35,7 +27,6 @@ class Kind:
     name: str
     title: str
     empty: str
-    limit: str
     measures: Callable[[Sequence[Any], str], Any]
     counted: str = "total_events"
     table: Callable[[Any], Sequence[Any]] = lambda record: record.event_list
@@ -50,13 +41,17 @@ class Kind:
     @property
     def path(self) -> str:
         """Where ``dump`` writes unless told otherwise."""
-        return f"./dump/{'heatmap' if self.name == 'heat' else self.name}"
+        return f"./dump/{self._documented}"
+
+    @property
+    def _documented(self) -> str:
+        return "heatmap" if self.name == "heat" else self.name
 
     def row_limit(self) -> int:
         """How many rows a bucket keeps, as configured now."""
         from bkapi.base import config
 
-        return int(config.value(self.limit))
+        return int(config.value(f"CC_MAX_{self._documented.upper()}_MARKDOWN_ROWS"))
 
 
 def place_live_row(rows: list[Any], row: TickEvent) -> bool:
@@ -83,7 +78,6 @@ KINDS: Final[Mapping[str, Kind]] = {
             "backtest",
             "Backtest Report: {strategy}",
             "No signals closed yet.",
-            "CC_MAX_BACKTEST_MARKDOWN_ROWS",
             measures.backtest_measures,
             counted="total_signals",
             table=lambda record: record.signal_list,
@@ -93,7 +87,6 @@ KINDS: Final[Mapping[str, Kind]] = {
             "live",
             "Live Trading Report: {strategy}",
             "No events recorded yet.",
-            "CC_MAX_LIVE_MARKDOWN_ROWS",
             measures.live_measures,
             backtest=False,
             place=place_live_row,
@@ -102,14 +95,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             "schedule",
             "Scheduled Signals Report: {strategy}",
             "No scheduled signals recorded yet.",
-            "CC_MAX_SCHEDULE_MARKDOWN_ROWS",
             measures.schedule_measures,
         ),
         Kind(
             "heat",
             "Portfolio Heatmap: {strategy}",
             "*No data available*",
-            "CC_MAX_HEATMAP_MARKDOWN_ROWS",
             measures.heat_measures,
             counted="total_symbols",
             table=lambda record: record.symbols,
@@ -118,7 +109,6 @@ KINDS: Final[Mapping[str, Kind]] = {
             "performance",
             "Performance Report: {strategy}",
             "No performance metrics recorded yet.",
-            "CC_MAX_PERFORMANCE_MARKDOWN_ROWS",
             measures.performance_measures,
             table=lambda record: [*record.metric_stats.values()],
         ),
@@ -126,21 +116,18 @@ KINDS: Final[Mapping[str, Kind]] = {
             "partial",
             "Partial Profit/Loss Report: {symbol}:{strategy}",
             "No partial profit/loss events recorded yet.",
-            "CC_MAX_PARTIAL_MARKDOWN_ROWS",
-            measures.event_measures(PartialStatistics, True),
+            measures.event_measures(records.PartialStatistics, True),
         ),
         Kind(
             "breakeven",
             "Breakeven Report: {symbol}:{strategy}",
             "No breakeven events recorded yet.",
-            "CC_MAX_BREAKEVEN_MARKDOWN_ROWS",
-            measures.event_measures(BreakevenStatistics, False),
+            measures.event_measures(records.BreakevenStatistics, False),
         ),
         Kind(
             "risk",
             "Risk Rejection Report: {symbol}:{strategy}",
             "No risk rejections recorded yet.",
-            "CC_MAX_RISK_MARKDOWN_ROWS",
             measures.risk_measures,
             counted="total_rejections",
         ),
@@ -148,29 +135,25 @@ KINDS: Final[Mapping[str, Kind]] = {
             "strategy",
             "Strategy Report: {symbol}:{strategy}",
             "No strategy events recorded yet.",
-            "CC_MAX_STRATEGY_MARKDOWN_ROWS",
-            measures.event_measures(StrategyStatistics, True),
+            measures.event_measures(records.StrategyStatistics, True),
         ),
         Kind(
             "sync",
             "Signal Sync Report: {symbol}:{strategy}",
             "No sync events recorded yet.",
-            "CC_MAX_SYNC_MARKDOWN_ROWS",
-            measures.event_measures(SyncStatistics, True),
+            measures.event_measures(records.SyncStatistics, True),
         ),
         Kind(
             "highest_profit",
             "Highest Profit Report: {symbol}:{strategy}",
             "No highest profit events recorded yet.",
-            "CC_MAX_HIGHEST_PROFIT_MARKDOWN_ROWS",
-            measures.event_measures(HighestProfitStatistics, False),
+            measures.event_measures(records.HighestProfitStatistics, False),
         ),
         Kind(
             "max_drawdown",
             "Max Drawdown Report: {symbol}:{strategy}",
             "No max drawdown events recorded yet.",
-            "CC_MAX_MAX_DRAWDOWN_MARKDOWN_ROWS",
-            measures.event_measures(MaxDrawdownStatistics, False),
+            measures.event_measures(records.MaxDrawdownStatistics, False),
         ),
     )
 }

@@ -1,28 +1,21 @@
-"""How the rows of a bucket become statistics: frames for :mod:`bkapi.statistics.measured` (spec reports.md 6, 8).
+"""Turns the rows of a bucket into the frames of :mod:`bkapi.statistics.measured` (spec reports.md 6, 8).
 
 Rows come newest first, as a bucket holds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
+from bkapi.base.deferred import pl
 from bkapi.reporting.paths import reader
-from bkapi.statistics.records import (
-    BacktestStatistics,
-    EventStatistics,
-    HeatStatistics,
-    LiveStatistics,
-    PerformanceStatistics,
-    RiskStatistics,
-    ScheduleStatistics,
-)
-
-if TYPE_CHECKING:
-    import polars as pl
+from bkapi.statistics import measured
+from bkapi.statistics.records import EventStatistics, HeatStatistics, PerformanceStatistics
 
 E = TypeVar("E", bound=EventStatistics)
+R = TypeVar("R")
 Rows = Sequence[Any]
 
 _NUMBERS: Final = ("pnl_percent", "peak_percent", "fall_percent", "close_price")
@@ -51,8 +44,6 @@ _FLOATS: Final = (*_NUMBERS, "duration")
 
 def _frame(rows: Rows, paths: Mapping[str, str | None]) -> pl.DataFrame:
     """A column per field, the oldest row first."""
-    import polars as pl
-
     columns = []
     for name, path in paths.items():
         get = reader(path or name)
@@ -61,62 +52,31 @@ def _frame(rows: Rows, paths: Mapping[str, str | None]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def backtest_measures(rows: Rows, _: str) -> BacktestStatistics:
-    """Statistics of closed results."""
-    from bkapi.statistics.measured import backtest_statistics
+def _measures(measure: Callable[..., R], paths: Mapping[str, str | None]) -> Callable[[Rows, str], R]:
+    def measured_of(rows: Rows, _: str) -> R:
+        return measure(_frame(rows, paths), rows=rows[::-1], row_limit=None)
 
-    return backtest_statistics(_frame(rows, _CLOSED), rows=rows[::-1], row_limit=None)
+    return measured_of
 
 
-def live_measures(rows: Rows, _: str) -> LiveStatistics:
-    """Statistics of the rows of a live run."""
-    from bkapi.statistics.measured import live_statistics
-
-    return live_statistics(_frame(rows, _LIVE), rows=rows[::-1], row_limit=None)
+backtest_measures = _measures(measured.backtest_statistics, _CLOSED)
+live_measures = _measures(measured.live_statistics, _LIVE)
+schedule_measures = _measures(measured.schedule_statistics, _ORDERS)
+risk_measures = _measures(measured.risk_statistics, dict.fromkeys(("symbol", "strategy_name")))
 
 
 def heat_measures(rows: Rows, _: str) -> HeatStatistics:
     """Statistics of closed results of several symbols."""
-    import polars as pl
-
-    from bkapi.statistics.measured import heat_statistics
-
-    symbol = reader("symbol")
-    symbols = pl.Series("symbol", [symbol(row) for row in reversed(rows)], dtype=pl.String)
-    return heat_statistics(_frame(rows, _CLOSED).with_columns(symbols), row_limit=None)
-
-
-def schedule_measures(rows: Rows, _: str) -> ScheduleStatistics:
-    """Statistics of resting orders."""
-    from bkapi.statistics.measured import schedule_statistics
-
-    return schedule_statistics(_frame(rows, _ORDERS), rows=rows[::-1], row_limit=None)
+    return measured.heat_statistics(_frame(rows, {"symbol": "symbol", **_CLOSED}), row_limit=None)
 
 
 def performance_measures(rows: Rows, strategy_name: str) -> PerformanceStatistics:
     """Statistics of timing events."""
-    from bkapi.statistics.measured import performance_statistics
-
-    return performance_statistics(
-        _frame(rows, _PERFORMANCE), strategy_name=strategy_name, rows=rows[::-1], row_limit=None
-    )
+    measure = partial(measured.performance_statistics, strategy_name=strategy_name)
+    return _measures(measure, _PERFORMANCE)(rows, "")
 
 
-def risk_measures(rows: Rows, _: str) -> RiskStatistics:
-    """Counts of rejections."""
-    from bkapi.statistics.measured import risk_statistics
-
-    names = dict.fromkeys(("symbol", "strategy_name"))
-    return risk_statistics(_frame(rows, names), rows=rows[::-1], row_limit=None)
-
-
-def event_measures(kind: type[E], counts_actions: bool) -> Any:
+def event_measures(kind: type[E], counts_actions: bool) -> Callable[[Rows, str], E]:
     """Rows and counts of one kind of events."""
     names = dict.fromkeys(("action",) if counts_actions else ("timestamp",))
-
-    def measures(rows: Rows, _: str) -> E:
-        from bkapi.statistics.measured import event_statistics
-
-        return event_statistics(kind, _frame(rows, names), rows=rows[::-1], row_limit=None)
-
-    return measures
+    return _measures(partial(measured.event_statistics, kind), names)

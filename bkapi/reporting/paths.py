@@ -1,4 +1,4 @@
-"""How a field is found in an event: ``signal.peak_profit.pnl_percentage`` in records and mappings alike."""
+"""Reads a field of an event by its path, ``signal.peak_profit.pnl_percentage``, in records and mappings alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What made the numbers of a run: configuration, parameters, strategy, code and candles, and one hash over them.
+"""What made the numbers of a run? Configuration, parameters, strategy, code and candles, and one hash over them.
 
 Two runs with the same hash give the same trades; the parts say what differs between two that do not.
 """

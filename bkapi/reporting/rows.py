@@ -1,6 +1,6 @@
-"""What a row of a report holds, and how an event becomes one (spec reports.md 8).
+"""What does a row of a report hold, and how is it made of an event? (spec reports.md 8)
 
-The conversions are data: field by field the path in the event. A row that uses the time of the context is made while
+The conversions are data: the path in the event, field by field. A row that uses the time of the context is made while
 the event is delivered.
 """
 
@@ -14,6 +14,7 @@ from bkapi.base.record import Record, record
 from bkapi.events.results import ClosedResult, PeakRecord, PnlRecord
 from bkapi.reporting.cells import iso
 from bkapi.reporting.paths import read, reader
+from bkcore.intervals import MINUTE_MS
 
 R = TypeVar("R", bound=Record)
 
@@ -236,7 +237,7 @@ def minutes_between(start: str, end: str) -> Callable[[Any], float | None]:
 
     def minutes(event: Any) -> float | None:
         begun, ended = first(event), last(event)
-        return None if begun is None or ended is None else (ended - begun) / 60_000
+        return None if begun is None or ended is None else (ended - begun) / MINUTE_MS
 
     return minutes
 

@@ -1,26 +1,22 @@
-"""What turns reports on and off: ``Markdown`` and ``Report`` (spec reports.md 2.3, 10, 11)."""
+"""How do users turn reports on and off? By ``Markdown`` and ``Report`` (spec reports.md 2.3, 10, 11)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeVar
 
+from bkapi.base.forwarding import Forwarding, forwarded
 from bkapi.errors import SchemaError
 from bkapi.reporting.documents.services import MARKDOWN_SERVICES
-from bkapi.reporting.documents.writer import MarkdownWriter
+from bkapi.reporting.documents.writer import MarkdownWriter, MarkdownWriterAdapter
 from bkapi.reporting.journal.services import REPORT_SERVICES
-from bkapi.reporting.journal.writer import ReportWriter
+from bkapi.reporting.journal.writer import ReportWriter, ReportWriterAdapter
 from bkapi.reporting.kinds import FLAGS
-from bkapi.sinks.writer import Factory
 from bkcore.errors import did_you_mean
 
+R = TypeVar("R")
 #: Which kinds: ``{"backtest": True, "heat": True}``; None stands for all.
 Flags = Mapping[str, bool] | None
-
-
-class _Service(Protocol):
-    def subscribe(self) -> Callable[[], None]: ...
-    def unsubscribe(self) -> None: ...
 
 
 def _chosen(flags: Flags) -> list[str]:
@@ -91,24 +87,16 @@ class MarkdownUtils(_Switch):
             self.services[name].clear()
 
 
-class MarkdownAdapter(MarkdownUtils):
+class MarkdownAdapter(MarkdownUtils, Forwarding):
     """``Markdown``: which documents are collected, and where ``dump`` writes them."""
 
-    def use_markdown_adapter(self, adapter: Factory) -> None:
-        """Let ``adapter(markdown_name)`` make new storages, see ``MarkdownWriter``."""
-        MarkdownWriter.use_markdown_adapter(adapter)
+    def _ask(self, method: Callable[..., R], given: Mapping[str, Any]) -> R:
+        return method(MarkdownWriter, **given)
 
-    def use_md(self) -> None:
-        """A ``.md`` file per document, the default."""
-        MarkdownWriter.use_md()
-
-    def use_jsonl(self) -> None:
-        """A line per document in ``dump/markdown/<kind>.jsonl``."""
-        MarkdownWriter.use_jsonl()
-
-    def use_dummy(self) -> None:
-        """Write nothing."""
-        MarkdownWriter.use_dummy()
+    use_markdown_adapter = forwarded(MarkdownWriterAdapter.use_markdown_adapter)
+    use_md = forwarded(MarkdownWriterAdapter.use_md)
+    use_jsonl = forwarded(MarkdownWriterAdapter.use_jsonl)
+    use_dummy = forwarded(MarkdownWriterAdapter.use_dummy)
 
 
 class ReportUtils(_Switch):
@@ -122,32 +110,18 @@ class ReportUtils(_Switch):
         super().__init__({name: service() for name, service in REPORT_SERVICES.items()})
 
 
-class ReportAdapter(ReportUtils):
+class ReportAdapter(ReportUtils, Forwarding):
     """``Report``: which records are written, and where."""
 
-    def use_report_adapter(self, adapter: Any) -> None:
-        """Let ``adapter(report_name, base_dir)`` make new storages, see ``ReportWriter``."""
-        ReportWriter.use_report_adapter(adapter)
+    def _ask(self, method: Callable[..., R], given: Mapping[str, Any]) -> R:
+        return method(ReportWriter, **given)
 
-    def use_jsonl(self) -> None:
-        """JSON Lines, the default."""
-        ReportWriter.use_jsonl()
-
-    def use_sqlite(self) -> None:
-        """SQLite."""
-        ReportWriter.use_sqlite()
-
-    def use_parquet(self) -> None:
-        """Parquet."""
-        ReportWriter.use_parquet()
-
-    def use_dummy(self) -> None:
-        """Write nothing."""
-        ReportWriter.use_dummy()
-
-    def clear(self) -> None:
-        """Close and forget the storages; the next record opens new ones."""
-        ReportWriter.clear()
+    use_report_adapter = forwarded(ReportWriterAdapter.use_report_adapter)
+    use_jsonl = forwarded(ReportWriterAdapter.use_jsonl)
+    use_sqlite = forwarded(ReportWriterAdapter.use_sqlite)
+    use_parquet = forwarded(ReportWriterAdapter.use_parquet)
+    use_dummy = forwarded(ReportWriterAdapter.use_dummy)
+    clear = forwarded(ReportWriterAdapter.clear)
 
 
 Markdown: Final = MarkdownAdapter()

@@ -1,5 +1,5 @@
-"""Which signals may be taken, given what is open, and how large they are.
+"""Which signals may open, given what is open already, and how large are they?
 
-Imports market and schemas. Begin with ``client`` (one profile), then ``run_risk`` (what a run asks) and
-``sizing``.
+Imports events, positions, runs and schemas. Begin with ``client`` (one profile), then ``run_risk`` (what a run asks)
+and ``sizing``.
 """

@@ -1,7 +1,7 @@
-"""Which signals may be taken, given what is open already (spec risk-sizing-walker-sweep.md 1).
+"""May a signal open, given what is open already? One risk profile (spec risk-sizing-walker-sweep.md 1).
 
 A client holds the positions of all strategies that share a risk profile on one exchange, in one frame and mode. One
-check runs at a time in the whole process, so that what was counted is still true when a place is reserved.
+check runs at a time in the whole process, so what a validation counted is still true when its place is reserved.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bkapi.base import dotted_paths as dotted
+from bkapi.base.context import MethodContext
 from bkapi.base.coroutines import settle
 from bkapi.base.record import Record
 from bkapi.base.timestamps import from_ms
 from bkapi.base.turns import Turn
-from bkapi.events.emitters import emitters, report_error
+from bkapi.events.emitters import call_back, emit_guarded, emitters
 from bkapi.events.payloads import RiskEvent
 from bkapi.risk.records import (
     ActivePosition,
@@ -43,12 +44,12 @@ _NO_NOTE = "Validation rejected the signal"
 
 
 class PositionStore(Protocol):
-    """Where the positions of live risk profiles outlive the process (spec risk-sizing-walker-sweep.md 1.7)."""
+    """Keeps the positions of live risk profiles beyond the process (spec risk-sizing-walker-sweep.md 1.7)."""
 
     def read_position_data(
         self, risk_name: str, exchange_name: str, when: datetime
     ) -> Sequence[tuple[str, Mapping[str, Any]]]:
-        """Pairs of key and position, in the order in which they opened."""
+        """Pairs of key and position, in the order of opening."""
 
     def write_position_data(
         self,
@@ -57,7 +58,7 @@ class PositionStore(Protocol):
         exchange_name: str,
         when: datetime,
     ) -> object:
-        """Keep these instead of what was kept before."""
+        """Replace what was stored by these."""
 
 
 class _Stores:
@@ -71,7 +72,7 @@ def use_position_store(store: PositionStore | None) -> None:
     _Stores.positions = store
 
 
-#: The lock of all risk clients. Who holds it may enter again: a validation may ask other risk profiles.
+#: The lock of all risk clients; it is re-entrant, since a validation may ask other risk profiles.
 _one_at_a_time = Turn()
 
 
@@ -81,7 +82,7 @@ class _Rejection(NamedTuple):
 
 
 def _verdict(answer: Any) -> _Rejection | None:
-    """What a validation's answer means: a text, a mapping or False rejects, anything else allows (deviation 9)."""
+    """What a validation's return value means: a text, a mapping or False rejects, all else allows (deviation 9)."""
     if isinstance(answer, str):
         return _Rejection(None, answer) if answer else None
     if isinstance(answer, Mapping):
@@ -94,7 +95,7 @@ def _verdict(answer: Any) -> _Rejection | None:
 class ClientRisk:
     """One risk profile on one exchange, in one frame and mode, with the positions of all strategies that share it.
 
-    A position has one place per strategy, exchange and symbol. Every place that a check has reserved is to be filled by
+    A position has one place per strategy, exchange and symbol. Every place that a check has reserved must be filled by
     :meth:`add_signal` or given back by :meth:`remove_signal`.
     """
 
@@ -119,7 +120,7 @@ class ClientRisk:
 
     @property
     def positions(self) -> list[ActivePosition]:
-        """Every place, in the order in which they were taken: open positions and reserved ones."""
+        """All places in the order in which they were taken: open positions and reserved ones."""
         with _one_at_a_time:
             return [*self._places.values()]
 
@@ -145,11 +146,11 @@ class ClientRisk:
             return True
 
     def check_signal_and_reserve(self, params: Params) -> bool:
-        """:meth:`check_signal` that takes a place for an allowed signal before anybody else is asked."""
+        """:meth:`check_signal` that reserves a place for an allowed signal before another signal is checked."""
         return self.check_signal(params, {"reserve": True})
 
     def reserve(self, params: Params) -> None:
-        """Take a place, asking nobody."""
+        """Take a place without asking the validations."""
         check = check_of(params, self.risk_name)
         when_ms = self._now(check.symbol, check)
         with _one_at_a_time:
@@ -162,7 +163,7 @@ class ClientRisk:
         self._reserved.add(key)
 
     def add_signal(self, symbol: str, context: Context, data: Mapping[str, Any]) -> None:
-        """A position has opened: it takes its place, or the one that was reserved for it.
+        """Note that a position has opened; it takes the place reserved for it, or a new one.
 
         context   ``strategy_name``, ``exchange_name``, ``frame_name``
         data      ``position``, ``price_open``, ``price_stop_loss``, ``price_take_profit``, ``minute_estimated_time``
@@ -177,7 +178,7 @@ class ClientRisk:
             self._save(when_ms)
 
     def remove_signal(self, symbol: str, context: Context) -> None:
-        """The position is gone, or the signal never opened; without a place nothing happens."""
+        """Note that the position has ended, or the signal never opened; without a place nothing happens."""
         when_ms = 0 if self._store is None else self._now(symbol, context)
         with _one_at_a_time:
             self._load(when_ms)
@@ -213,9 +214,7 @@ class ClientRisk:
             return
         event = RiskEvent(
             symbol=check.symbol,
-            strategy_name=check.strategy_name,
-            exchange_name=check.exchange_name,
-            frame_name=check.frame_name,
+            **{name: getattr(check, name) for name in MethodContext.field_names},
             backtest=self.backtest,
             timestamp=when_ms,
             current_signal=told_signal(check.current_signal),
@@ -224,33 +223,22 @@ class ClientRisk:
             rejection_id=rejection.id,
             rejection_note=rejection.note,
         )
-        try:
-            channel.emit(event)
-        except Exception as error:  # noqa: BLE001 - whatever a listener raises
-            report_error(error, channel.name)
+        emit_guarded(channel, event)
 
     def _call(self, name: str, check: RiskCheck) -> None:
-        callback = dotted.get(self.schema.callbacks, name)
-        if callback is None:
-            return
-        try:
-            settle(callback(check.symbol, check))
-        except Exception as error:  # noqa: BLE001 - a callback's error is reported and changes nothing
-            report_error(error, name)
+        call_back(self.schema.callbacks, name, check.symbol, check)
 
     # ------------------------------------------------------------------------------------------------- the clock
 
     def _now(self, symbol: str, names: Context | Record) -> int:
         """The moment of the run that asks, ms UTC."""
-        context = {
-            name: dotted.get(names, name) or "" for name in ("strategy_name", "exchange_name", "frame_name")
-        }
+        context = {name: dotted.get(names, name) or "" for name in MethodContext.field_names}
         return time_meta.get_timestamp(symbol, context, self.backtest)
 
     # ------------------------------------------------------------------------------------- what outlives the process
 
     def _load(self, when_ms: int) -> None:
-        """Read what an earlier process has left, once; what has expired meanwhile is dropped (spec 1.7)."""
+        """Read what an earlier process has stored, once; drop what has expired meanwhile (spec 1.7)."""
         if self._is_loaded or self._store is None:
             return
         for key, row in self._store.read_position_data(self.risk_name, self.exchange_name, from_ms(when_ms)):
@@ -265,7 +253,7 @@ class ClientRisk:
         self._is_loaded = True
 
     def _save(self, when_ms: int) -> None:
-        """Write the open positions; a place that is only reserved does not survive."""
+        """Store the open positions; a place that is only reserved is not stored."""
         if self._store is None:
             return
         rows = [(key, place.to_dict()) for key, place in self._places.items() if key not in self._reserved]
@@ -281,7 +269,7 @@ def _position(fields: Mapping[str, Any]) -> ActivePosition:
 
 
 class MergeRisk:
-    """Several risk profiles as one: a signal needs the word of each, asked in order until one rejects.
+    """Several risk profiles as one: all must allow a signal; they are asked in order until one rejects.
 
     Places are reserved when all have allowed, so a rejection leaves none behind (deviation 5).
     """
@@ -290,7 +278,7 @@ class MergeRisk:
         self._risks = dict(risks)
 
     def check_signal(self, params: Params, options: Mapping[str, Any] | None = None) -> bool:
-        """As :meth:`ClientRisk.check_signal`; only the profile that rejects tells."""
+        """As :meth:`ClientRisk.check_signal`; only the profile that rejects tells ``listen_risk``."""
         with _one_at_a_time:
             if not all(risk.check_signal(params) for risk in self._risks.values()):
                 return False

@@ -1,4 +1,4 @@
-"""What a risk profile is asked, and what it knows of open positions (spec risk-sizing-walker-sweep.md 1.2)."""
+"""What is a risk profile asked, and what does it know of open positions? (spec risk-sizing-walker-sweep.md 1.2)"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bkapi.runs.validation import as_number
 
 
 class RiskError(BkError, ValueError):
-    """Raised by ``RiskGlobalService().check_signal({"symbol": "BTCUSDT"}, ...)``: the question lacks a part."""
+    """Raised by ``RiskGlobalService().check_signal({"symbol": "BTCUSDT"}, ...)``: a part of the question is missing."""
 
 
 @record
@@ -36,9 +36,10 @@ class _Question(Record):
 
 @record
 class RiskCheck(_Question):
-    """The question: may ``current_signal`` be taken? ``on_allowed`` and ``on_rejected`` get it.
+    """The question whether ``current_signal`` may open; ``on_allowed`` and ``on_rejected`` get it.
 
-    ``current_signal`` is the signal as it came: what ``get_signal`` gave, or the resting order that is being filled.
+    ``current_signal`` is the signal as it came: what ``get_signal`` returned, or the resting order that is being
+    filled.
     """
 
     current_signal: SignalInput | PublicSignal
@@ -64,8 +65,8 @@ class ActivePosition(Record):
 class RiskSignal(Record):
     """The signal that a validation judges, with prices filled in.
 
-    ``price_open`` is the limit price, or the price now where there is none. ``pnl``, ``max_drawdown`` and
-    ``peak_profit`` are what closing at the price now would give, zero for a resting order that is being filled. What
+    ``price_open`` is the limit price, or else the price now. ``pnl``, ``max_drawdown`` and
+    ``peak_profit`` are the result of closing at the price now, zero for a resting order that is being filled. What
     ``get_signal`` left out is None here. ``extra`` is a copy of the further keys of the signal.
     """
 
@@ -97,9 +98,9 @@ class RiskSignal(Record):
 
 @record
 class RiskPayload(_Question):
-    """What a validation gets: the question, its signal filled in, and the positions that are open or about to be.
+    """What a validation gets: the question, its signal filled in, and the open and reserved positions.
 
-    The place that a strategy itself has reserved on the symbol is not among them (deviation 4).
+    The place that the strategy itself has reserved on the symbol is not among them (deviation 4).
     """
 
     current_signal: RiskSignal
@@ -128,7 +129,7 @@ def check_of(params: RiskCheck | Mapping[str, Any], risk_name: str) -> RiskCheck
 
 
 def payload_of(check: RiskCheck, when_ms: int, active: Sequence[ActivePosition]) -> RiskPayload:
-    """What the validations of a check get; ``when_ms`` is the clock of the check."""
+    """The payload for the validations of a check; ``when_ms`` is the clock of the check."""
     return RiskPayload(
         **{name: getattr(check, name) for name in _Question.field_names},
         current_signal=_signal_of(check, when_ms),
@@ -138,7 +139,7 @@ def payload_of(check: RiskCheck, when_ms: int, active: Sequence[ActivePosition])
 
 
 def place_of(check: RiskCheck, when_ms: int) -> ActivePosition:
-    """The place that a signal holds until it has opened."""
+    """The place that a signal has until it opens."""
     signal = check.current_signal
     lifetime = dotted.get(signal, "minute_estimated_time")
     return ActivePosition(
@@ -156,7 +157,7 @@ def place_of(check: RiskCheck, when_ms: int) -> ActivePosition:
 
 
 def told_signal(signal: SignalInput | PublicSignal) -> SignalInput | PublicSignal:
-    """A rejected signal as it is told: as it came, in the shape of a row to which nothing has happened yet."""
+    """A rejected signal as listeners get it: as it came, in the shape of a row to which nothing has happened yet."""
     if not isinstance(signal, Mapping):
         return signal
     given = {name: value for name, value in signal.items() if value is not None}
@@ -196,7 +197,7 @@ def _optional(row: PublicSignal, name: str) -> Any:
 
 
 def _pnl_of(signal: SignalInput | PublicSignal, price_open: Any, price: float) -> PnlRecord:
-    """What closing at ``price`` would give; zero for a resting order, and for a signal that cannot open anyway."""
+    """The result of closing at ``price``; zero for a resting order, and for a signal that cannot open anyway."""
     side, cost = dotted.get(signal, "position"), dotted.get(signal, "cost")
     opened_at, spent = as_number(price_open), as_number(cost or config.value("CC_POSITION_ENTRY_COST"))
     can_open = side in ("long", "short") and 0.0 < opened_at < math.inf and 0.0 < spent < math.inf

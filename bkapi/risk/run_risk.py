@@ -1,4 +1,4 @@
-"""What a run asks of the risk profiles of its strategy (spec risk-sizing-walker-sweep.md 1.6)."""
+"""Asks the risk profiles of a run's strategy, and tells them what is open (spec risk-sizing-walker-sweep.md 1.6)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bkapi.risk.services import RiskConnectionService
 
 
 class RunRisk:
-    """The risk profiles of one run: what it asks before anything opens, and tells of what is open (spec 1.5).
+    """The risk profiles of one run: asked before anything opens, and told what is open (spec 1.5).
 
     The clients are looked up at the first question, so runs that were begun together share them.
     """
@@ -38,7 +38,7 @@ class RunRisk:
         return self._found
 
     def admits(self, signal: SignalInput | PublicSignal, price: float, when_ms: int) -> bool:
-        """Whether the signal may open at ``price``; its place is reserved then."""
+        """Whether the signal may open at ``price``; if so its place is reserved."""
         check = RiskCheck(
             symbol=self._symbol,
             current_signal=signal,
@@ -52,7 +52,7 @@ class RunRisk:
         return admitted
 
     def hold(self, signal: PublicSignal) -> None:
-        """The position has opened."""
+        """Note that the position has opened."""
         data = {
             "position": signal.position,
             "price_open": signal.entries[0].price,
@@ -65,7 +65,7 @@ class RunRisk:
         self._risk().add_signal(self._symbol, self._names.to_dict(), data)
 
     def release(self) -> None:
-        """Nothing is open and nothing rests any more."""
+        """Note that nothing is open and nothing rests."""
         if self._holds:
             self._holds = False
             self._risk().remove_signal(self._symbol, self._names.to_dict())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from bkapi.base.context import MethodContext
+from bkapi.base.forwarding import Forwarding, forwarded
 from bkapi.risk.client import ClientRisk, Context, Params, _one_at_a_time, _Stores, use_position_store
 from bkapi.schemas.registry import risks, validate_names
 
+R = TypeVar("R")
 _ClientKey = tuple[str, str, str, bool]
-
 
 _clients: dict[_ClientKey, ClientRisk] = {}
 
@@ -68,7 +69,7 @@ class RiskConnectionService:
                 _clients.pop(_client_key(payload), None)
 
 
-class RiskGlobalService:
+class RiskGlobalService(Forwarding):
     """The entry point of the risk profiles: names are validated, then the connection service is asked."""
 
     def validate(self, payload: Context, source: str = "RiskGlobalService.validate") -> bool:
@@ -78,33 +79,16 @@ class RiskGlobalService:
         """
         return validate_names(payload, source, "risk", "exchange", "frame")
 
-    def check_signal(
-        self, params: Params, payload: Context, options: Mapping[str, Any] | None = None
-    ) -> bool:
-        """As :meth:`ClientRisk.check_signal`."""
-        self.validate(payload, "RiskGlobalService.check_signal")
-        return RiskConnectionService().check_signal(params, payload, options)
+    def _ask(self, method: Callable[..., R], given: Mapping[str, Any]) -> R:
+        if given.get("payload") is not None:
+            self.validate(given["payload"], f"RiskGlobalService.{method.__name__}")
+        return method(RiskConnectionService(), **given)
 
-    def check_signal_and_reserve(self, params: Params, payload: Context) -> bool:
-        """As :meth:`ClientRisk.check_signal_and_reserve`."""
-        self.validate(payload, "RiskGlobalService.check_signal_and_reserve")
-        return RiskConnectionService().check_signal_and_reserve(params, payload)
-
-    def add_signal(self, symbol: str, payload: Context, data: Mapping[str, Any]) -> None:
-        """As :meth:`ClientRisk.add_signal`."""
-        self.validate(payload, "RiskGlobalService.add_signal")
-        RiskConnectionService().add_signal(symbol, payload, data)
-
-    def remove_signal(self, symbol: str, payload: Context) -> None:
-        """As :meth:`ClientRisk.remove_signal`."""
-        self.validate(payload, "RiskGlobalService.remove_signal")
-        RiskConnectionService().remove_signal(symbol, payload)
-
-    def clear(self, payload: Context | None = None) -> None:
-        """As :meth:`RiskConnectionService.clear`; a payload is validated."""
-        if payload is not None:
-            self.validate(payload, "RiskGlobalService.clear")
-        RiskConnectionService().clear(payload)
+    check_signal = forwarded(RiskConnectionService.check_signal)
+    check_signal_and_reserve = forwarded(RiskConnectionService.check_signal_and_reserve)
+    add_signal = forwarded(RiskConnectionService.add_signal)
+    remove_signal = forwarded(RiskConnectionService.remove_signal)
+    clear = forwarded(RiskConnectionService.clear)
 
 
 def clear_risks(risk_names: Sequence[str], names: MethodContext, *, backtest: bool) -> None:

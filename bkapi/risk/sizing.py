@@ -1,4 +1,4 @@
-"""How large a position is: fixed percentage, Kelly, ATR (spec risk-sizing-walker-sweep.md 2)."""
+"""How large is a position? Fixed percentage, Kelly, ATR (spec risk-sizing-walker-sweep.md 2)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bkapi.base.context import Context
-from bkapi.base.coroutines import settle
 from bkapi.errors import BkError
-from bkapi.events.emitters import report_error
+from bkapi.events.emitters import call_back
 from bkapi.schemas.families import SizingMethodError, check_method
 from bkapi.schemas.registry import sizings
 from bkapi.schemas.sizing import SizingSchema
@@ -84,12 +83,7 @@ class ClientSizing:
         if method not in _METHODS:
             raise SizingError(f"unknown method {method!r}", hint=f"known: {', '.join(_METHODS)}.")
         quantity = self._capped(_METHODS[method](schema, params), params)
-        callbacks = schema.callbacks
-        if callbacks is not None and callbacks.on_calculate is not None:
-            try:
-                settle(callbacks.on_calculate(quantity, params))
-            except Exception as error:  # noqa: BLE001 - a callback's error is reported, never raised
-                report_error(error, "on_calculate")
+        call_back(schema.callbacks, "on_calculate", quantity, params)
         return quantity
 
     def _capped(self, quantity: float, params: Params) -> float:
@@ -149,8 +143,8 @@ class PositionSizeUtils:
     """
 
     @staticmethod
-    def _calculate(function: str, method: str, context: Context, **params: Any) -> float:
-        name, source = context["sizing_name"], f"PositionSize.{function}"
+    def _calculate(method: str, context: Context, **params: Any) -> float:
+        name, source = context["sizing_name"], f"PositionSize.{method.replace('-', '_')}"
         sizings.validate(name, source)
         check_method(name, method, source)
         return SizingGlobalService().calculate({"method": method, **params}, context)
@@ -161,7 +155,6 @@ class PositionSizeUtils:
     ) -> float:
         """``risk_percentage`` of the balance is lost at the stop."""
         return PositionSizeUtils._calculate(
-            "fixed_percentage",
             "fixed-percentage",
             context,
             symbol=symbol,
@@ -181,7 +174,6 @@ class PositionSizeUtils:
     ) -> float:
         """``kelly_multiplier`` (0.25) of the Kelly share of the balance."""
         return PositionSizeUtils._calculate(
-            "kelly_criterion",
             "kelly-criterion",
             context,
             symbol=symbol,
@@ -197,7 +189,6 @@ class PositionSizeUtils:
     ) -> float:
         """``risk_percentage`` of the balance is lost ``atr_multiplier`` (2) average true ranges away."""
         return PositionSizeUtils._calculate(
-            "atr_based",
             "atr-based",
             context,
             symbol=symbol,

@@ -1,6 +1,6 @@
-"""One run of one strategy: the machine is moved on, and who listens hears of it.
+"""Plays one strategy on one symbol: moves the machine on and tells listeners what happens.
 
-Imports what stands below: schemas, events, market, statistics. Begin with ``strategy`` (the loop), then
-``event_delivery`` (who hears what, in which order); ``ledger`` knows the runs of this process, ``finished``
-what a run leaves behind.
+Imports schemas, events, market and statistics. Begin with ``strategy`` (the loop), then ``event_delivery`` (which
+listener hears what, in which order). ``ledger`` knows the runs of this process; ``finished`` holds what a run leaves
+behind.
 """

@@ -1,7 +1,7 @@
-"""Who hears what, in documented order: rows of the event log and stops of the machine become events and callbacks.
+"""Which listener or callback hears what, and in which order? Turns the event log and the machine's stops into events.
 
-A run that nobody listens to is one kernel call; every listener or callback adds the stops that it needs, and
-payloads are made only for those who hear them (spec engine.md 13).
+A run without listeners is one kernel call. Every listener or callback adds the stops that it needs, and payloads are
+made only for channels that somebody listens to (spec engine.md 13).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, TypeAlias, cast
 
-from bkapi.base.context import ExecutionContext, MethodContext, execution
+from bkapi.base.context import ExecutionContext, MethodContext, RunKey, execution, run_key
 from bkapi.base.coroutines import settle
 from bkapi.errors import SignalError
 from bkapi.events.channels import Channel
@@ -27,6 +27,7 @@ from bkapi.events.payloads import (
     StrategyCommitEvent,
 )
 from bkapi.events.results import (
+    POSITIONS,
     ActiveResult,
     CancelledResult,
     ClosedResult,
@@ -41,11 +42,11 @@ from bkapi.runs.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
 from bkapi.runs.stopwatch import Stopwatch
 from bkapi.runs.validation import violation_message
 from bkapi.schemas.strategy import StrategyCallbacks
-from bkcore.codes import CancelReason, Commit, EventKind, Given, Listen, Wake
-from bkcore.record_views import read_event
-from bkcore.records import FROM_SLOT
-from bkcore.run import Frame, Run
-from bkcore.settings import EngineSettings
+from bkcore.machine.codes import CancelReason, Commit, EventKind, Given, Listen, Wake
+from bkcore.machine.record_views import read_event
+from bkcore.machine.records import FROM_SLOT
+from bkcore.machine.run import Frame, Run
+from bkcore.machine.settings import EngineSettings
 
 #: What a backtest yields.
 BacktestResult: TypeAlias = ScheduledResult | OpenedResult | ClosedResult | CancelledResult
@@ -57,7 +58,7 @@ _EVENT_BITS = {kind: Listen.EVENTS << kind for kind in EventKind}
 _ACTIONS: dict[int, CommitAction] = {
     int(code): cast("CommitAction", code.name.lower().replace("_", "-")) for code in Commit
 }
-#: How a commit calls the number that its command was given.
+#: The field of a commit that holds the number of its command.
 _VALUE_FIELDS: dict[int, str] = {
     Commit.AVERAGE_BUY: "cost",
     Commit.PARTIAL_PROFIT: "percent_to_close",
@@ -71,7 +72,7 @@ _ID_FIELDS: dict[int, str] = {
     Commit.ACTIVATE_SCHEDULED: "activate_id",
 }
 
-#: Which channels and callbacks want to hear a kind of event or stop; each is delivered in its own block.
+#: Which channels and callbacks need a kind of event or stop.
 _HEARD_BY: tuple[tuple[int, tuple[Channel[Any], ...], tuple[str, ...]], ...] = (
     (
         Listen.IDLE,
@@ -105,22 +106,22 @@ _HEARD_BY: tuple[tuple[int, tuple[Channel[Any], ...], tuple[str, ...]], ...] = (
 
 
 def _wants_times() -> bool:
-    """Whether somebody wants to hear how long each tick took; a document is content with those visited anyway."""
+    """Whether somebody needs the duration of every tick; documents need only that of visited ticks."""
     return any(not subscription.collects for subscription in emitters.performance_emitter.listeners)
 
 
 class RiskPlaces(Protocol):
-    """Where a run keeps its places in the risk profiles; :class:`bkapi.risk.run_risk.RunRisk` does."""
+    """The places that a run holds in its risk profiles; :class:`bkapi.risk.run_risk.RunRisk` implements it."""
 
     def hold(self, signal: PublicSignal) -> None:
-        """The reserved place has become a position."""
+        """Turn the reserved place into a position."""
 
     def release(self) -> None:
-        """Nothing is open and nothing rests any more."""
+        """Give the place back: nothing is open and nothing rests."""
 
 
 class DeliveringRun(Protocol):
-    """What is read of the run that is told; :class:`bkapi.runs.strategy.StrategyRun` is one."""
+    """What :class:`EventDelivery` reads of its run; :class:`bkapi.runs.strategy.StrategyRun` is one."""
 
     symbol: str
     names: MethodContext
@@ -150,7 +151,7 @@ class DeliveringRun(Protocol):
 
 
 class EventDelivery:
-    """Tells what a run does, in documented order.
+    """Delivers the events of a run to listeners and callbacks, in documented order.
 
     Besides its own place in the event log it changes two things: ``state.pending`` while a close is told, so that
     getters see the position as it was, and the places that the run holds in its risk profiles.
@@ -163,17 +164,10 @@ class EventDelivery:
         self._state = owner.run.now
         self._callbacks = callbacks
         self._own_bits = own_bits | self._callback_bits()
-        names = owner.names
         #: The common fields of events, in their order.
-        self._place = (
-            owner.symbol,
-            names.strategy_name,
-            names.exchange_name,
-            names.frame_name,
-            owner.backtest,
-        )
+        self._place: RunKey = run_key(owner.symbol, owner.names, backtest=owner.backtest)
         self._bits = 0
-        self._bits_at = -1  # what `Channel.changes` was when they were put together
+        self._bits_at = -1  # the value of `Channel.changes` when the bits were gathered
         self._times = owner.run.market.timestamps
         self._prices = owner.run.series.values
         self._told = 0
@@ -194,14 +188,14 @@ class EventDelivery:
         return bits
 
     def bits(self) -> int:
-        """``Listen`` bits of everybody who listens now."""
+        """``Listen`` bits of all channels and callbacks that somebody listens to now."""
         if self._bits_at != Channel.changes:
             self._bits_at = Channel.changes
             self._bits = self._gathered_bits()
         return self._bits
 
     def has_to_tell(self) -> bool:
-        """Whether anybody listens who could not read it from the log afterwards."""
+        """Whether events must be delivered during the run: somebody listens who cannot read the log afterwards."""
         return (
             bool(self._own_bits)
             or _wants_times()
@@ -230,7 +224,7 @@ class EventDelivery:
     # ------------------------------------------------------------------------------------------- how
 
     def now(self, timestamp: int) -> None:
-        """Let user code run at ``timestamp``."""
+        """Set the ambient "now" in which user code runs to ``timestamp``."""
         self.moment = timestamp
         execution.set(ExecutionContext(self._owner.symbol, timestamp, self._owner.backtest))
 
@@ -239,7 +233,7 @@ class EventDelivery:
         report_error(error, source, self._owner.repeats)
 
     def tell(self, channel: Channel[Any], make: Callable[[], Any]) -> None:
-        """Emit a payload, made only if somebody listens."""
+        """Emit the payload that ``make`` returns; it is not called when nobody listens."""
         if channel.listeners:
             try:
                 channel.emit(make())
@@ -247,7 +241,7 @@ class EventDelivery:
                 self._failed(error, channel.name)
 
     def _call(self, name: str, *arguments: Any) -> None:
-        """Call a strategy callback ``name(symbol, *arguments, when, backtest)`` if there is one."""
+        """Call the strategy's callback ``name(symbol, *arguments, when, backtest)`` if there is one."""
         callback = getattr(self._callbacks, name)
         if callback is not None:
             owner, moment = self._owner, execution.require(name)
@@ -257,7 +251,7 @@ class EventDelivery:
                 self._failed(error, name)
 
     def written(self, row: PublicSignal | None, price: float) -> None:
-        """``on_write`` is not guarded: an error in it ends the run (spec engine.md 4.6)."""
+        """Call ``on_write``; an error in it ends the run (spec engine.md 4.6)."""
         callback = self._callbacks.on_write
         if callback is not None:
             owner, moment = self._owner, execution.require("on_write")
@@ -303,7 +297,7 @@ class EventDelivery:
     # ------------------------------------------------------------------------------------ rows of the log
 
     def tell_events(self) -> Results:
-        """Deliver the rows that the log has grown by since the last time."""
+        """Deliver the rows that were added to the log since the last call."""
         run, state = self._run, self._state
         while self._told < state.event_count:
             timestamp, price, revision, kind, code = read_event(run.tables.events, self._told)
@@ -340,7 +334,7 @@ class EventDelivery:
         self.released()
 
     def candidate(self) -> SignalInput:
-        """The candidate at hand as it came, or what a table or a kernel says of it; levels in percent become prices."""
+        """The candidate at hand as it was given, or made from the row of the table or kernel, with levels as prices."""
         asked = self._asked()
         if asked is not None:
             return asked
@@ -353,20 +347,20 @@ class EventDelivery:
         return {name: value for name, value in signal.items() if value is not None}
 
     def asked(self, dto: SignalInput) -> None:
-        """``get_signal`` or the user has given a signal for this tick."""
+        """Keep the signal that ``get_signal`` or a command has given for this tick."""
         self._dto, self._dto_at = dto, self._state.tick_time
 
     def _asked(self) -> SignalInput | None:
-        """The signal that was given for this tick, or None: then it is one of the table or of a kernel."""
+        """The signal that was given for this tick; None when the candidate comes from a table or a kernel."""
         at_hand = self._state.candidate == FROM_SLOT and self._dto_at == self._state.tick_time
         return self._dto if at_hand else None
 
     def _described(self, candidate: int) -> SignalInput:
-        """A candidate of the table or of the slot in the words of a signal; None for what it leaves out."""
+        """A candidate of the table or of the slot as the fields of a signal; None for fields that were not given."""
         slot = self._run.slot[0] if candidate == FROM_SLOT else self._run.signals[candidate]
         given = int(slot["given"])
         return {
-            "position": {1: "long", -1: "short"}.get(int(slot["side"])),
+            "position": POSITIONS.get(int(slot["side"])),
             "price_open": float(slot["price_open"]) if given & Given.PRICE_OPEN else None,
             "price_take_profit": float(slot["take_profit"]),
             "price_stop_loss": float(slot["stop_loss"]),
@@ -474,7 +468,9 @@ class EventDelivery:
             )
         )
 
-    def _tell_extreme(self, channel: Channel[ExtremeEvent], trade: int, timestamp: int, price: float) -> None:
+    def _tell_extreme(
+        self, channel: Channel[ExtremeEvent], trade: int, timestamp: int, price: float, code: int
+    ) -> None:
         if self.wants_writes:
             self.written(self._rows.public(trade, price), price)
         self.tell(
@@ -484,16 +480,10 @@ class EventDelivery:
             ),
         )
 
-    def _tell_highest_profit(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        self._tell_extreme(emitters.highest_profit_subject, trade, timestamp, price)
-
-    def _tell_max_drawdown(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        self._tell_extreme(emitters.max_drawdown_subject, trade, timestamp, price)
-
     def _tell_level(
         self, channel: Channel[LevelEvent], trade: int, timestamp: int, price: float, code: int
     ) -> None:
-        """All levels of a candle show the row as it was before the first of them (spec engine.md 8.3)."""
+        """Tell a level; all levels of a candle show the row as it was before the first of them (spec engine.md 8.3)."""
         if self._levels is None or self._levels[:2] != (trade, timestamp):
             self._levels = (trade, timestamp, self._rows.public(trade, price))
         data = self._levels[2]
@@ -501,12 +491,6 @@ class EventDelivery:
             channel,
             lambda: LevelEvent(data=data, current_price=price, level=code, **self.source(timestamp)),
         )
-
-    def _tell_partial_profit(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        self._tell_level(emitters.partial_profit_subject, trade, timestamp, price, code)
-
-    def _tell_partial_loss(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        self._tell_level(emitters.partial_loss_subject, trade, timestamp, price, code)
 
     def _ping_event(self, trade: int, timestamp: int, price: float) -> PingEvent:
         return PingEvent(*self._place, timestamp, self._rows.public(trade, price), price)
@@ -517,7 +501,7 @@ class EventDelivery:
             self._call("on_breakeven", self._rows.public(trade, price), price)
 
     def _tell_logged_commit(self, trade: int, timestamp: int, price: float, code: int) -> None:
-        """Commits of resting orders are told among the other words of that moment (spec engine.md 13.2)."""
+        """Tell a commit; those of resting orders are told with the event they belong to (spec engine.md 13.2)."""
         if code == Commit.ACTIVATE_SCHEDULED:
             self._activation_price = price
         elif code != Commit.CANCEL_SCHEDULED:
@@ -527,7 +511,7 @@ class EventDelivery:
         self.tell(emitters.strategy_commit_subject, lambda: self._commit_event(trade, timestamp, price, code))
 
     def queued_commit(self, price: float, value: float, code: int) -> dict[str, Any]:
-        """A commit that waits to be announced, as ``get_strategy_status`` shows it (spec live.md 4.2)."""
+        """A commit that has not been announced yet, as ``get_strategy_status`` shows it (spec live.md 4.2)."""
         row = {
             "action": _ACTIONS[code],
             "symbol": self._owner.symbol,
@@ -560,17 +544,8 @@ class EventDelivery:
         if getattr(self._callbacks, callback) is not None:
             self._call(callback, self._rows.public(trade, price), price)
 
-    def _active_ping(self) -> None:
-        self._ping(emitters.active_ping_subject, "on_active_ping")
-
-    def _schedule_ping(self) -> None:
-        self._ping(emitters.schedule_ping_subject, "on_schedule_ping")
-
-    def _woken(self) -> None:
-        self._ping(emitters.wake_subject, "on_wake")
-
     def _monitored(self) -> None:
-        """``on_partial_profit`` / ``on_partial_loss`` hear the progress of every candle of their side."""
+        """Call ``on_partial_profit`` or ``on_partial_loss`` with the progress at every candle on their side."""
         branch = self._state.branch
         name = {1: "on_partial_profit", -1: "on_partial_loss"}.get(branch)
         if name is not None and getattr(self._callbacks, name) is not None:
@@ -600,21 +575,30 @@ class EventDelivery:
         self.tell(emitters.progress_backtest_emitter, lambda: self.progress(done, total))
 
     def _raised(self) -> None:
-        """A jitted function raised: its error is told, and the candle goes on without it."""
+        """Report what a jitted function raised; the candle goes on without it."""
         self.now(self._run.when)
         report_error(self._run.raised(), self._owner.names.strategy_name, self._owner.repeats)
 
     def progress(self, done: int, total: int) -> BacktestProgressEvent:
         """The payload of ``listen_backtest_progress`` after ``done`` of ``total`` ticks."""
-        names = self._owner.names
         return BacktestProgressEvent(
-            exchange_name=names.exchange_name,
-            strategy_name=names.strategy_name,
+            exchange_name=self._owner.names.exchange_name,
+            strategy_name=self._owner.names.strategy_name,
             symbol=self._owner.symbol,
             total_frames=total,
             processed_frames=done,
             progress=done / total if total else 0.0,
         )
+
+
+_COMMIT_COMMON = (
+    "total_entries",
+    "total_partials",
+    "original_price_open",
+    "pnl",
+    "peak_profit",
+    "max_drawdown",
+)
 
 
 def commit_event(
@@ -625,7 +609,7 @@ def commit_event(
     about: tuple[str | None, str | None],
     source: dict[str, Any],
 ) -> StrategyCommitEvent:
-    """What is told of a commit; ``value`` is the number and ``about`` the id and note that its command was given."""
+    """The payload of a commit; ``value`` is its number, ``about`` the id and note that the command was given."""
     action = _ACTIONS[code]
     note: str | None = signal.note
     values: dict[str, Any] = {"current_price": price, "effective_price_open": signal.price_open}
@@ -642,13 +626,8 @@ def commit_event(
         action=action,
         signal_id=signal.id,
         signal=signal,
-        total_entries=signal.total_entries,
-        total_partials=signal.total_partials,
-        original_price_open=signal.original_price_open,
-        pnl=signal.pnl,
-        peak_profit=signal.peak_profit,
-        max_drawdown=signal.max_drawdown,
         note=note or "",
+        **{name: getattr(signal, name) for name in _COMMIT_COMMON},
         **own,
         **source,
     )
@@ -662,20 +641,20 @@ _LIFE: dict[int, Callable[[EventDelivery, int, int, float], Results]] = {
 }
 _MOMENTS: dict[int, Callable[[EventDelivery, int, int, float, int], None]] = {
     EventKind.ACTIVE: EventDelivery._tell_active,
-    EventKind.HIGHEST_PROFIT: EventDelivery._tell_highest_profit,
-    EventKind.MAX_DRAWDOWN: EventDelivery._tell_max_drawdown,
-    EventKind.PARTIAL_PROFIT: EventDelivery._tell_partial_profit,
-    EventKind.PARTIAL_LOSS: EventDelivery._tell_partial_loss,
+    EventKind.HIGHEST_PROFIT: lambda run, *row: run._tell_extreme(emitters.highest_profit_subject, *row),
+    EventKind.MAX_DRAWDOWN: lambda run, *row: run._tell_extreme(emitters.max_drawdown_subject, *row),
+    EventKind.PARTIAL_PROFIT: lambda run, *row: run._tell_level(emitters.partial_profit_subject, *row),
+    EventKind.PARTIAL_LOSS: lambda run, *row: run._tell_level(emitters.partial_loss_subject, *row),
     EventKind.BREAKEVEN: EventDelivery._tell_breakeven,
     EventKind.COMMIT: EventDelivery._tell_logged_commit,
 }
 #: How a stop of the machine other than a row of the log is told.
 STOPS: dict[Wake, Callable[[EventDelivery], None]] = {
-    Wake.ACTIVE_PING: EventDelivery._active_ping,
-    Wake.SCHEDULE_PING: EventDelivery._schedule_ping,
+    Wake.ACTIVE_PING: lambda run: run._ping(emitters.active_ping_subject, "on_active_ping"),
+    Wake.SCHEDULE_PING: lambda run: run._ping(emitters.schedule_ping_subject, "on_schedule_ping"),
     Wake.IDLE: EventDelivery._idle,
     Wake.MONITORED: EventDelivery._monitored,
     Wake.TICK: EventDelivery._tick,
-    Wake.WOKEN: EventDelivery._woken,
+    Wake.WOKEN: lambda run: run._ping(emitters.wake_subject, "on_wake"),
     Wake.RAISED: EventDelivery._raised,
 }

@@ -1,4 +1,4 @@
-"""What a run leaves behind when it has ended: its trades, its events, its statistics."""
+"""What does a finished run leave behind? Its trades, its events, its statistics."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bkapi.base.context import MethodContext
+from bkapi.base.deferred import pl
 from bkapi.runs.strategy import StrategyRun
-from bkcore.run import Run
-from bkcore.settings import EngineSettings
+from bkcore.machine.run import Run
+from bkcore.machine.settings import EngineSettings
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.statistics.records import BacktestStatistics
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run leaves behind; the frames and the statistics are made when first asked for, and kept."""
+    """A finished run; its frames and statistics are made when first asked for, and kept."""
 
     symbol: str
     names: MethodContext
@@ -35,15 +34,15 @@ class FinishedRun:
 
     @cached_property
     def trades(self) -> pl.DataFrame:
-        """A row per position and resting order, see :func:`bkcore.event_log.trades_frame`."""
-        from bkcore.event_log import trades_frame
+        """A row per position and resting order, see :func:`bkcore.machine.event_log.trades_frame`."""
+        from bkcore.machine.event_log import trades_frame
 
         return trades_frame(self.run)
 
     @cached_property
     def events(self) -> pl.DataFrame:
-        """The event log, see :func:`bkcore.event_log.events_frame`."""
-        from bkcore.event_log import events_frame
+        """The event log, see :func:`bkcore.machine.event_log.events_frame`."""
+        from bkcore.machine.event_log import events_frame
 
         return events_frame(self.run)
 
@@ -57,7 +56,7 @@ class FinishedRun:
 
 
 def finished_run(strategy_run: StrategyRun) -> FinishedRun:
-    """What a run that has ended leaves behind."""
+    """The finished run of a run that has ended."""
     return FinishedRun(
         strategy_run.symbol, strategy_run.names, strategy_run.run, strategy_run.settings, strategy_run
     )

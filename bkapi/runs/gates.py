@@ -1,4 +1,4 @@
-"""Which events reach a listener: the gates of ``listen_*`` look at the run in progress (spec engine.md 13.4)."""
+"""May this event reach a listener now? ``listen_*`` asks the run in progress (spec engine.md 13.4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from bkapi.events.emitters import Requirement, install_gates
 from bkapi.runs.ledger import running
 from bkapi.runs.strategy import StrategyRun
-from bkcore.codes import Deferred
+from bkcore.machine.codes import Deferred
 
 
 def _run_of(event: Any) -> StrategyRun | None:
@@ -28,7 +28,7 @@ def _has_scheduled(event: Any) -> bool:
 
 
 def _delivers_commit(event: Any) -> bool:
-    """Commits need an open position, or one that its user has closed (spec engine.md 13.4)."""
+    """Whether a commit is delivered: with an open position, or one that its user has closed (spec engine.md 13.4)."""
     if event.action in ("cancel-scheduled", "close-pending"):
         return True
     run = _run_of(event)

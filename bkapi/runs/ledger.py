@@ -1,4 +1,4 @@
-"""Which runs there are in this process: in progress, finished, and who collects what they leave behind."""
+"""Which runs does this process know? Those in progress, the finished ones, and the services that collect their logs."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ finished: dict[RunKey, FinishedRun] = {}
 
 
 class Collector(Protocol):
-    """What a service does about runs."""
+    """A service that hears of the beginning and end of runs, and reads their logs."""
 
     def begin_run(self, key: RunKey) -> None:
         """Forget what an earlier run of the same context has left."""
 
     def take_run(self, run: StrategyRun) -> None:
-        """Remember a run that told nobody anything: its log says it all."""
+        """Remember a run that delivered no events; its log contains them."""
 
 
 _collectors: list[Collector] = []
 
 
 def add_collector(collector: Collector) -> None:
-    """Tell ``collector`` about runs from now on."""
+    """Let ``collector`` hear of runs from now on."""
     _collectors.append(collector)
 
 
 def remove_collector(collector: Collector) -> None:
-    """Stop telling it."""
+    """Let ``collector`` hear of runs no more."""
     if collector in _collectors:
         _collectors.remove(collector)
 
 
 def begin_run(key: RunKey) -> None:
-    """A run starts."""
+    """Tell the collectors that a run begins."""
     for collector in (*_collectors,):
         collector.begin_run(key)
 
@@ -50,7 +50,7 @@ def _take_run(run: StrategyRun) -> None:
 
 
 def results_of(run: StrategyRun) -> Results:
-    """Play a run and yield its results; while it lasts ``running`` has it, and its log goes to who collects logs."""
+    """Play a run and yield its results; ``running`` has it meanwhile. Collectors get its log if it told no events."""
     running[run.key] = run
     try:
         yield from run.results(_take_run)
@@ -60,7 +60,7 @@ def results_of(run: StrategyRun) -> Results:
 
 
 def runs_of(key: RunKey) -> list[StrategyRun]:
-    """The runs of this process that a key is about; empty parts of symbol and strategy stand for any."""
+    """The runs of this process that match a key; an empty symbol or strategy in it matches any."""
     runs = {one: run.strategy_run for one, run in finished.items()} | running
     symbol, strategy, exchange, frame, backtest = key
     return [

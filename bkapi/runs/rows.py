@@ -1,4 +1,4 @@
-"""How the machine's records become public rows: one place that knows both (spec engine.md 1.3)."""
+"""Turns the machine's records into public rows and results (spec engine.md 1.3)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from bkapi.events.results import (
     ScheduledResult,
 )
 from bkapi.runs.signal_view import Details, SignalAt, pnl_of
-from bkcore import codes
-from bkcore.entry_points import take_back_to_opening
 from bkcore.jit import direct
-from bkcore.record_views import PositionView, address_of_record, copy_of
-from bkcore.records import FROM_SLOT
-from bkcore.run import Run
+from bkcore.machine import codes
+from bkcore.machine.entry_points import take_back_to_opening
+from bkcore.machine.record_views import PositionView, address_of_record, copy_of
+from bkcore.machine.records import FROM_SLOT
+from bkcore.machine.run import Run
 
 CLOSE_REASONS: Mapping[int, CloseReason] = {
     int(reason): cast(CloseReason, reason.name.lower()) for reason in codes.CloseReason if reason
@@ -47,8 +47,8 @@ _NO_DETAILS = Details("")
 class Rows:
     """Public rows and results of one run.
 
-    ``details`` holds what a signal that was asked for or queued carries besides numbers, by trade; rows of a signal
-    table have their ``ids`` and ``notes``.
+    ``details`` holds, by trade, the id, note and further keys of a signal from ``get_signal`` or a command. Rows of a
+    signal table have theirs in ``ids`` and ``notes``.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Rows:
         self.symbol = symbol
         self.names = names
         self.details: dict[int, Details] = {}
+        self._source = {**names.to_dict(), "symbol": symbol, "backtest": True}
         self._ids = ids
         self._notes = notes
 
@@ -76,7 +77,7 @@ class Rows:
         return Details(identity or self.generated_id(row.scheduled_at), note or "")
 
     def words_of(self, signal: int, identity: int) -> tuple[str | None, str | None]:
-        """Id and note that a row of the signal table brought; ``identity`` is its ``SIGNAL`` id."""
+        """Id and note of a row of the signal table; ``identity`` is its ``SIGNAL`` id."""
         note = None if self._notes is None else self._notes[signal]
         return (self._ids[identity] if identity >= 0 else None), note
 
@@ -89,13 +90,13 @@ class Rows:
         return int(self.run.revisions["trade"].item(row.revision))
 
     def generated_id(self, time: int) -> str:
-        """Identity of a signal that brought none: 36 characters, the same whenever the run is repeated."""
+        """Id for a signal that brought none: 36 characters, the same whenever the run is repeated."""
         names = self.names
         text = f"{self.symbol}:{names.strategy_name}:{names.exchange_name}:{names.frame_name}:{time}"
         return _identity_of(text)
 
     def row(self, trade: int) -> Any:
-        """The machine's record of a trade as it is now: fields of ``POSITION``."""
+        """The machine's record of a trade as it is now: the fields of ``POSITION``."""
         return copy_of(PositionView, self.run.tables.trades, trade)
 
     def pnl(self, trade: int, price: float) -> PnlRecord:
@@ -121,23 +122,15 @@ class Rows:
     # ------------------------------------------------------------------------------------------ results
 
     def _common(self, price: float, time: int) -> dict[str, Any]:
-        return {
-            "strategy_name": self.names.strategy_name,
-            "exchange_name": self.names.exchange_name,
-            "frame_name": self.names.frame_name,
-            "symbol": self.symbol,
-            "current_price": price,
-            "backtest": True,
-            "created_at": time,
-        }
+        return {**self._source, "current_price": price, "created_at": time}
 
     def scheduled(self, trade: int, price: float) -> ScheduledResult:
-        """The result of a resting order just created at tick price ``price``."""
+        """The result of a resting order that was just created at tick price ``price``."""
         signal = self.as_scheduled(trade)
         return ScheduledResult(signal=signal, **self._common(price, signal.scheduled_at))
 
     def opened(self, trade: int) -> OpenedResult:
-        """The result of the opening, as it was then."""
+        """The result of the opening, with the row as it was then."""
         signal = self.as_opened(trade)
         return OpenedResult(signal=signal, **self._common(signal.entries[0].price, signal.pending_at))
 

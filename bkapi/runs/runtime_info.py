@@ -1,4 +1,4 @@
-"""Where a piece of strategy code runs: symbol, names, range, time and price in one record (spec market-data.md 14)."""
+"""In which run is this code? Symbol, names, range, time and price in one record (spec market-data.md 14)."""
 
 from __future__ import annotations
 

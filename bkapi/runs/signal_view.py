@@ -1,4 +1,4 @@
-"""How a listener sees a row of the machine: a public signal that reads its fields when somebody asks for them."""
+"""A public signal over a machine record: converts a field when a listener reads it."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from bkapi.base.context import MethodContext
 from bkapi.events.results import (
     NO_PEAK,
     NO_PNL,
+    POSITIONS,
     EntryRecord,
     PartialRecord,
     PeakRecord,
     PnlRecord,
     PublicSignal,
 )
-from bkcore.codes import Side, Status
-from bkcore.entry_points import pnl_at
 from bkcore.jit import direct
-from bkcore.record_views import address_of_record, read_entry, read_partial
-from bkcore.run import Run
-from bkcore.tables import Tables
+from bkcore.machine.codes import Status
+from bkcore.machine.entry_points import pnl_at
+from bkcore.machine.record_views import address_of_record, read_entry, read_partial
+from bkcore.machine.run import Run
+from bkcore.machine.tables import Tables
 
 _pnl_at = direct(pnl_at)
-_SIDES = {int(Side.LONG): "long", int(Side.SHORT): "short"}
 
 
 def pnl_of(row: Any, tables: Tables, price: float) -> PnlRecord:
-    """Result of closing at ``price`` a position that looks like ``row``."""
+    """Result of closing at ``price`` a position with the fields of ``row``."""
     percent = _pnl_at(tables.addresses, address_of_record(row), price)
     return PnlRecord(percent, row.effective_open, price, (percent / 100) * row.invested, row.invested)
 
 
 class Details(NamedTuple):
-    """What a signal carries besides numbers; an empty ``id`` stands for the generated one."""
+    """The parts of a signal that are not numbers; an empty ``id`` stands for the generated one."""
 
     id: str
     note: str = ""
@@ -42,7 +42,7 @@ class Details(NamedTuple):
 
 
 class RowSource(Protocol):
-    """Where a signal finds what the machine's record does not hold; :class:`bkapi.runs.rows.Rows` is one."""
+    """Supplies what the machine's record does not hold; :class:`bkapi.runs.rows.Rows` is one."""
 
     run: Run
     symbol: str
@@ -55,8 +55,8 @@ class RowSource(Protocol):
 class SignalAt(PublicSignal):
     """A :class:`PublicSignal` over a copy of the machine's record, as it is now.
 
-    Most listeners look at a field or two; the others cost nothing. It equals, copies and pickles as the signal that it
-    shows. A row that has not opened shows its own levels, and no results.
+    A field is computed when it is read, since most listeners read one or two. It compares, copies and pickles like the
+    signal that it shows. A row that has not opened shows its own levels, and no results.
     """
 
     __slots__ = ("_entries", "_pnl", "_price", "_row", "_rows", "_tables")
@@ -76,9 +76,11 @@ class SignalAt(PublicSignal):
             )
             self._pnl = NO_PNL
             _, cost, time = read_entry(self._tables.entries, row.entry_first)
-            self._entries = (EntryRecord(row.price_open, cost, time),)  # what fills it may have another price
+            self._entries = (
+                EntryRecord(row.price_open, cost, time),
+            )  # the fill may have another price later
 
-    #: Only the slots can be set; the fields have no setter. Both methods, or the interpreter is slow with either.
+    #: Only the slots can be set; the fields have no setter. Replacing one method alone makes attribute access slow.
     __setattr__ = object.__setattr__
     __delattr__ = object.__delattr__
 
@@ -125,7 +127,7 @@ _fall: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f"fall_{name}" for name i
 #: Where each field of a public signal comes from.
 _SOURCES: Mapping[str, Callable[[Any], Any]] = {
     "id": lambda signal: signal._details().id,
-    "position": lambda signal: _SIDES[signal._row.side],
+    "position": lambda signal: POSITIONS[signal._row.side],
     "note": lambda signal: signal._details().note,
     "cost": attrgetter("_row.cost"),
     "price_open": attrgetter("_row.effective_open"),

@@ -1,4 +1,4 @@
-"""How long the parts of a run take, for those who listen (spec reports.md 8.4)."""
+"""How long do the ticks and signals of a run take? Measured only for listeners (spec reports.md 8.4)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bkapi.events.payloads import MetricType, PerformanceEvent
 
 
 class Stopwatch:
-    """Times one run: ``backtest_timeframe`` a tick, ``backtest_signal`` a signal from its tick to its end.
+    """Measures one run: ``backtest_timeframe`` for a tick, ``backtest_signal`` for a signal from its tick to its end.
 
-    One part follows the other, and what the consumer of results does between them counts. Ticks that are jumped over
-    have no time of their own; a listener of ``listen_performance`` keeps a run from jumping. Without a listener nothing
-    is measured.
+    Parts follow each other without a gap, so the time that the consumer of results takes counts too. Ticks that are
+    jumped over have no time of their own; a listener of ``listen_performance`` makes the run visit every tick. Without
+    a listener nothing is measured.
 
     source   the common fields of the events
     """
@@ -32,28 +32,28 @@ class Stopwatch:
         self._tick: int | None = None
 
     def start(self) -> None:
-        """The run begins."""
+        """Begin the run."""
         self._started = time.perf_counter()
 
     def tick(self, timestamp: int) -> None:
-        """A tick begins, if it is not the one at hand already; ``timestamp`` is ms UTC."""
+        """Begin a tick, unless it has begun already; ``timestamp`` is ms UTC."""
         if timestamp != self._tick:
             self._tick = timestamp
             self._begin("backtest_timeframe")
 
     def signal(self) -> None:
-        """The tick has made a position or a resting order."""
+        """Begin a signal: the tick has made a position or a resting order."""
         if self._part != "backtest_signal":
             self._begin("backtest_signal")
 
     def end(self) -> None:
-        """The part at hand ends."""
+        """End the part that was begun last."""
         part, self._part = self._part, None
         if part is not None:
             self._tell(part, self._began)
 
     def finish(self) -> None:
-        """The run has come to its end."""
+        """End the run."""
         self._tell("backtest_total", self._started)
 
     def _begin(self, part: MetricType) -> None:

@@ -1,6 +1,6 @@
-"""One backtest of one strategy on one symbol: it asks for signals, takes commands and moves the machine on.
+"""Plays one strategy on one symbol: asks it for signals, takes its commands and moves the machine on.
 
-What listeners and callbacks hear of it is told by :mod:`bkapi.runs.event_delivery`.
+:mod:`bkapi.runs.event_delivery` tells listeners and callbacks what happens.
 """
 
 from __future__ import annotations
@@ -19,42 +19,29 @@ from bkapi.base.timestamps import from_ms
 from bkapi.errors import FatalError, SignalError
 from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import PauseEvent
-from bkapi.events.results import PublicSignal, SignalInput
+from bkapi.events.results import PublicSignal, SignalFields, SignalInput, side_of
 from bkapi.runs.event_delivery import STOPS, BacktestResult, EventDelivery, Results, RiskPlaces
 from bkapi.runs.rows import Rows
 from bkapi.runs.signal_view import Details
 from bkapi.runs.stopwatch import Stopwatch
 from bkapi.runs.validation import as_number, violation_message, violations_of
 from bkapi.schemas.strategy import StrategyCallbacks, StrategySchema
-from bkcore.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
 from bkcore.intervals import interval_step_ms
-from bkcore.market import Market
-from bkcore.record_views import SignalView, bytes_of
-from bkcore.records import FROM_SLOT, NEW_WAKE, NO_BUCKET
-from bkcore.run import Driver, Frame, Hooks, Records, Run, no_signals
-from bkcore.settings import EngineSettings
-from bkcore.signals import SignalTable
+from bkcore.machine.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
+from bkcore.machine.market import Market
+from bkcore.machine.record_views import SignalView, bytes_of
+from bkcore.machine.records import FROM_SLOT, NEW_WAKE, NO_BUCKET
+from bkcore.machine.run import Driver, Frame, Hooks, Records, Run, no_signals
+from bkcore.machine.settings import EngineSettings
+from bkcore.machine.signals import SignalTable
 
 __all__ = ["BacktestResult", "Results", "StrategyRun"]
 
 _NO_CALLBACKS = StrategyCallbacks()
-_KNOWN_FIELDS = frozenset(
-    {
-        "id",
-        "symbol",
-        "position",
-        "note",
-        "price_open",
-        "price_take_profit",
-        "price_stop_loss",
-        "minute_estimated_time",
-        "cost",
-    }
-)
-_SIDES = {"long": 1, "short": -1}
+_KNOWN_FIELDS = frozenset(SignalFields.__annotations__)
 _NEVER = int(np.iinfo(np.int64).max)
 _NO_HOOKS = Hooks()
-#: What keeps ``commit_create_signal`` from being taken, in the order in which it is looked for (spec 10.10).
+#: What makes ``commit_create_signal`` fail, in the order in which it is tested (spec 10.10).
 _BUSY: tuple[tuple[str, int], ...] = (
     ("an activation", Deferred.ACTIVATE),
     ("a close", Deferred.CLOSE),
@@ -74,8 +61,9 @@ class RiskGate(RiskPlaces, Protocol):
 class StrategyRun:
     """One backtest of one strategy on one symbol (spec engine.md 4 to 8, 10, 13).
 
-    ``table`` holds the candidates of a vectorized strategy, ``hooks`` a jitted one; without either ``get_signal`` is
-    asked. ``risk`` is asked before anything opens. ``driver`` chooses how candles are visited, never what happens.
+    ``table`` holds the candidates of a vectorized strategy, ``hooks`` a jitted one; without either the run calls
+    ``get_signal``. ``risk`` is asked before anything opens. ``driver`` chooses how candles are visited; the trades are
+    the same with each.
     """
 
     backtest = True
@@ -102,7 +90,7 @@ class StrategyRun:
         self.yields = True
         #: What has been logged of errors.
         self.repeats = ErrorRepeats()
-        #: Whether a Python function is asked for signals.
+        #: Whether signals come from a Python function or commands.
         self.asks = table is None and hooks.kernel is None
         self.table = table
         self.policy = policy
@@ -112,14 +100,8 @@ class StrategyRun:
         self.schema = strategy
         #: The configuration that the run was started with.
         self.constants = config.get_config()
-        #: Where the events and results of this run come from.
-        self.source: dict[str, Any] = {
-            "symbol": symbol,
-            "strategy_name": names.strategy_name,
-            "exchange_name": names.exchange_name,
-            "frame_name": names.frame_name,
-            "backtest": self.backtest,
-        }
+        #: The common fields of the events and results of this run.
+        self.source: dict[str, Any] = {"symbol": symbol, **names.to_dict(), "backtest": self.backtest}
         self.watch = Stopwatch(self.source)
         self._get_signal = strategy.get_signal
         self.run = Run(
@@ -152,13 +134,13 @@ class StrategyRun:
 
     @property
     def key(self) -> RunKey:
-        """What tells this run from others."""
+        """The key of this run in the ledger."""
         return run_key(self.symbol, self.names, backtest=self.backtest)
 
     def results(self, take_log: Callable[[StrategyRun], object]) -> Results:
-        """Run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2).
+        """Play the run, and yield what opens, closes and is cancelled, in documented order (spec engine.md 4.2).
 
-        take_log   hears of the run when nobody else heard anything of it; :func:`bkapi.runs.ledger.results_of` gives it
+        take_log   called with the run if it delivered no events; :func:`bkapi.runs.ledger.results_of` passes it
         """
         try:
             if not self.is_played and (self.asks or self.risk or self.delivery.has_to_tell()):
@@ -169,11 +151,11 @@ class StrategyRun:
                 if self.yields:
                     yield from self._results_of_tables()
         finally:
-            self.delivery.released()  # what a run that has not come to its end has left open
+            self.delivery.released()  # an abandoned run gives back its places
             self.repeats.finish()
 
     def _finish_silently(self) -> None:
-        """One kernel call; what was refused or raised on the way is reported once, with its count."""
+        """Play the run without events; report what was refused or raised once, with its count."""
         wake, raised, first = self._played_ahead or self._play_silently()
         if wake is Wake.OUT_OF_CANDLES:
             self._raise_out_of_candles()
@@ -201,7 +183,7 @@ class StrategyRun:
 
     @property
     def is_unheard(self) -> bool:
-        """Whether no Python code has a part in the run: it asks nobody, and nobody wants to be told."""
+        """True when the run needs no Python: no ``get_signal``, risk profile, action or listener."""
         return not (self.asks or self.risk or self.schema.actions or self.delivery.has_to_tell())
 
     @property
@@ -210,7 +192,7 @@ class StrategyRun:
         return self._played_ahead is not None
 
     def play_ahead(self) -> None:
-        """Play an unheard run before its turn, in any thread; :meth:`results` then says what there is to say."""
+        """Play a run that needs no Python before its turn, in any thread; :meth:`results` then reads the tables."""
         self._played_ahead = self._play_silently()
 
     def _results_of_tables(self) -> Results:
@@ -301,7 +283,7 @@ class StrategyRun:
             report_error(error, "check_signal_and_reserve", self.repeats)
 
     def _judge_activation(self) -> None:
-        """For a resting order: at its limit, or at the price now where its user has it filled (spec 7.2, 7.3)."""
+        """Ask the risk profiles about a resting order: at its limit, for a command at the price now (spec 7.2, 7.3)."""
         by_user = self._state.deferred == Deferred.ACTIVATE
         price = self.run.series.values.item(self._state.row)
         signal = self.rows.public(self.trade, price)
@@ -310,7 +292,7 @@ class StrategyRun:
             self._deferred = (None, None)
 
     def _take_queued(self, price: float) -> SignalInput:
-        """The queued signal, taken exactly once; one that has become invalid gives its interval back."""
+        """The queued signal, taken exactly once; if it has become invalid, its interval is free again."""
         dto = cast("SignalInput", self._queued)
         self._drop_queued()
         try:
@@ -325,7 +307,7 @@ class StrategyRun:
         self._state.has_queued = 0
 
     def _refuse_invalid(self, dto: SignalInput, price: float) -> None:
-        """Raise for a signal that the combined validator refuses, defaults filled in (spec engine.md 6.4)."""
+        """Raise for a signal that the combined validator refuses, after filling in defaults (spec engine.md 6.4)."""
         _refuse_other_types(dto)
         given = {name: value for name, value in dto.items() if value is not None}
         filled = cast(
@@ -339,7 +321,7 @@ class StrategyRun:
             )
 
     def _bind(self, dto: Any, timestamp: int) -> Details:
-        """Write a signal into the slot; returns what it carries besides numbers."""
+        """Write a signal into the slot; returns its parts that are not numbers."""
         _refuse_other_types(dto)
         self.delivery.asked(cast("SignalInput", dto))
         price_open, lifetime, cost = (
@@ -356,7 +338,7 @@ class StrategyRun:
         slot.stop_loss = as_number(dto.get("price_stop_loss"))
         slot.lifetime = as_number(lifetime)
         slot.cost = as_number(cost)
-        slot.side = _SIDES.get(position, 0) if isinstance(position, str) else 0
+        slot.side = side_of(position)
         slot.given = (
             (0 if price_open is None else Given.PRICE_OPEN)
             | (0 if lifetime is None else Given.LIFETIME)
@@ -380,7 +362,7 @@ class StrategyRun:
 
     @property
     def is_paused(self) -> bool:
-        """Whether new signals are held back."""
+        """Whether new signals are paused."""
         return bool(self._state.is_paused)
 
     @property
@@ -412,7 +394,7 @@ class StrategyRun:
         return self.run.series.values.item(row - 1) if row else float("nan")
 
     def status(self) -> dict[str, Any]:
-        """What waits for its candle or tick (spec live.md 4.2)."""
+        """Which commands and signals wait for their candle or tick (spec live.md 4.2)."""
         state = self._state
         deferred = Deferred(state.deferred)
         waiting = None
@@ -459,7 +441,7 @@ class StrategyRun:
     # --------------------------------------------------------------------------------------------- commands
 
     def order(self, command: Command, *, price: float, value: float = float("nan")) -> bool:
-        """Grant or refuse a command on the open position; a refused one changes nothing (spec engine.md 10.2)."""
+        """Give the open position a command; a refused one changes nothing (spec engine.md 10.2)."""
         with self._lock:
             if not self.has_position:
                 return False
@@ -471,7 +453,7 @@ class StrategyRun:
         return granted
 
     def defer(self, deferred: Deferred, *, id: str | None = None, note: str | None = None) -> None:  # noqa: A002
-        """Take the position or the resting order out for the next candle (spec engine.md 10.8, 10.9, 10.11)."""
+        """Close the position or cancel the resting order at the next candle (spec engine.md 10.8, 10.9, 10.11)."""
         with self._lock:
             state = self._state
             if deferred in (Deferred.CANCEL, Deferred.ACTIVATE):
@@ -510,7 +492,7 @@ class StrategyRun:
         )
 
     def set_paused(self, paused: bool) -> None:
-        """Hold new signals back, or stop doing so; tells ``listen_pause`` when that is a change (spec 10.12)."""
+        """Pause new signals or resume them; tells ``listen_pause`` when that is a change (spec 10.12)."""
         if paused == self.is_paused:
             return
         self._state.is_paused = paused
@@ -519,7 +501,7 @@ class StrategyRun:
         )
 
     def stop(self) -> None:
-        """Take no further signals; an open position is carried to its end (spec engine.md 4.7, 10.13)."""
+        """Take no further signals; an open position goes on to its end (spec engine.md 4.7, 10.13)."""
         with self._lock:
             state = self._state
             state.is_stopped = 1

@@ -1,4 +1,4 @@
-"""What time it is in a run and what its symbol costs, asked from outside of it (spec market-data.md 14)."""
+"""What time is it in a run, and what does its symbol cost? Asked from outside of the run (spec market-data.md 14)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PATIENCE_SECONDS = 120.0
 
 
 class MetaTimeoutError(BkError, TimeoutError):
-    """Raised by ``TimeMetaService().get_timestamp(...)`` of a run that has said nothing for two minutes."""
+    """Raised by ``TimeMetaService().get_timestamp(...)`` when a run has given no time for two minutes."""
 
 
 class _MetaService(Generic[V]):
-    """The newest value of each run; runs in progress are asked, finished ones have left theirs."""
+    """The newest value of each run, read from a run in progress or left behind by a finished one."""
 
     what: ClassVar[str]
 
@@ -127,7 +127,7 @@ def remember(run: StrategyRun) -> None:
 
 
 def forget(symbol: str, names: MethodContext, *, backtest: bool) -> None:
-    """Forget what the run before this one has left."""
+    """Forget what an earlier run of the same context has left."""
     payload = {"symbol": symbol, "backtest": backtest, **names.to_dict()}
     time_meta.clear(payload)
     price_meta.clear(payload)

@@ -1,4 +1,4 @@
-"""What is wrong with a signal, in sentences (spec engine.md 6); the rules themselves are the machine's."""
+"""What is wrong with a signal, in sentences (spec engine.md 6)? The machine applies the rules."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from bkapi.base import config
-from bkapi.events.results import SignalInput
-from bkcore.codes import Given, Side, Violation
-from bkcore.commands import signal_violations
+from bkapi.events.results import SignalInput, side_of
 from bkcore.intervals import MINUTE_MS
-from bkcore.settings import EngineSettings
+from bkcore.machine.codes import Given, Violation
+from bkcore.machine.commands import signal_violations
+from bkcore.machine.settings import EngineSettings
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ _NUMBERS = (int, float, np.integer, np.floating)
 
 
 def as_number(value: object) -> float:
-    """A number as it is; everything else is NaN, which no rule accepts."""
+    """A number as it is; everything else as NaN, which every rule refuses."""
     if type(value) is float:
         return value
     if isinstance(value, _NUMBERS) and not isinstance(value, bool):
@@ -109,19 +109,15 @@ def as_number(value: object) -> float:
     return float("nan")
 
 
-_SIDES: Mapping[str, Side] = {"long": Side.LONG, "short": Side.SHORT}
-
-
 def violations_of(dto: SignalInput, price: float, settings: EngineSettings) -> int:
     """Bits of ``Violation`` that the machine finds in a signal at market ``price`` (spec engine.md 6.4).
 
-    ``price_open`` and ``minute_estimated_time`` are not filled in: without them a signal is invalid.
+    ``price_open`` and ``minute_estimated_time`` get no defaults here: a signal without them is invalid.
     """
-    position = dto.get("position")
     cost = dto.get("cost")
     found: int = signal_violations(
         settings.record(),
-        int(_SIDES.get(position, Side.UNKNOWN) if isinstance(position, str) else Side.UNKNOWN),
+        side_of(dto.get("position")),
         as_number(dto.get("price_open")),
         as_number(dto.get("price_take_profit")),
         as_number(dto.get("price_stop_loss")),
@@ -136,7 +132,7 @@ def violations_of(dto: SignalInput, price: float, settings: EngineSettings) -> i
 def validate_signal(dto: SignalInput | None, current_price: float) -> bool:
     """Whether the engine would take this signal at market ``current_price`` (spec engine.md 6.4).
 
-    Judged by the configuration in force; ``price_open`` and ``minute_estimated_time`` have to be given. What is wrong
+    Uses the configuration in force; ``price_open`` and ``minute_estimated_time`` have to be given. What is wrong
     is logged as a warning, a line per violation.
     """
     if not isinstance(dto, Mapping):

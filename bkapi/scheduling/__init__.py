@@ -1,4 +1,4 @@
-"""What happens once per interval: ``Cache``, ``Interval``, ``Cron``.
+"""Work that is done once per interval: ``Cache``, ``Interval``, ``Cron``.
 
-Imports base, events and schemas. Begin with ``buckets``, which Cache and Interval share.
+Imports base, events and runs. Begin with ``buckets``, which Cache and Interval share.
 """

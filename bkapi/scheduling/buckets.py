@@ -1,4 +1,4 @@
-"""What Cache and Interval share: one store per function, a bucket of time per entry (spec market-data.md 15, 16)."""
+"""What Cache and Interval share: a store per function, with an entry per interval (spec market-data.md 15, 16)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BucketValueError(BkError, TypeError):
 def checked_options(
     door: str, run: Any, options: Any, named: Mapping[str, Any], needed: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The options of a wrapper, ``key`` among them; raises :class:`BucketOptionError`."""
+    """The options of a wrapper with its ``key``; raises :class:`BucketOptionError`."""
     known = (*needed, "key")
     if not callable(run) or not isinstance(options or {}, Mapping):
         raise BucketOptionError(
@@ -69,7 +69,7 @@ def checked_options(
 
 
 def is_async(run: Function) -> bool:
-    """Whether calling a function gives a coroutine."""
+    """Whether calling a function returns a coroutine."""
     called = (
         type(run).__call__ if callable(run) else None
     )  # an object may be called like a coroutine function
@@ -77,7 +77,7 @@ def is_async(run: Function) -> bool:
 
 
 class Store:
-    """The entries of one function: ``key -> (bucket, value)``; the first wrapper called says interval and key."""
+    """The entries of one function: ``key -> (bucket, value)``; the first wrapper called sets interval and key."""
 
     def __init__(self, run: Function, interval: str, key: KeyFunction) -> None:
         self.run = run
@@ -101,7 +101,7 @@ def scope(source: str) -> str:
 
 
 class Wrapped:
-    """A function with a memory: called like the one it wraps, with ``clear``, ``gc`` and ``has_value``."""
+    """A function with a memory: it is called like the one it wraps, and has ``clear``, ``gc`` and ``has_value``."""
 
     instance: ClassVar[str]
     source: ClassVar[str]
@@ -119,7 +119,7 @@ class Wrapped:
 
     @staticmethod
     def default_key(arguments: tuple[Any, ...]) -> Any:
-        """What entries are told apart by beside the context."""
+        """What tells entries of one context apart."""
         raise NotImplementedError
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -147,7 +147,7 @@ class Wrapped:
                 store.entries.pop(key, None)
 
     def gc(self) -> int | None:
-        """Drop the entries of other buckets, of every context; how many, None before the first call."""
+        """Drop the entries of other buckets in every context; returns how many, None before the first call."""
         scope(f"{self.source}.gc")
         store = self._stores.get(id(self._run))
         if store is None:
@@ -157,7 +157,7 @@ class Wrapped:
         return sum(store.entries.pop(key, None) is not None for key in old)
 
     def has_value(self, *args: Any, **kwargs: Any) -> bool:
-        """Whether there is an entry of this bucket for these arguments."""
+        """Whether there is an entry of the current bucket for these arguments."""
         where = scope(f"{self.source}.has_value")
         store = self._stores.get(id(self._run))
         if store is None:
@@ -188,10 +188,21 @@ class FileWrapped:
         return (self._later if is_async(self._run) else self._now)(name, args, kwargs)
 
     def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        raise NotImplementedError
+        known = self._known(name)
+        return self._kept(name, self._run(*args, **kwargs)) if known is None else self._again(known)
 
     async def _later(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        known = self._known(name)
+        return self._kept(name, await self._run(*args, **kwargs)) if known is None else self._again(known)
+
+    def _again(self, known: dict[str, Any]) -> Any:
+        """What is answered while there is a record."""
         raise NotImplementedError
+
+    def _kept(self, name: str, value: Any) -> Any:
+        """Keep a result, and answer it."""
+        self._keep(name, value)
+        return value
 
     def _name(self, source: str, args: tuple[Any, ...]) -> str:
         scope(source)
@@ -236,7 +247,7 @@ class FileWrapped:
 
 
 class Wrapping:
-    """The wrappers of the process: stores per function, and the counter that names file buckets."""
+    """The wrappers of the process: a store per function, and the counter that names buckets on disk."""
 
     wrapped: ClassVar[type[Wrapped]]
     file_wrapped: ClassVar[type[FileWrapped]]
@@ -264,13 +275,13 @@ class Wrapping:
         return known
 
     def dispose(self, run: Function) -> None:
-        """Forget the memories of a function; its next file memory has a new, empty bucket."""
+        """Forget the entries of a function; its next memory on disk has a new, empty bucket."""
         run = getattr(run, "__wrapped__", run)
         self._stores.pop(id(run), None)
         self._files.pop(id(run), None)
 
     def clear(self) -> None:
-        """Forget the memories of all functions; what lies on disk stays."""
+        """Forget the entries of all functions; those on disk stay."""
         self._stores.clear()
         self._files.clear()
 

@@ -1,4 +1,4 @@
-"""Results kept for an interval: ``Cache.fn`` in memory, ``Cache.file`` on disk (spec market-data.md 15)."""
+"""Keeps results for an interval: ``Cache.fn`` in memory, ``Cache.file`` on disk (spec market-data.md 15)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Key = tuple[str, str]
 
 
 class _Pending:
-    """A coroutine under way, and the loop that drives it."""
+    """A coroutine in progress, and the loop that runs it."""
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
 
 
 class CacheFnInstance(Wrapped):
-    """A function that is run once per bucket of time, context and key."""
+    """A function that is run once per interval, context and key."""
 
     instance = "CacheFnInstance"
     source = "CacheUtils.fn"
@@ -63,35 +63,22 @@ class CacheFnInstance(Wrapped):
 
 
 class CacheFileInstance(FileWrapped):
-    """A function of a symbol whose results are kept on disk, one per bucket of time and key."""
+    """A function of a symbol whose results are kept on disk, one per interval and key."""
 
     folder = Path("dump/data/measure")
     instance = "CacheFileInstance"
     source = "CacheUtils.file"
 
-    def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        known = self._known(name)
-        if known is not None:
-            return known["data"]
-        value = self._run(*args, **kwargs)
-        self._keep(name, value)
-        return value
-
-    async def _later(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        known = self._known(name)
-        if known is not None:
-            return known["data"]
-        value = await self._run(*args, **kwargs)
-        self._keep(name, value)
-        return value
+    def _again(self, known: dict[str, Any]) -> Any:
+        return known["data"]
 
 
 class CacheUtils(Wrapping):
     """Wraps functions so that they are run once per interval; the singleton is ``Cache``.
 
-    ``Cache.fn(run, {"interval": "1h"})`` keeps results in memory per strategy, exchange, frame, mode and key; without a
-    ``key`` of its own that is the symbol. ``Cache.file(run, {"interval": "1h", "name": "macro"})`` keeps them on disk
-    under ``./dump/data/measure``, for every strategy and mode alike; results have to be JSON.
+    ``Cache.fn(run, {"interval": "1h"})`` keeps results in memory per strategy, exchange, frame, mode and key (default:
+    the symbol). ``Cache.file(run, {"interval": "1h", "name": "macro"})`` keeps them under ``./dump/data/measure``,
+    for every strategy and mode alike; results have to be JSON.
     """
 
     wrapped = CacheFnInstance

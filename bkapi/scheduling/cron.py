@@ -1,4 +1,4 @@
-"""Tasks at boundaries of time, shared by all runs of the process (spec market-data.md 17)."""
+"""Runs tasks at boundaries of an interval, once for all runs of the process (spec market-data.md 17)."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class CronError(BkError, ValueError):
 
 
 class CronTimeoutError(BkError, TimeoutError):
-    """Reported when a handler runs for a quarter of an hour: it goes on alone, and the boundary counts as failed."""
+    """Reported when a handler takes a quarter of an hour: the run goes on alone, and the boundary counts as failed."""
 
 
 @dataclass(eq=False)
 class Entry:
-    """A registered task: what it is, what it has done, and which slots are under way."""
+    """A registered task: its fields, what it has done, and its slots in progress."""
 
     name: str
     interval: str | None
@@ -45,7 +45,7 @@ class Entry:
     under_way: set[tuple[str, int | str]] = field(default_factory=set)
 
     def slot(self, symbol: str, timestamp: int) -> tuple[str, int | str] | None:
-        """The slot that an event opens, None where it opens none."""
+        """The slot that an event opens, or None."""
         if self.symbols and symbol not in self.symbols:
             return None
         fan = symbol if self.symbols else ""
@@ -57,13 +57,13 @@ class Entry:
 
 
 class CronUtils:
-    """Runs handlers once per boundary of their interval, whatever number of runs go on; the singleton is ``Cron``.
+    """Runs handlers once per boundary of their interval for all runs of the process; the singleton is ``Cron``.
 
-    A periodic entry fires at the first event at or after each boundary, and at the very first event it sees. One
-    without interval fires once. With ``symbols`` each of them counts by itself. Watermarks are shared by all runs and
-    survive them: register again, or :meth:`dispose`, between runs over the same dates.
+    A periodic task fires at the first event at or after each boundary, and at the very first event it sees. A task
+    without interval fires once. With ``symbols`` it does so for each of them. All runs share the watermarks, which
+    outlive them: register again, or :meth:`dispose`, between runs over the same dates.
 
-    A run waits for its handlers, which work in a thread of their own. One that takes two minutes is warned about; after
+    A run waits for its handlers, which work in a thread of their own. It warns about one that takes two minutes; after
     a quarter of an hour the run goes on without it, and the next event tries the boundary again.
     """
 
@@ -79,10 +79,10 @@ class CronUtils:
 
         name       a text without ``:``
         interval   1m ... 1d; without one the task fires once
-        symbols    once for each of these, else once for all
+        symbols    fire for each of these, else once for all
         handler    called with the :class:`RuntimeInfo` of the run whose event came first; may be a coroutine function
 
-        Returns a function that takes the task away. Raises :class:`CronError`.
+        Returns a function that removes the task. Raises :class:`CronError`.
         """
         if not isinstance(entry or {}, Mapping):
             raise CronError(f"{entry!r:.60} is no cron entry.", hint="give a mapping, or its fields by name.")
@@ -92,12 +92,12 @@ class CronUtils:
         return lambda: self.unregister(checked.name)
 
     def unregister(self, name: str) -> None:
-        """Take a task away; a handler that is under way goes on."""
+        """Remove a task; a handler in progress goes on."""
         with self._changing:
             self._entries.pop(name, None)
 
     def enable(self) -> Callable[[], None]:
-        """Listen to the runs; the returned function ends it, and is the same every time."""
+        """Listen to the runs; the returned function stops that, and is the same every time."""
         with self._changing:
             if not self._subscriptions:
                 channels = (
@@ -125,7 +125,7 @@ class CronUtils:
                 self._companions.pop().end()
 
     def clear(self, symbol: str | None = None) -> None:
-        """Let tasks without interval fire again: all, or those that count ``symbol`` by itself, for it."""
+        """Let tasks without interval fire again: all, or for ``symbol`` those with ``symbols``."""
         with self._changing:
             for entry in self._entries.values():
                 if symbol is None:
@@ -134,7 +134,7 @@ class CronUtils:
                     entry.fired.discard(symbol)
 
     def _tick(self, event: MomentEvent) -> None:
-        """One event: serve every task whose slot it opens, one event after another (deviation 12)."""
+        """Serve every task whose slot an event opens, one event after another (deviation 12)."""
         method.require("CronUtils _tick")
         execution.require("CronUtils _tick")
         with self._turn:
@@ -182,7 +182,9 @@ class CronUtils:
             )
         finally:
             if companion.is_there:
-                self._companions.append(companion)  # a handler inside a handler has one of its own
+                self._companions.append(
+                    companion
+                )  # a handler that starts another one needs a second companion
         if not in_time:
             raise CronTimeoutError(
                 f"Cron {entry.name}: the handler took more than {DEAD_SECONDS:.0f} s and goes on alone.",

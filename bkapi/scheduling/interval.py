@@ -1,4 +1,4 @@
-"""What fires once per interval: ``Interval.fn`` in memory, ``Interval.file`` on disk (spec market-data.md 16)."""
+"""Calls a function once per interval: ``Interval.fn`` in memory, ``Interval.file`` on disk (spec market-data.md 16)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Key = tuple[str, str]
 
 
 class IntervalFnInstance(Wrapped):
-    """A function that fires once per bucket of time, context and key; None as a result does not count as fired."""
+    """A function that fires once per interval, context and key; a result of None does not count as fired."""
 
     instance = "IntervalFnInstance"
     source = "IntervalUtils.fn"
@@ -23,7 +23,7 @@ class IntervalFnInstance(Wrapped):
 
     @staticmethod
     def _take(store: Store, key: Key) -> bool:
-        """Whether the bucket was free; it is taken now."""
+        """Whether the bucket was free; it is taken from now on."""
         bucket = store.bucket()
         with store.changing:
             known = store.entries.get(key)
@@ -59,34 +59,24 @@ class IntervalFnInstance(Wrapped):
 
 
 class IntervalFileInstance(FileWrapped):
-    """A function of a symbol that fires once per bucket of time and key, also across restarts."""
+    """A function of a symbol that fires once per interval and key, also across restarts."""
 
     folder = Path("dump/data/interval")
     instance = "IntervalFileInstance"
     source = "IntervalUtils.file"
 
-    def _now(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._known(name) is not None:
-            return None
-        value = self._run(*args, **kwargs)
-        if value is not None:
-            self._keep(name, value)
-        return value
+    def _again(self, known: dict[str, Any]) -> Any:
+        return None
 
-    async def _later(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._known(name) is not None:
-            return None
-        value = await self._run(*args, **kwargs)
-        if value is not None:
-            self._keep(name, value)
-        return value
+    def _kept(self, name: str, value: Any) -> Any:
+        return None if value is None else super()._kept(name, value)
 
 
 class IntervalUtils(Wrapping):
     """Wraps functions so that they fire once per interval; the singleton is ``Interval``.
 
-    ``Interval.fn(run, {"interval": "1h"})`` calls ``run`` at the first call of an interval and answers None at the
-    others, per strategy, exchange, frame, mode and key (the first argument). A result of None is asked again.
+    ``Interval.fn(run, {"interval": "1h"})`` calls ``run`` at the first call of an interval and returns None at the
+    others, per strategy, exchange, frame, mode and key (the first argument). After a result of None it calls again.
     ``Interval.file(run, {"interval": "1d", "name": "news"})`` remembers on disk, under ``./dump/data/interval``.
     """
 

@@ -1,4 +1,4 @@
-"""What may be registered of an action: a handler of events and the methods it may have (spec market-data.md 19)."""
+"""Which fields does an action have? A handler of events and the methods it may define (spec market-data.md 19)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Annotated, Any, ClassVar, Self, TypedDict
 from pydantic import BeforeValidator, Field, model_validator
 
 from bkapi.errors import SchemaError
-from bkapi.schemas.base import Name, Schema, or_default
+from bkapi.schemas.base import Name, Schema, optional, or_default
 
 
 class InvalidHandlerMethodError(SchemaError):
-    """Raised by ``add_action_schema`` for a handler with a method that nobody calls, such as ``sgnal``."""
+    """Raised by ``add_action_schema`` for a handler with a method that no event calls, such as ``sgnal``."""
 
 
 class DiscouragedHandlerMethodError(SchemaError):
-    """Raised by ``add_action_schema`` for a handler with ``order_sync`` or ``order_check``: a broker does that."""
+    """Raised by ``add_action_schema`` for a handler with ``order_sync`` or ``order_check``, which are a broker's."""
 
 
 #: The methods that an action handler may define (spec live.md 8.1).
@@ -56,7 +56,7 @@ def _distance(a: str, b: str) -> int:
 
 
 def _nearest(name: str) -> list[str]:
-    """Up to three methods that may have been meant: those of which one name holds the other, then by distance."""
+    """Up to three methods that may have been meant: first those where one name contains the other, then the nearest."""
     folded = name.lower()
     holding = {one: one in folded or folded in one for one in HANDLER_METHODS}
     distances = {one: _distance(folded, one) for one in HANDLER_METHODS}
@@ -101,7 +101,7 @@ def _handler(value: Any) -> Any:
 
 
 class ActionSchema(Schema):
-    """Who acts on what a strategy does (spec live.md 8.1): a class, or a mapping of method names to functions."""
+    """Handlers of what a strategy does (spec live.md 8.1): a class, or a mapping of method names to functions."""
 
     kind: ClassVar[str] = "action"
 
@@ -109,10 +109,10 @@ class ActionSchema(Schema):
     handler: Annotated[Any, BeforeValidator(_handler)] = Field(
         description="a class (strategy_name, frame_name, action_name, backtest), or a mapping of functions"
     )
-    callbacks: Annotated[Mapping[str, Any] | None, or_default(None)] = Field(
-        default=None, description="a mapping of callback names to functions"
+    callbacks: Annotated[Mapping[str, Any] | None, or_default(None)] = optional(
+        "a mapping of callback names to functions"
     )
-    note: Any = Field(default=None, description="free text")
+    note: Any = optional("free text")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,14 +1,15 @@
-"""What every registered schema has in common: frozen, no unknown fields, one clear error (spec market-data.md 19)."""
+"""What do all schemas have in common? Frozen, no unknown fields, one clear error (spec market-data.md 19)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     ModelWrapValidatorHandler,
     StrictStr,
     ValidationError,
@@ -20,8 +21,17 @@ from bkcore.errors import did_you_mean
 
 
 def or_default(default: Any) -> BeforeValidator:
-    """Everything falsy counts as left out, as documented."""
+    """Treats everything falsy as left out, as documented."""
     return BeforeValidator(lambda value: value or default)
+
+
+#: A function that is told something; the description of its field says with which arguments.
+Callback: TypeAlias = Callable[..., Any] | None
+
+
+def optional(description: str) -> Any:
+    """A field that may be left out, and what it is, for the hint of an error."""
+    return Field(default=None, description=description)
 
 
 class Schema(BaseModel):
@@ -56,7 +66,7 @@ class Schema(BaseModel):
         }
 
     def overridden(self, partial: Mapping[str, Any]) -> Self:
-        """A copy with the fields of ``partial`` in place of its own, not validated (spec 19)."""
+        """A copy with the fields of ``partial`` replaced, not validated (spec 19)."""
         values = self.given()
         if any(name in partial for name in self.alternatives):
             for name in self.alternatives:
@@ -82,7 +92,7 @@ def _unknown_field(schema: type[Schema], name: str) -> SchemaError:
 
 
 def _first_problem(schema: type[Schema], values: object, error: ValidationError) -> SchemaError:
-    """The first of pydantic's complaints in our words."""
+    """The first of pydantic's complaints, in our words."""
     problem = error.errors(include_url=False)[0]
     if not problem["loc"]:
         fields = ", ".join(schema.model_fields)

@@ -1,4 +1,4 @@
-"""The documented doors of the registries: add, get, override and list schemas of each kind (spec market-data.md 19)."""
+"""The documented functions over the registries: add, get, override and list schemas (spec market-data.md 19)."""
 
 from __future__ import annotations
 
@@ -166,48 +166,18 @@ def add_action_schema(
 
 
 get_strategy_schema, override_strategy_schema, list_strategy_schema = doors(strategies)
-
-
 get_exchange_schema, override_exchange_schema, list_exchange_schema = doors(exchanges)
-
-
 get_frame_schema, override_frame_schema, list_frame_schema = doors(frames)
-
-
 get_sweep_schema, override_sweep_schema, list_sweep_schema = doors(sweeps)
-
-
 get_walker_schema, override_walker_schema, list_walker_schema = doors(walkers)
-
-
 get_risk_schema, override_risk_schema, list_risk_schema = doors(risks)
-
-
 get_sizing_schema, override_sizing_schema, list_sizing_schema = doors(sizings)
-
-
 get_action_schema, override_action_schema, list_action_schema = doors(actions)
-
-
 add_strategy = add_strategy_schema
-
-
 add_exchange = add_exchange_schema
-
-
 add_frame = add_frame_schema
-
-
 add_sweep = add_sweep_schema
-
-
 add_walker = add_walker_schema
-
-
 add_risk = add_risk_schema
-
-
 add_sizing = add_sizing_schema
-
-
 add_action = add_action_schema

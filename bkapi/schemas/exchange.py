@@ -1,4 +1,4 @@
-"""What may be registered of an exchange: where candles come from, how numbers are written (spec market-data.md 19)."""
+"""Which fields does an exchange have? Where candles come from, how numbers are written (spec market-data.md 19)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypedDict
 from pydantic import Field, model_validator
 
 from bkapi.errors import SchemaError
-from bkapi.schemas.base import FrameInterval, Schema, or_default, refuse_several
+from bkapi.schemas.base import Callback, FrameInterval, Schema, optional, or_default, refuse_several
 
 #: ``get_candles(symbol, interval, since, limit, backtest)``: exactly ``limit`` candles from ``since`` on.
 GetCandles: TypeAlias = Callable[[str, str, datetime, int, bool], Any]
@@ -20,13 +20,11 @@ Format: TypeAlias = Callable[[str, float, bool], Any]
 
 
 class ExchangeCallbacks(Schema):
-    """What an exchange wants to be told (spec market-data.md 5.1)."""
+    """Callbacks of an exchange (spec market-data.md 5.1)."""
 
     kind: ClassVar[str] = "exchange callbacks"
 
-    on_candle_data: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, interval, since, limit, candles)"
-    )
+    on_candle_data: Callback = optional("(symbol, interval, since, limit, candles)")
 
 
 class ExchangeSchema(Schema):
@@ -41,33 +39,25 @@ class ExchangeSchema(Schema):
     alternatives: ClassVar[tuple[str, ...]] = ("get_candles", "candles")
 
     exchange_name: str = Field(description="the name to register under, a text")
-    get_candles: GetCandles | None = Field(
-        default=None,
-        description="a function (symbol, interval, since, limit, backtest) that returns exactly limit rows",
+    get_candles: GetCandles | None = optional(
+        "a function (symbol, interval, since, limit, backtest) that returns exactly limit rows"
     )
-    candles: Mapping[str, Any] | Callable[[str], Any] | None = Field(
-        default=None,
-        description="candles in memory: a mapping of symbol to frame or path, or a function of the symbol",
+    candles: Mapping[str, Any] | Callable[[str], Any] | None = optional(
+        "candles in memory: a mapping of symbol to frame or path, or a function of the symbol"
     )
     base_interval: Annotated[FrameInterval, or_default("1m")] = Field(
         default="1m", description="the interval of its own candles, on which everything runs: 1m ... 1d"
     )
-    format_price: Format | None = Field(
-        default=None, description="a function (symbol, price, backtest) that returns text"
+    format_price: Format | None = optional("a function (symbol, price, backtest) that returns text")
+    format_quantity: Format | None = optional("a function (symbol, quantity, backtest) that returns text")
+    get_order_book: Callable[[str, int, datetime, datetime, bool], Any] | None = optional(
+        "a function (symbol, depth, from, to, backtest)"
     )
-    format_quantity: Format | None = Field(
-        default=None, description="a function (symbol, quantity, backtest) that returns text"
+    get_aggregated_trades: Callable[[str, datetime, datetime, bool], Any] | None = optional(
+        "a function (symbol, from, to, backtest) that returns trades, oldest first"
     )
-    get_order_book: Callable[[str, int, datetime, datetime, bool], Any] | None = Field(
-        default=None, description="a function (symbol, depth, from, to, backtest)"
-    )
-    get_aggregated_trades: Callable[[str, datetime, datetime, bool], Any] | None = Field(
-        default=None, description="a function (symbol, from, to, backtest) that returns trades, oldest first"
-    )
-    callbacks: ExchangeCallbacks | None = Field(
-        default=None, description="a mapping of callback names to functions"
-    )
-    note: str | None = Field(default=None, description="free text")
+    callbacks: ExchangeCallbacks | None = optional("a mapping of callback names to functions")
+    note: str | None = optional("free text")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

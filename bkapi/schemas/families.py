@@ -1,6 +1,6 @@
-"""The schema and validation service of each kind, under their documented names (spec market-data.md 19, 20).
+"""The schema service and the validation service of each kind, by their documented names (spec market-data.md 19, 20).
 
-They are made from one generic pair and one table; sweeps have theirs beside their clients.
+One generic pair and one table make them; those of sweeps are in :mod:`bkapi.ideas.sweep`.
 """
 
 from __future__ import annotations
@@ -17,94 +17,81 @@ from bkapi.schemas.strategy import StrategySchema
 from bkapi.schemas.walker import WalkerSchema
 
 
-class StrategySchemaService(SchemaService[StrategySchema]):
+class StrategySchemaService(SchemaService[StrategySchema], registry=strategies):
     """The registry of strategies."""
 
-    registry = strategies
     add_strategy = SchemaService.register
 
 
-class ExchangeSchemaService(SchemaService[ExchangeSchema]):
+class ExchangeSchemaService(SchemaService[ExchangeSchema], registry=exchanges):
     """The registry of exchanges."""
 
-    registry = exchanges
     add_exchange = SchemaService.register
 
 
-class FrameSchemaService(SchemaService[FrameSchema]):
+class FrameSchemaService(SchemaService[FrameSchema], registry=frames):
     """The registry of frames."""
 
-    registry = frames
     add_frame = SchemaService.register
 
 
-class WalkerSchemaService(SchemaService[WalkerSchema]):
+class WalkerSchemaService(SchemaService[WalkerSchema], registry=walkers):
     """The registry of walkers."""
 
-    registry = walkers
     add_walker = SchemaService.register
 
 
-class RiskSchemaService(SchemaService[RiskSchema]):
+class RiskSchemaService(SchemaService[RiskSchema], registry=risks):
     """The registry of risk profiles."""
 
-    registry = risks
     add_risk = SchemaService.register
 
 
-class SizingSchemaService(SchemaService[SizingSchema]):
+class SizingSchemaService(SchemaService[SizingSchema], registry=sizings):
     """The registry of sizings."""
 
-    registry = sizings
     add_sizing = SchemaService.register
 
 
-class ActionSchemaService(SchemaService[ActionSchema]):
+class ActionSchemaService(SchemaService[ActionSchema], registry=actions):
     """The registry of actions."""
 
-    registry = actions
     add_action = SchemaService.register
 
 
-class StrategyValidationService(ValidationService[StrategySchema]):
+class StrategyValidationService(ValidationService[StrategySchema], registry=strategies):
     """Which strategies are known, and whether their risk profiles and actions are."""
 
-    registry = strategies
     add_strategy = ValidationService.know
 
 
-class ExchangeValidationService(ValidationService[ExchangeSchema]):
+class ExchangeValidationService(ValidationService[ExchangeSchema], registry=exchanges):
     """Which exchanges are known."""
 
-    registry = exchanges
     add_exchange = ValidationService.know
 
 
-class FrameValidationService(ValidationService[FrameSchema]):
+class FrameValidationService(ValidationService[FrameSchema], registry=frames):
     """Which frames are known."""
 
-    registry = frames
     add_frame = ValidationService.know
 
 
-class WalkerValidationService(ValidationService[WalkerSchema]):
+class WalkerValidationService(ValidationService[WalkerSchema], registry=walkers):
     """Which walkers are known, and whether their strategies are, with their risk profiles and actions."""
 
-    registry = walkers
     add_walker = ValidationService.know
 
 
-class RiskValidationService(ValidationService[RiskSchema]):
+class RiskValidationService(ValidationService[RiskSchema], registry=risks):
     """Which risk profiles are known."""
 
-    registry = risks
     add_risk = ValidationService.know
 
 
-class SizingValidationService(ValidationService[SizingSchema]):
+class SizingValidationService(ValidationService[SizingSchema], registry=sizings):
     """Which sizings are known, and with which method."""
 
-    registry = sizings
     add_sizing = ValidationService.know
 
     def validate(self, name: str, source: str, method: str | None = None) -> bool:
@@ -118,10 +105,9 @@ class SizingValidationService(ValidationService[SizingSchema]):
         return True
 
 
-class ActionValidationService(ValidationService[ActionSchema]):
+class ActionValidationService(ValidationService[ActionSchema], registry=actions):
     """Which actions are known."""
 
-    registry = actions
     add_action = ValidationService.know
 
 

@@ -1,4 +1,4 @@
-"""What may be registered of a frame: a span of time and its ticks (spec market-data.md 11, 19)."""
+"""Which fields does a frame have? A span of time and the interval of its ticks (spec market-data.md 11, 19)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import BeforeValidator, Field
 
 from bkapi.base.timestamps import to_datetime, to_ms
 from bkapi.errors import MomentError
-from bkapi.schemas.base import FrameInterval, Schema, not_usable, or_default
+from bkapi.schemas.base import Callback, FrameInterval, Schema, not_usable, optional, or_default
 
 
 def _moment(value: object) -> datetime:
-    """A date as a frame takes it: text is refused, as recorded in the golden cases."""
+    """A date of a frame; text is refused, as recorded in the golden cases."""
     if not isinstance(value, str):
         try:
             return to_datetime(value)  # type: ignore[arg-type]
@@ -27,13 +27,11 @@ Date: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class FrameCallbacks(Schema):
-    """What a frame wants to be told (spec market-data.md 11.2)."""
+    """Callbacks of a frame (spec market-data.md 11.2)."""
 
     kind: ClassVar[str] = "frame callbacks"
 
-    on_timeframe: Callable[..., Any] | None = Field(
-        default=None, description="(timestamps, start_date, end_date, interval)"
-    )
+    on_timeframe: Callback = optional("(timestamps, start_date, end_date, interval)")
 
 
 class FrameSchema(Schema):
@@ -52,10 +50,8 @@ class FrameSchema(Schema):
     interval: Annotated[str, or_default("1m")] = Field(
         default="1m", description="time between ticks: 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h or 1d"
     )
-    callbacks: FrameCallbacks | None = Field(
-        default=None, description="a mapping of callback names to functions"
-    )
-    note: str | None = Field(default=None, description="free text")
+    callbacks: FrameCallbacks | None = optional("a mapping of callback names to functions")
+    note: str | None = optional("free text")
 
     @property
     def start_ms(self) -> int:
@@ -69,7 +65,7 @@ class FrameSchema(Schema):
 
     @classmethod
     def unchecked(cls, values: Mapping[str, Any]) -> Self:
-        """As for any schema; dates become aware UTC datetimes, since nothing else could be computed with."""
+        """As for any schema, but dates become aware UTC datetimes, since a run computes with them."""
         computed = dict(values)
         for field in ("start_date", "end_date"):
             if field in values:

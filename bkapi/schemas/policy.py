@@ -1,4 +1,4 @@
-"""How a position is managed without Python at every candle: the declarative rules of a strategy."""
+"""``Policy``: the rules by which the machine manages a position itself, without calling Python at every candle."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from bkapi.errors import SchemaError
-from bkapi.schemas.base import Schema
-from bkcore.policy import MOST_LEVELS, POLICY
-from bkcore.run import Records
+from bkapi.schemas.base import Schema, optional
+from bkcore.machine.policy import MOST_LEVELS, POLICY
+from bkcore.machine.run import Records
 
 Levels = tuple[tuple[float, float], ...]
 
 
 class Policy(Schema):
-    """Rules that the machine itself follows at every monitored candle, as a listener of its ping would.
+    """Rules that the machine follows at every monitored candle, as a listener of its ping would.
 
     ``Policy(trailing_stop_from_percent=1, trailing_stop_distance_percent=0.5)`` lets the stop follow half a percent
-    behind the price once the position is one percent ahead. A rule that is left out does nothing. The rules speak in
+    behind the price once the position is one percent ahead. A rule that is left out does nothing. The rules act in
     this order: close, breakeven, trailing stop, trailing take, partial profit, partial loss, ladder. Each gives the
     command of the same name; what the command refuses is tried again at the next candle (spec engine.md 10).
 
     A *move* is the percent by which the price has come in favour of the position since its effective entry. Levels
-    and moves are measured with the position as it is when the ping is sent. Every rule equals the same rule written
-    with ``commit_*`` in a ping listener, trade for trade.
+    and moves are measured with the position as it is when the ping is sent. Every rule gives the same trades as the
+    same rule written with ``commit_*`` in a ping listener.
     """
 
     kind: ClassVar[str] = "policy"
 
-    close_at_profit_percent: float | None = Field(
-        default=None, description="result in percent, costs included, at which the position is closed"
+    close_at_profit_percent: float | None = optional(
+        "result in percent, costs included, at which the position is closed"
     )
     close_at_loss_percent: float | None = Field(
         default=None,
@@ -120,7 +120,7 @@ class Policy(Schema):
         return self
 
     def record(self) -> Records:
-        """The same rules as one record of :data:`bkcore.policy.POLICY`, as kernels read them."""
+        """The same rules as one record of :data:`bkcore.machine.policy.POLICY`, as kernels read them."""
         record = np.zeros(1, POLICY)
         row: Any = record[0]
         row["close_profit"] = _or_never(self.close_at_profit_percent)

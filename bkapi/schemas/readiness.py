@@ -1,4 +1,4 @@
-"""What a script waits for, and what its command line says (spec market-data.md 2, 20)."""
+"""Helps scripts start: waits for schemas or a candle, and reads the command line (spec market-data.md 2, 20)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class CommandLineError(BkError):
 
 
 def wait_for_ready(backtest: bool = True) -> bool:
-    """Wait until an exchange, a strategy and, for a backtest, a frame are registered; whether they are.
+    """Wait until an exchange, a strategy and, for a backtest, a frame are registered; returns whether they are.
 
     Looks once a second for at most 45 s, then says so and returns all the same. Where a launcher has announced its
-    entry point (``emitters.entry_subject``), there is nothing to wait for.
+    entry point (``emitters.entry_subject``), it does not wait.
     """
     wanted: list[Registry[Any]] = [exchanges, strategies, *([frames] if backtest else [])]
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -46,7 +46,7 @@ def wait_for_ready(backtest: bool = True) -> bool:
 
 
 def wait_for_candle(interval: str) -> int:
-    """Wait until the wall clock enters the next ``interval``; its start, ms UTC. For live scripts.
+    """Wait until the wall clock enters the next ``interval``; returns its start, ms UTC. For live scripts.
 
     Looks every 5 s. Raises :class:`UnknownIntervalError`.
     """

@@ -1,4 +1,4 @@
-"""Which schemas are registered: one registry for all kinds (spec market-data.md 19, 20).
+"""Which schemas are registered? One registry class for all kinds (spec market-data.md 19, 20).
 
 A registry holds two maps, as documented: the *known* names with the schema as first given, which
 ``validate`` and ``list_*_schema`` read, and the *schemas* that runs use, which ``override`` changes. A
@@ -105,7 +105,7 @@ class Registry(Generic[S]):
         return self.merge(name, values)
 
     def merge(self, name: str, values: Mapping[str, Any]) -> S:
-        """:meth:`override` without asking whether the name is known; an unknown one is registered so (spec 19)."""
+        """:meth:`override` for any name; one that is unknown is registered (spec 19)."""
         current, values = self._schemas.get(self._text(name)), self._values(values, {})
         merged = self.model.unchecked(values) if current is None else current.overridden(values)
         self._schemas[name] = merged
@@ -174,7 +174,7 @@ class Registry(Generic[S]):
 
 
 def _names_in(model: type[Schema], values: Any) -> dict[str, Any]:
-    """The fields of a refused schema that are texts: what it refers to is looked up all the same, as documented."""
+    """The fields of a refused schema that are texts; the names among them are checked all the same, as documented."""
     given = values if isinstance(values, Mapping) else {}
     fields = {name: value for name, value in given.items() if name in model.model_fields}
     names = {
@@ -202,7 +202,7 @@ def _check_sweep(schema: SweepSchema, source: str) -> None:
 
 
 def _check_walker(schema: WalkerSchema, source: str) -> None:
-    """Every strategy of the registered schema: it is registered, and so is what it refers to."""
+    """Check that every strategy of the registered schema is registered, and what it refers to."""
     for strategy_name in walkers.lookup(schema.walker_name).strategies:
         strategies.lookup(strategy_name)
         strategies.validate(strategy_name, source)
@@ -228,7 +228,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def validate_name(kind: str, name: Any, source: str) -> bool:
-    """``Registry.validate`` of the registry of ``kind``; of a kind without one, no name is known."""
+    """Validate a name in the registry of ``kind``; for a kind without a registry no name is known."""
     registry = REGISTRIES.get(kind)
     if registry is None:
         raise UnknownNameError(kind, name, source, ())
@@ -236,7 +236,7 @@ def validate_name(kind: str, name: Any, source: str) -> bool:
 
 
 def validate_names(names: Mapping[str, Any], source: str, *kinds: str) -> bool:
-    """:func:`validate_name` of ``names["<kind>_name"]`` for each of ``kinds``; without a frame none is looked up."""
+    """:func:`validate_name` of ``names["<kind>_name"]`` for each of ``kinds``; an empty frame name is skipped."""
     for kind in kinds:
         name = names.get(f"{kind}_name") or ""
         if name or kind != "frame":

@@ -1,4 +1,4 @@
-"""What may be registered of a risk profile (spec risk-sizing-walker-sweep.md 1)."""
+"""Which fields does a risk profile have? (spec risk-sizing-walker-sweep.md 1)"""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Annotated, Any, ClassVar, TypedDict
 
 from pydantic import BeforeValidator, Field
 
-from bkapi.schemas.base import Name, Schema, plain_list
+from bkapi.schemas.base import Callback, Name, Schema, optional, plain_list
 
 
 class RiskCallbacks(Schema):
-    """What a risk profile wants to be told (spec risk-sizing-walker-sweep.md 1.1)."""
+    """Callbacks of a risk profile (spec risk-sizing-walker-sweep.md 1.1)."""
 
     kind: ClassVar[str] = "risk callbacks"
 
-    on_rejected: Callable[..., Any] | None = Field(default=None, description="(symbol, check_args)")
-    on_allowed: Callable[..., Any] | None = Field(default=None, description="(symbol, check_args)")
+    on_rejected: Callback = optional("(symbol, check_args)")
+    on_allowed: Callback = optional("(symbol, check_args)")
 
 
 def _validations(value: Any) -> Any:
@@ -29,7 +29,7 @@ def _validations(value: Any) -> Any:
 
 
 class RiskSchema(Schema):
-    """Which signals may be taken (spec risk-sizing-walker-sweep.md 1.1).
+    """Which signals may open (spec risk-sizing-walker-sweep.md 1.1).
 
     A validation is a function of the payload, or a mapping ``{"validate": function, "note": text}``.
     """
@@ -41,8 +41,8 @@ class RiskSchema(Schema):
         default=(),
         description='a list of functions (payload) or of mappings {"validate": function, "note": text}',
     )
-    callbacks: RiskCallbacks | None = Field(default=None, description="a mapping of names to functions")
-    note: Any = Field(default=None, description="free text")
+    callbacks: RiskCallbacks | None = optional("a mapping of names to functions")
+    note: Any = optional("free text")
 
 
 class RiskFields(TypedDict, total=False):

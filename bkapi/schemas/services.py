@@ -1,6 +1,6 @@
-"""The documented services over a registry: schemas by name, and which names are valid (spec market-data.md 19, 20).
+"""The two documented services over a registry: schemas by name, and valid names (spec market-data.md 19, 20).
 
-Each kind derives its two services from here and names its registry.
+The services of each kind derive from these and name their registry.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ class SchemaService(Generic[S]):
     """``register``, ``get``, ``override``, ``validate_shallow`` of one kind."""
 
     registry: ClassVar[Registry[Any]]
+
+    def __init_subclass__(cls, *, registry: Registry[Any]) -> None:
+        cls.registry = registry
 
     def register(self, name: str, schema: S | Mapping[str, Any]) -> S:
         """Check and store; raises :class:`SchemaError`, or :class:`AlreadyExistsError` for a name that is taken."""
@@ -43,9 +46,12 @@ class SchemaService(Generic[S]):
 
 
 class ValidationService(Generic[S]):
-    """``validate`` and ``list`` of one kind; a subclass names :meth:`know` its ``add_<kind>``."""
+    """``validate`` and ``list`` of one kind; a subclass calls :meth:`know` ``add_<kind>``."""
 
     registry: ClassVar[Registry[Any]]
+
+    def __init_subclass__(cls, *, registry: Registry[Any]) -> None:
+        cls.registry = registry
 
     def know(self, name: str, schema: S | Mapping[str, Any]) -> None:
         """Make a name known; raises :class:`AlreadyExistsError`."""

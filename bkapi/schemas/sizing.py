@@ -1,4 +1,4 @@
-"""What may be registered of a sizing (spec risk-sizing-walker-sweep.md 2)."""
+"""Which fields does a sizing have? (spec risk-sizing-walker-sweep.md 2)"""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Self, TypedDict
 from pydantic import Field, model_validator
 
 from bkapi.errors import SchemaError
-from bkapi.schemas.base import Name, Number, Schema, owner
+from bkapi.schemas.base import Callback, Name, Number, Schema, optional, owner
 
 
 class SizingCallbacks(Schema):
-    """What a sizing wants to be told (spec risk-sizing-walker-sweep.md 2.1)."""
+    """Callbacks of a sizing (spec risk-sizing-walker-sweep.md 2.1)."""
 
     kind: ClassVar[str] = "sizing callbacks"
 
-    on_calculate: Callable[..., Any] | None = Field(default=None, description="(quantity, params)")
+    on_calculate: Callback = optional("(quantity, params)")
 
 
 class SizingSchema(Schema):
@@ -29,16 +29,14 @@ class SizingSchema(Schema):
 
     sizing_name: Name = Field(description="the name to register under, a text")
     method: Name = Field(description='"fixed-percentage", "kelly-criterion" or "atr-based"')
-    risk_percentage: Any = Field(default=None, description="percent of the balance at risk, a number")
-    kelly_multiplier: Number | None = Field(default=None, description="share of the Kelly size, default 0.25")
-    atr_multiplier: Number | None = Field(default=None, description="stop distance in ATRs, default 2")
-    max_position_percentage: Number | None = Field(
-        default=None, description="percent of the balance at most, a number"
-    )
-    min_position_size: Number | None = Field(default=None, description="at least so many units, a number")
-    max_position_size: Number | None = Field(default=None, description="at most so many units, a number")
-    callbacks: SizingCallbacks | None = Field(default=None, description="a mapping of names to functions")
-    note: Any = Field(default=None, description="free text")
+    risk_percentage: Any = optional("percent of the balance at risk, a number")
+    kelly_multiplier: Number | None = optional("share of the Kelly size, default 0.25")
+    atr_multiplier: Number | None = optional("stop distance in ATRs, default 2")
+    max_position_percentage: Number | None = optional("percent of the balance at most, a number")
+    min_position_size: Number | None = optional("at least so many units, a number")
+    max_position_size: Number | None = optional("at most so many units, a number")
+    callbacks: SizingCallbacks | None = optional("a mapping of names to functions")
+    note: Any = optional("free text")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

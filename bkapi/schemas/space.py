@@ -1,4 +1,4 @@
-"""Which combinations a sweep tries: grids, lists and random draws of named parameters, never laid out as a whole."""
+"""Which combinations does a sweep try? Grids, lists and random draws of named parameters, numbered but never listed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 from bkcore.errors import did_you_mean
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _DRAWN = 4096  # random combinations that are drawn at a time
 _CHECKED: Final = 65_536  # combinations that conditions look at together
@@ -26,12 +24,12 @@ NumbersMap = Callable[[Numbers], Numbers]
 
 
 class SpaceError(BkError, ValueError):
-    """Raised by ``Space.grid(take_profit_percent=[])``: an axis that holds nothing, or a space that means nothing."""
+    """Raised by ``Space.grid(take_profit_percent=[])``: an axis without values, or an impossible space."""
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A parameter of some combinations: distinct ``values``, and which of them each combination has (``codes``)."""
+    """A parameter of some combinations: distinct ``values``, and the index of each combination's value (``codes``)."""
 
     values: Sequence[Any]
     codes: Numbers
@@ -42,9 +40,7 @@ class Column:
         return distinct[self.codes]
 
     def series(self, name: str) -> pl.Series:
-        """The values of the combinations; what is neither a number nor a text is shown as text."""
-        import polars as pl
-
+        """The values of the combinations; what is neither a number nor text is shown as text."""
         plain = all(value is None or isinstance(value, int | float | str) for value in self.values)
         distinct = list(self.values) if plain else [None if v is None else str(v) for v in self.values]
         return pl.Series(name, distinct, strict=False).gather(self.codes)
@@ -61,7 +57,7 @@ class Block(ABC):
         """The parameters of the combinations ``at`` (numbers below ``size``)."""
 
     def values(self, name: str) -> Sequence[Any] | None:
-        """Every value that a parameter can take, None when there are too many to name."""
+        """Every value of a parameter, None when there are too many to list."""
         return None
 
 
@@ -132,13 +128,13 @@ class Drawn(Block):
 
 
 class Space:
-    """Combinations of named parameters, numbered from 0; nothing is laid out before it is asked for.
+    """Combinations of named parameters, numbered from 0; a combination is made when it is needed.
 
     ``Space.grid(take_profit_percent=[1, 2], lifetime_minutes=[60, 240])`` crosses its axes (the last one varies
-    fastest), ``Space.zip(fast=[5, 10], slow=[20, 60])`` walks lists side by side, and
-    ``Space.random(1000, seed=1, fast=(2, 50), mode=["a", "b"])`` draws: a pair is a range (whole numbers where both
-    ends are), a list a choice. ``a * b`` crosses two spaces, ``space.where(pl.col("fast") < pl.col("slow"))`` keeps
-    what meets a condition.
+    fastest). ``Space.zip(fast=[5, 10], slow=[20, 60])`` takes lists side by side.
+    ``Space.random(1000, seed=1, fast=(2, 50), mode=["a", "b"])`` draws: a pair is a range (of whole numbers if both
+    ends are), a list a choice. ``a * b`` crosses two spaces. ``space.where(pl.col("fast") < pl.col("slow"))`` keeps
+    the combinations that meet a condition.
     """
 
     def __init__(self, blocks: Sequence[Block], conditions: Sequence[pl.Expr] = ()) -> None:
@@ -164,7 +160,7 @@ class Space:
 
     @classmethod
     def zip(cls, **columns: Iterable[Any]) -> Space:
-        """The k-th values of all columns together. Raises :class:`SpaceError` when their lengths differ."""
+        """Takes the k-th values of all columns together. Raises :class:`SpaceError` when their lengths differ."""
         listed = {name: _values(name, column) for name, column in columns.items()}
         sizes = {name: len(column) for name, column in listed.items()}
         if len(set(sizes.values())) > 1:
@@ -176,11 +172,11 @@ class Space:
     def random(cls, count: int, *, seed: int = 0, log: Iterable[str] = (), **axes: Any) -> Space:
         """``count`` random combinations; an axis is a pair ``(low, high)`` or a list to choose from.
 
-        seed   another one draws other combinations
+        seed   another seed draws other combinations
         log    names of pairs that are drawn evenly on a logarithmic scale
 
-        Both ends of a pair of whole numbers may be drawn. More combinations of the same seed begin with the same ones.
-        Raises :class:`SpaceError` for an axis that cannot be drawn from.
+        Both ends of a pair of whole numbers may be drawn. A larger ``count`` of the same seed begins with the same
+        combinations. Raises :class:`SpaceError` for an axis that cannot be drawn from.
         """
         count, seed = _whole_number("count", count, 1), _whole_number("seed", seed, 0)
         chosen = frozenset([log] if isinstance(log, str) else log)
@@ -201,8 +197,6 @@ class Space:
 
         Raises :class:`SpaceError` for one that names no parameter of the space.
         """
-        import polars as pl
-
         for condition in conditions:
             if not isinstance(condition, pl.Expr):
                 raise SpaceError(
@@ -223,7 +217,7 @@ class Space:
         return Space((*self.blocks, *other.blocks), (*self.conditions, *other.conditions))
 
     def values(self, name: str) -> Sequence[Any] | None:
-        """Every value that a parameter can take, None when there are too many to name."""
+        """Every value of a parameter, None when there are too many to list."""
         for block in self.blocks:
             if name in block.names:
                 return block.values(name)
@@ -257,8 +251,6 @@ class Space:
         return columns
 
     def _meets(self, columns: Mapping[str, Column]) -> NDArray[np.bool_]:
-        import polars as pl
-
         frame = pl.DataFrame([column.series(name) for name, column in columns.items()])
         try:
             each = frame.select(condition.alias(str(k)) for k, condition in enumerate(self.conditions))
@@ -278,7 +270,7 @@ class Space:
         return np.broadcast_to(met.to_numpy(), len(frame))
 
     def led_by(self, names: Iterable[str]) -> tuple[Space, NumbersMap]:
-        """The same combinations with the blocks of ``names`` outermost, and how its numbers become those of here."""
+        """The same combinations with the blocks of ``names`` outermost, and a function back to this space's numbers."""
         leading = frozenset(names)
         order = sorted(range(len(self.blocks)), key=lambda k: leading.isdisjoint(self.blocks[k].names))
         if order == list(range(len(self.blocks))):
@@ -306,7 +298,7 @@ class Space:
         return {name: column.values[column.codes[0]] for name, column in columns.items()}
 
     def __len__(self) -> int:
-        """Combinations that meet the conditions; with conditions, all are looked at."""
+        """How many combinations meet the conditions; with conditions, every one is tested."""
         if not self.conditions:
             return self.size
         return sum(self.columns(first, first + _CHECKED)[0].size for first in range(0, self.size, _CHECKED))
@@ -327,7 +319,7 @@ class Space:
 
     @property
     def fingerprint(self) -> str:
-        """A text that is equal for equal spaces."""
+        """A text that is the same for equal spaces."""
         parts: list[Any] = []
         for block in self.blocks:
             if isinstance(block, Drawn):
@@ -363,7 +355,7 @@ def _whole_number(name: str, value: Any, least: int) -> int:
 
 
 def _coded(values: Sequence[Any]) -> tuple[list[Any], Numbers]:
-    """Distinct values in order of appearance, and which one each is; 1 and 1.0 and True stay apart."""
+    """Distinct values in order of appearance, and the index of each value; 1, 1.0 and True differ."""
     known: dict[Any, int] = {}
     codes = [known.setdefault((type(value), repr(value)), len(known)) for value in values]
     distinct: list[Any] = [None] * len(known)

@@ -1,7 +1,6 @@
-"""What may be registered: the fields of each kind of schema, checked at the door (spec market-data.md 19).
+"""Which fields does a strategy have? (spec market-data.md 19)
 
-Schemas are frozen and refuse unknown fields. Bad input raises one :class:`SchemaError` that names the
-field, the value and the remedy. Times given to user functions are aware UTC datetimes, here and everywhere.
+Times given to user functions are aware UTC datetimes, here and everywhere.
 """
 
 from __future__ import annotations
@@ -13,9 +12,18 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
 from pydantic import Field, model_validator
 
 from bkapi.events.results import SignalInput
-from bkapi.schemas.base import Names, OptionalText, Schema, or_default, refuse_repeats, refuse_several
+from bkapi.schemas.base import (
+    Callback,
+    Names,
+    OptionalText,
+    Schema,
+    optional,
+    or_default,
+    refuse_repeats,
+    refuse_several,
+)
 from bkapi.schemas.policy import Policy
-from bkcore.settings import FillModel
+from bkcore.machine.settings import FillModel
 
 #: ``get_signal(symbol, when, current_price)``: a signal or None; may be a coroutine function.
 GetSignal: TypeAlias = Callable[[str, datetime, float], Any]
@@ -24,50 +32,24 @@ StrategyInterval: TypeAlias = Literal["1m", "3m", "5m", "15m", "30m", "1h"]
 
 
 class StrategyCallbacks(Schema):
-    """What a strategy wants to be told (spec engine.md 1.7); every function may be a coroutine function."""
+    """Callbacks of a strategy (spec engine.md 1.7); every function may be a coroutine function."""
 
     kind: ClassVar[str] = "strategy callbacks"
 
-    on_tick: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, result, current_price, when, backtest)"
-    )
-    on_open: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price_open, when, backtest)"
-    )
-    on_active: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_idle: Callable[..., Any] | None = Field(default=None, description="(symbol, price, when, backtest)")
-    on_close: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, close_price, when, backtest)"
-    )
-    on_schedule: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_cancel: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_write: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal or None, price, when, backtest); not a coroutine function"
-    )
-    on_partial_profit: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, progress_percent, price, when, backtest)"
-    )
-    on_partial_loss: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, progress_percent, price, when, backtest)"
-    )
-    on_breakeven: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_schedule_ping: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_active_ping: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
-    on_wake: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, signal, price, when, backtest)"
-    )
+    on_tick: Callback = optional("(symbol, result, current_price, when, backtest)")
+    on_open: Callback = optional("(symbol, signal, price_open, when, backtest)")
+    on_active: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_idle: Callback = optional("(symbol, price, when, backtest)")
+    on_close: Callback = optional("(symbol, signal, close_price, when, backtest)")
+    on_schedule: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_cancel: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_write: Callback = optional("(symbol, signal or None, price, when, backtest); not a coroutine function")
+    on_partial_profit: Callback = optional("(symbol, signal, progress_percent, price, when, backtest)")
+    on_partial_loss: Callback = optional("(symbol, signal, progress_percent, price, when, backtest)")
+    on_breakeven: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_schedule_ping: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_active_ping: Callback = optional("(symbol, signal, price, when, backtest)")
+    on_wake: Callback = optional("(symbol, signal, price, when, backtest)")
 
 
 class StrategySchema(Schema):
@@ -84,36 +66,26 @@ class StrategySchema(Schema):
     interval: Annotated[str, or_default("1m")] = Field(
         default="1m", description="how often a signal is asked for: 1m, 3m, 5m, 15m, 30m or 1h"
     )
-    get_signal: GetSignal | None = Field(
-        default=None, description="a function (symbol, when, current_price) that returns a signal or None"
+    get_signal: GetSignal | None = optional(
+        "a function (symbol, when, current_price) that returns a signal or None"
     )
-    signals: Callable[..., Any] | None = Field(
-        default=None, description="a function from a Polars frame of candles to a frame of signals"
-    )
-    kernel: Callable[..., Any] | None = Field(
-        default=None, description="a jitted function of the documented signature"
-    )
+    signals: Callback = optional("a function from a Polars frame of candles to a frame of signals")
+    kernel: Callback = optional("a jitted function of the documented signature")
     params: Annotated[Mapping[str, Any], or_default({})] = Field(
         default_factory=dict,
         description="values of the parameters of signals or kernel by name, for sweeps to vary",
     )
-    policy: Policy | None = Field(
-        default=None, description="declarative management of the position, a Policy or its fields"
-    )
-    manage: Callable[..., Any] | None = Field(
-        default=None, description="a jitted function that manages what a Policy cannot say"
-    )
+    policy: Policy | None = optional("declarative management of the position, a Policy or its fields")
+    manage: Callback = optional("a jitted function that manages what a Policy cannot say")
     fill: Annotated[FillModel, or_default("vwap")] = Field(
         default="vwap", description='how candles fill: "vwap" (documented) or "touch" (high and low)'
     )
-    risk_name: OptionalText = Field(default=None, description="the name of a risk profile")
+    risk_name: OptionalText = optional("the name of a risk profile")
     risk_list: Names = Field(default=(), description="names of risk profiles, without repeats")
     actions: Names = Field(default=(), description="names of actions, without repeats")
-    callbacks: StrategyCallbacks | None = Field(
-        default=None, description="a mapping of callback names to functions"
-    )
-    note: str | None = Field(default=None, description="free text")
-    info: Any = Field(default=None, description="anything, shown by get_runtime_info")
+    callbacks: StrategyCallbacks | None = optional("a mapping of callback names to functions")
+    note: str | None = optional("free text")
+    info: Any = optional("anything, shown by get_runtime_info")
 
     @property
     def risks(self) -> tuple[str, ...]:
@@ -126,7 +98,7 @@ class StrategySchema(Schema):
             refuse_repeats(self, field, getattr(self, field))
         refuse_several(self, self.alternatives)
         if self.kernel is not None or self.manage is not None:
-            from bkcore.hooks import KERNEL, MANAGE, compile_hook
+            from bkcore.machine.hooks import KERNEL, MANAGE, compile_hook
 
             for form in (KERNEL, MANAGE):
                 if getattr(self, form.name) is not None:

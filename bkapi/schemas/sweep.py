@@ -1,4 +1,4 @@
-"""What may be registered of a sweep over ideas (spec risk-sizing-walker-sweep.md 4)."""
+"""Which fields does a sweep over ideas have? (spec risk-sizing-walker-sweep.md 4)"""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict
 
 from pydantic import Field
 
-from bkapi.schemas.base import Schema, or_default
+from bkapi.schemas.base import Callback, Schema, optional, or_default
 
 
 class SweepCallbacks(Schema):
-    """What a sweep over ideas wants to be told, in this order (spec risk-sizing-walker-sweep.md 4.8).
+    """Callbacks of a sweep over ideas, in the order of their calls (spec risk-sizing-walker-sweep.md 4.8).
 
     They are called synchronously; what one of them raises ends the run.
     """
 
     kind: ClassVar[str] = "sweep callbacks"
 
-    on_ideas: Callable[..., Any] | None = Field(default=None, description="(symbol, total, directional)")
-    on_profiles: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, profiles, truncated_count)"
-    )
-    on_authors_trained: Callable[..., Any] | None = Field(default=None, description="(symbol, tracks)")
-    on_grid_point: Callable[..., Any] | None = Field(default=None, description="(symbol, report, trades)")
-    on_progress: Callable[..., Any] | None = Field(
-        default=None, description='(symbol, "profiles" or "grid", processed, total)'
-    )
-    on_ranking: Callable[..., Any] | None = Field(
-        default=None, description="(symbol, criterion, sorted_reports, best)"
-    )
-    on_done: Callable[..., Any] | None = Field(default=None, description="(symbol, result)")
+    on_ideas: Callback = optional("(symbol, total, directional)")
+    on_profiles: Callback = optional("(symbol, profiles, truncated_count)")
+    on_authors_trained: Callback = optional("(symbol, tracks)")
+    on_grid_point: Callback = optional("(symbol, report, trades)")
+    on_progress: Callback = optional('(symbol, "profiles" or "grid", processed, total)')
+    on_ranking: Callback = optional("(symbol, criterion, sorted_reports, best)")
+    on_done: Callback = optional("(symbol, result)")
 
 
 GridAxis: TypeAlias = Literal[
@@ -39,7 +33,7 @@ GridAxis: TypeAlias = Literal[
 
 
 class SweepSchema(Schema):
-    """Which grid a feed of ideas is tried on (spec risk-sizing-walker-sweep.md 4.1).
+    """The grid that a feed of ideas is tried on (spec risk-sizing-walker-sweep.md 4.1).
 
     An axis that ``grid_axes`` leaves out has its default values; ``report_order`` is sharpe, sortino, pnl or recovery,
     anything else counts as sharpe. Values of the axes are checked when the sweep runs.
@@ -56,10 +50,8 @@ class SweepSchema(Schema):
     report_order: Annotated[str, or_default("sharpe")] = Field(
         default="sharpe", description="how the reports are sorted: sharpe, sortino, pnl or recovery"
     )
-    callbacks: SweepCallbacks | None = Field(
-        default=None, description="a mapping of callback names to functions"
-    )
-    note: str | None = Field(default=None, description="free text")
+    callbacks: SweepCallbacks | None = optional("a mapping of callback names to functions")
+    note: str | None = optional("free text")
 
 
 class SweepFields(TypedDict, total=False):

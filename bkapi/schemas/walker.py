@@ -1,4 +1,4 @@
-"""What may be registered beside strategies: walkers, risk profiles, sizings and actions (spec market-data.md 19)."""
+"""Which fields does a walker have? (spec market-data.md 19)"""
 
 from __future__ import annotations
 
@@ -8,29 +8,25 @@ from typing import Annotated, Any, ClassVar, Self, TypedDict
 from pydantic import BeforeValidator, Field, model_validator
 
 from bkapi.errors import SchemaError
-from bkapi.schemas.base import Name, Schema, or_default, owner, plain_list
+from bkapi.schemas.base import Callback, Name, Schema, optional, or_default, owner, plain_list
 from bkapi.schemas.space import Space
 
 
 class WalkerCallbacks(Schema):
-    """What a walker wants to be told (spec risk-sizing-walker-sweep.md 3.1)."""
+    """Callbacks of a walker (spec risk-sizing-walker-sweep.md 3.1)."""
 
     kind: ClassVar[str] = "walker callbacks"
 
-    on_strategy_start: Callable[..., Any] | None = Field(default=None, description="(strategy, symbol)")
-    on_strategy_complete: Callable[..., Any] | None = Field(
-        default=None, description="(strategy, symbol, stats, metric)"
-    )
-    on_strategy_error: Callable[..., Any] | None = Field(
-        default=None, description="(strategy, symbol, error)"
-    )
-    on_complete: Callable[..., Any] | None = Field(default=None, description="(results)")
+    on_strategy_start: Callback = optional("(strategy, symbol)")
+    on_strategy_complete: Callback = optional("(strategy, symbol, stats, metric)")
+    on_strategy_error: Callback = optional("(strategy, symbol, error)")
+    on_complete: Callback = optional("(results)")
 
 
 class WalkerSchema(Schema):
-    """Which strategies are compared, and by what (spec risk-sizing-walker-sweep.md 3.1).
+    """Which strategies are compared, and by which metric (spec risk-sizing-walker-sweep.md 3.1).
 
-    With a ``space`` every combination of it, of every strategy, is a candidate of its own: its names are parameters of
+    With a ``space``, every combination of it is a candidate, for every strategy. Its names are parameters of
     the strategies (``params``), fields of their policies, or the bracket of their signals, as for ``Sweep``.
     """
 
@@ -45,11 +41,9 @@ class WalkerSchema(Schema):
     metric: Annotated[str, or_default("sharpe_ratio")] = Field(
         default="sharpe_ratio", description="the statistic to maximise, a text"
     )
-    space: Space | None = Field(
-        default=None, description="a Space of parameters, every combination of which is compared"
-    )
-    callbacks: WalkerCallbacks | None = Field(default=None, description="a mapping of names to functions")
-    note: Any = Field(default=None, description="free text")
+    space: Space | None = optional("a Space of parameters, every combination of which is compared")
+    callbacks: WalkerCallbacks | None = optional("a mapping of names to functions")
+    note: Any = optional("free text")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,4 +1,4 @@
-"""Where lines and files go: writers that work in batches, file names that cannot leave their folder.
+"""Where lines and files are written: in batches, under names that cannot leave their folder.
 
 Imports base and events. Begin with ``writer``.
 """

@@ -1,4 +1,4 @@
-"""How files are named after what users call things; such a name cannot leave its folder."""
+"""Makes file names of names that users choose; such a file name cannot leave its folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RESERVED: Final = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$")
 
 
 def safe_file_name(text: str) -> str:
-    """``text`` as the name of a file in its folder: no separators, no ``..``, at most 200 bytes.
+    """``text`` as a file name: no separators, no ``..``, at most 200 bytes.
 
     A text that has to be changed ends in eight hex digits of its digest, so that two texts never share a file.
     """

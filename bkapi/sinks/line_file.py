@@ -1,7 +1,7 @@
-"""How a fast producer writes to a slow place: in batches, by a thread, within a time limit.
+"""Writes records to a slow place in batches: a thread writes, and every call has a time limit.
 
-``put`` returns at once; a batch is on its way when it is full or a twentieth of a second old. A record of a quiet
-producer is written before ``put`` returns. A crash of the process loses at most the batch in hand, never half a line.
+``put`` returns at once; a batch is written when it is full or a twentieth of a second old. When records come rarely,
+``put`` returns after its record is written. A crash of the process loses at most the batch in hand, never half a line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _open: weakref.WeakSet[Batched[Any]] = weakref.WeakSet()
 
 
 class Batched(ABC, Generic[T]):
-    """A place that takes records one by one and writes them in batches; a subclass says how."""
+    """A storage that takes records one by one and writes them in batches; a subclass says how."""
 
     #: So many records make a batch, and so many batches may wait.
     batch_size: int = 1024
@@ -54,10 +54,10 @@ class Batched(ABC, Generic[T]):
         """Write records in order; called by one thread at a time."""
 
     def finish(self) -> None:
-        """Let go of the place, after the last batch."""
+        """Close the storage, after the last batch."""
 
     def put(self, record: T, seconds: float = WRITE_SECONDS) -> None:
-        """Write a record soon. Raises TimeoutError when there is no room within ``seconds``."""
+        """Hand over a record, which is written soon. Raises TimeoutError when there is no room within ``seconds``."""
         with self._changed:
             if self._is_closed:
                 raise ValueError("it is closed")
@@ -86,7 +86,7 @@ class Batched(ABC, Generic[T]):
             self._wait(self._is_idle, seconds)
 
     def close(self, seconds: float = WRITE_SECONDS) -> None:
-        """Flush and let go; any number of times."""
+        """Flush and close; any number of times."""
         with self._changed:
             if self._is_closed:
                 return
@@ -117,7 +117,7 @@ class Batched(ABC, Generic[T]):
             raise TimeoutError(f"a write did not complete in {seconds:g} s")
 
     def step(self) -> bool:
-        """Write the next batch if there is one, or one that has become old; False when it is closed and empty."""
+        """Write the next batch if one is full or old enough; False when the storage is closed and empty."""
         with self._changed:
             if not self._waiting:
                 self._changed.wait(self.seconds_in_hand if self._batch else _IDLE_SECONDS)
@@ -152,18 +152,12 @@ def _work(place: weakref.ref[Batched[Any]]) -> None:
 
 
 def close_all() -> None:
-    """Flush and close every place that is open, each within the time limit."""
+    """Flush and close every open storage, each within the time limit."""
     for batched in [*_open]:
         try:
             batched.close()
         except TimeoutError as error:
             logger.warning("%s", error)
-
-
-def flush_all() -> None:
-    """Flush every place that is open."""
-    for batched in [*_open]:
-        batched.flush()
 
 
 atexit.register(close_all)
@@ -172,7 +166,7 @@ atexit.register(close_all)
 class LineFile(Batched[bytes]):
     """A file that lines are appended to; each batch is one write of whole lines.
 
-    A last line that a crash cut off is ended first, so that the next one stands on its own.
+    If a crash cut off the last line, it is ended first, so that the next one stands on its own.
     """
 
     def __init__(self, path: Path, on_error: Callable[[Exception], None] | None = None) -> None:
@@ -202,7 +196,7 @@ class LineFile(Batched[bytes]):
 
 
 def read_lines(path: str | Path) -> Iterator[Any]:
-    """The records of a JSON Lines file; lines that a crash cut off are skipped, and a warning says which."""
+    """The records of a JSON Lines file; lines that a crash cut off are skipped with a warning."""
     import orjson
 
     path = Path(path)

@@ -1,4 +1,4 @@
-"""Where documents and records go: one storage per name, made when it is first written to (spec reports.md 10, 11)."""
+"""Which storage does a document or record go to? One per name, made at its first use (spec reports.md 10, 11)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WriterAdapter(Generic[D]):
     """Hands what is written to the storage of its name.
 
     A storage has ``wait_for_init(initial)`` and a method that takes what is written; both may be coroutine functions.
-    A change of factory affects only names that have no storage yet; ``clear`` forgets all storages.
+    A new factory counts for names that have no storage yet; ``clear`` forgets all storages.
     """
 
     #: The method of a storage that takes what is written.
@@ -57,7 +57,7 @@ class WriterAdapter(Generic[D]):
         settle(getattr(storage, self.method)(data, options))
 
     def flush(self) -> None:
-        """Wait until everything that was written has reached its place."""
+        """Wait until everything is written."""
         for storage in [*self._storages.values()]:
             if hasattr(storage, "flush"):
                 storage.flush()
@@ -72,13 +72,13 @@ class WriterAdapter(Generic[D]):
 
 
 def _is_ours(storage: Any, method: str) -> bool:
-    """Whether the method of a storage is one of this package, which ``take`` stands for."""
+    """Whether the method of a storage is one of this package, so that ``take`` may be called instead."""
     function = getattr(type(storage), method, None)
     return str(getattr(function, "__module__", "")).startswith("bkapi.reporting.")
 
 
 def tell_exit(error: Exception) -> None:
-    """A storage could not be written: told on ``exit_emitter``, with its name and message (spec 10, 11)."""
+    """Tell ``exit_emitter`` which storage could not be written, and why (spec 10, 11)."""
     emitters.exit_emitter.emit(error)
 
 

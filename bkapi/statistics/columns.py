@@ -1,4 +1,4 @@
-"""Which columns a metric has, and of which ones less is better."""
+"""Which columns may a metric name, and of which is less better?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from bkapi.errors import UnknownNameError
 from bkcore.errors import did_you_mean
-from bkcore.metrics import METRIC_NAMES
+from bkcore.statistics.metrics import METRIC_NAMES
 
 #: Metrics of which less is better.
 LESS_IS_BETTER: Final = ("max_drawdown", "std_dev", "loss_count", "max_loss_streak", "refused_signals")

@@ -1,8 +1,8 @@
-"""How the numbers of a report come about: statistics from frames of trades or events.
+"""Computes the statistics of each kind of report from frames of trades or events.
 
 Frames come in arrival order, newest last. Of each bucket the newest ``row_limit`` rows are kept (None keeps
-all) and every number is computed from what was kept (spec reports.md 6, 8). The trade formulas themselves lie
-in :mod:`bkcore.metrics`; numba and polars are imported when the first number is asked for.
+all) and every number is computed from what was kept (spec reports.md 6, 8). The trade formulas are
+in :mod:`bkcore.statistics.metrics`; numba and polars are imported when the first number is asked for.
 """
 
 from __future__ import annotations
@@ -11,69 +11,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from bkapi.base.deferred import np, pl
 from bkapi.statistics.records import (
     COUNTED_ACTIONS,
     BacktestStatistics,
-    BreakevenStatistics,
     EventStatistics,
     HeatStatistics,
     HeatSymbolStatistics,
-    HighestProfitStatistics,
     LiveStatistics,
-    MaxDrawdownStatistics,
     MetricStats,
-    PartialStatistics,
     PerformanceStatistics,
     RiskStatistics,
     ScheduleStatistics,
-    Statistics,
-    StrategyStatistics,
-    SyncStatistics,
     TradeStatistics,
 )
 from bkcore.errors import BkError
+from bkcore.intervals import MINUTE_MS
 
 if TYPE_CHECKING:
-    import numpy as np
-    import polars as pl
     from numpy.typing import NDArray
 
     from bkapi.statistics.records import Rows
-    from bkcore.metrics import Scope
+    from bkcore.statistics.metrics import Scope
 
-    #: pnl, peak, fall, pending, close, price: the columns of ``bkcore.metrics.trade_metrics``.
+    #: pnl, peak, fall, pending, close, price: the columns of ``bkcore.statistics.metrics.trade_metrics``.
     TradeColumns = tuple[NDArray[Any], ...]
-
-__all__ = [
-    "PERFORMANCE_ROW_LIMIT",
-    "ROW_LIMIT",
-    "TRADE_COLUMNS",
-    "BacktestStatistics",
-    "BreakevenStatistics",
-    "EventStatistics",
-    "HeatStatistics",
-    "HeatSymbolStatistics",
-    "HighestProfitStatistics",
-    "LiveStatistics",
-    "MaxDrawdownStatistics",
-    "MetricStats",
-    "PartialStatistics",
-    "PerformanceStatistics",
-    "RiskStatistics",
-    "ScheduleStatistics",
-    "Statistics",
-    "StatisticsError",
-    "StrategyStatistics",
-    "SyncStatistics",
-    "TradeStatistics",
-    "backtest_statistics",
-    "event_statistics",
-    "heat_statistics",
-    "live_statistics",
-    "performance_statistics",
-    "risk_statistics",
-    "schedule_statistics",
-]
 
 E = TypeVar("E", bound=EventStatistics)
 
@@ -156,8 +118,6 @@ def live_statistics(
     rows of all actions; those with action ``closed``, a pnl and a positive ``close_timestamp`` make the
     numbers. A null ``pending_at`` means the time of the close. ``rows``, errors: :func:`backtest_statistics`.
     """
-    import numpy as np
-
     _require(events, ("action", *TRADE_COLUMNS))
     kept = _newest(events.height, row_limit)
     pnl, peak, fall, pending, close, price = _trade_columns(events, kept)
@@ -181,9 +141,7 @@ def heat_statistics(trades: pl.DataFrame, *, row_limit: int | None = ROW_LIMIT) 
     without a positive ``pending_at`` and ``close_timestamp`` is left out of the durations only.
     Raises :class:`StatisticsError` when a column is missing.
     """
-    import numpy as np
-
-    from bkcore.metrics import Scope
+    from bkcore.statistics.metrics import Scope
 
     _require(trades, ("symbol", *TRADE_COLUMNS))
     symbols: list[HeatSymbolStatistics] = []
@@ -222,8 +180,6 @@ def schedule_statistics(
     (``pending_at == scheduled_at``) never rested and is ignored.
     ``rows``, errors: :func:`backtest_statistics`.
     """
-    import polars as pl
-
     _require(events, ("action", "signal_id", "scheduled_at", *_TIME_COLUMNS))
     timed = _in_ms(events, ("scheduled_at", *_TIME_COLUMNS))
     action, scheduled_at, pending_at = pl.col("action"), pl.col("scheduled_at"), pl.col("pending_at")
@@ -232,7 +188,7 @@ def schedule_statistics(
     arrived = timed.select(belongs.fill_null(value=False)).to_series().arg_true().to_list()
     kept = [arrived[k] for k in _newest(len(arrived), row_limit)]
     ended_at = pl.when(action == "opened").then(pending_at).otherwise(pl.col("close_timestamp"))
-    newest = _rows_at(timed, kept).with_columns(minutes=(ended_at - scheduled_at) / 60_000)
+    newest = _rows_at(timed, kept).with_columns(minutes=(ended_at - scheduled_at) / MINUTE_MS)
     scheduled, opened, cancelled = (newest.filter(action == name) for name in _SCHEDULE_ACTIONS)
     known_opened, known_cancelled = (
         part.join(scheduled, on="signal_id", how="semi").height for part in (opened, cancelled)
@@ -263,8 +219,6 @@ def performance_statistics(
     events : ``metric_type``, ``timestamp``, ``previous_timestamp`` (null for the first), ``duration`` (ms).
     ``rows``, errors: :func:`backtest_statistics`.
     """
-    import polars as pl
-
     _require(events, ("metric_type", "timestamp", "previous_timestamp", "duration"))
     kept = _newest(events.height, row_limit)
     duration = pl.col("duration").cast(pl.Float64)
@@ -351,8 +305,6 @@ def _newest(count: int, row_limit: int | None) -> list[int]:
 
 
 def _rows_at(frame: pl.DataFrame, positions: Sequence[int]) -> pl.DataFrame:
-    import polars as pl
-
     return frame[pl.Series(positions, dtype=pl.UInt32)]
 
 
@@ -370,8 +322,6 @@ def _retained(rows: Rows | None, frame: pl.DataFrame, kept: Sequence[int]) -> Ro
 
 def _trade_columns(trades: pl.DataFrame, kept: Sequence[int]) -> TradeColumns:
     """``TRADE_COLUMNS`` of the kept rows as arrays, newest last: NaN for null numbers, 0 for null times."""
-    import polars as pl
-
     oldest_first = _in_ms(_rows_at(trades.select(TRADE_COLUMNS), kept[::-1]), _TIME_COLUMNS)
     return tuple(
         (
@@ -384,9 +334,7 @@ def _trade_columns(trades: pl.DataFrame, kept: Sequence[int]) -> TradeColumns:
 
 
 def _in_ms(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
-    """``frame`` with the named times as int64 ms UTC, be they integers, datetimes or nothing but nulls."""
-    import polars as pl
-
+    """``frame`` with the named times as int64 ms UTC, whether they are integers, datetimes or all null."""
     return frame.with_columns(
         (frame[name].dt.epoch("ms") if frame[name].dtype.is_temporal() else frame[name]).cast(pl.Int64)
         for name in names
@@ -396,8 +344,8 @@ def _in_ms(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
 def _measured(
     columns: TradeColumns, mask: NDArray[np.bool_] | None = None, *, scope: Scope | None = None
 ) -> NDArray[np.float64]:
-    """The metric vector of the rows that ``mask`` selects; a series unless ``scope`` says otherwise."""
-    from bkcore.metrics import Scope, measure
+    """The metric vector of the rows in ``mask``; they form a series unless ``scope`` says otherwise."""
+    from bkcore.statistics.metrics import Scope, measure
 
     if mask is not None:
         columns = tuple(column[mask] for column in columns)
@@ -406,9 +354,9 @@ def _measured(
 
 
 def _available(metrics: NDArray[np.float64]) -> dict[str, Any]:
-    """The metric vector by name: counts as integers, the trend in words, None for what is not available."""
-    from bkcore.metrics import COUNTS, METRIC_NAMES
-    from bkcore.price_profile import Trend
+    """The metric vector by name: counts as integers, the trend in words, None where a number is not available."""
+    from bkcore.statistics.metrics import COUNTS, METRIC_NAMES
+    from bkcore.statistics.price_profile import Trend
 
     values = (None if isnan(value) else value for value in metrics.tolist())
     available: dict[str, Any] = dict(zip(METRIC_NAMES, values, strict=True))
@@ -460,8 +408,6 @@ def _value_counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
 
 def trades_of_statistics(trades: pl.DataFrame, symbol: str) -> pl.DataFrame:
     """The closed trades of a trades frame, with the columns that statistics need."""
-    import polars as pl
-
     return (
         trades.filter(pl.col("status") == "closed")
         .select(

@@ -1,4 +1,4 @@
-"""What the statistics of a report look like: one frozen record per kind (spec reports.md 6.7, 6.8, 8).
+"""Which numbers do the statistics of a report have? One frozen record per kind (spec reports.md 6.7, 6.8, 8).
 
 ``None`` means "not available". Percent is percent, durations of trades are minutes, times are ms UTC.
 """
@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, dataclass_transform
 
+from bkapi.base.deferred import pl
 from bkapi.base.record import Record
 
 if TYPE_CHECKING:
-    import polars as pl
-
     Rows = Sequence[Any] | pl.DataFrame
 
 T = TypeVar("T")
@@ -78,8 +77,6 @@ def _is_equal(one: Any, other: Any) -> bool:
 
 
 def _table(records: Iterable[Statistics]) -> pl.DataFrame:
-    import polars as pl
-
     return pl.DataFrame([one.to_dict() for one in records], infer_schema_length=None)
 
 
@@ -321,8 +318,6 @@ class WalkerStatistics(Statistics):
     @property
     def table(self) -> pl.DataFrame:
         """A row per strategy, a column per number."""
-        import polars as pl
-
         rows = [
             {
                 "strategy_name": one.strategy_name,
@@ -345,13 +340,5 @@ COUNTED_ACTIONS: Final[Mapping[str, str]] = {
     "total_loss": "loss",
     "open_count": "signal-open",
     "close_count": "signal-close",
-    "cancel_scheduled_count": "cancel-scheduled",
-    "close_pending_count": "close-pending",
-    "partial_profit_count": "partial-profit",
-    "partial_loss_count": "partial-loss",
-    "trailing_stop_count": "trailing-stop",
-    "trailing_take_count": "trailing-take",
-    "breakeven_count": "breakeven",
-    "activate_scheduled_count": "activate-scheduled",
-    "average_buy_count": "average-buy",
+    **{name: name.removesuffix("_count").replace("_", "-") for name in StrategyStatistics.field_names[2:]},
 }

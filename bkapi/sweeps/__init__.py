@@ -1,5 +1,5 @@
-"""Many combinations of parameters: planned, measured, ranked and looked into.
+"""Measures many combinations of parameters, ranks them and looks into them.
 
-Imports backtests and guards. Begin with ``sweep`` (what a user calls), then ``plan`` (which parameters touch
-what); bkcore.sweeps measures.
+Imports backtests, guards and schemas. Begin with ``sweep`` (what a user calls), then ``plan`` (which parameters change
+what, and how they are measured); bkcore.sweeps measures.
 """

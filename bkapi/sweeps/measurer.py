@@ -1,4 +1,4 @@
-"""Measures combinations of a sweep: all it needs is a market and their parameters, in this process or in another."""
+"""Measures combinations from a market and their parameters alone, in this process or in another."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.plan import Float, Roles, SignalSet, SweepMarket, Told, rows_of, silent
-from bkcore.metrics import Metric
-from bkcore.sweep_walks import Depth
+from bkcore.statistics.metrics import Metric
+from bkcore.sweeps.walks import Depth
 
 Numbers = NDArray[np.int64]
 
 
 class Part(NamedTuple):
-    """Combinations of one market that are measured and kept together: market and chunk by place."""
+    """Combinations of one market that are measured and saved together."""
 
     place: int
     chunk: int
@@ -28,14 +28,14 @@ class Part(NamedTuple):
 
 
 Measured = tuple[Part, Float, Numbers]
-#: Measures parts in any order, yields each with its metrics and refused signals, and tells combinations done more.
+#: Measures parts in any order, yields each with its metrics and refused signals, and reports progress.
 Engine = Callable[[Iterator[Part], Told], Generator[Measured, None, None]]
 
 
 class Measurer:
-    """The strategy and the space of a sweep, and the signals that it has computed last.
+    """Measures combinations of a strategy and a space; keeps the signals that it computed last.
 
-    Pickled, it is what other processes measure with; signals stay behind.
+    Pickled, without these signals, it can measure in other processes.
     """
 
     def __init__(
@@ -50,9 +50,10 @@ class Measurer:
         self._known: tuple[tuple[Any, ...], SignalSet] | None = None
 
     def elsewhere(self, *, threads: int) -> Measurer:
-        """The same for other processes: without what they do not need and without what may not travel."""
+        """A copy for other processes, without what they do not need and what cannot be sent."""
         bare = {
-            name: StrategySchema.model_fields[name].get_default(call_default_factory=True) for name in _HEARD
+            name: StrategySchema.model_fields[name].get_default(call_default_factory=True)
+            for name in _UNUSED_FIELDS
         }
         for name in ("kernel", "manage"):  # compiled there
             function = getattr(self.strategy, name)
@@ -68,17 +69,17 @@ class Measurer:
 
     @property
     def sets(self) -> int:
-        """How many sets of signal parameters a market has, at most."""
+        """The largest number of sets of signal parameters that a market can have."""
         blocks = [b for b in self.space.blocks if not set(self.roles.signals).isdisjoint(b.names)]
         return math.prod(block.size for block in blocks)
 
     @property
     def set_size(self) -> int:
-        """Combinations that share a set of signals, before conditions."""
+        """How many combinations share a set of signals, before conditions."""
         return max(1, self.space.size // self.sets)
 
     def signal_set(self, market: SweepMarket, columns: Mapping[str, Column]) -> SignalSet:
-        """The signals of the first of some combinations; computed anew unless they are those that were asked last."""
+        """The signals for the parameters of the first of these combinations; those of the last call are reused."""
         fixed = {name: columns[name].values[columns[name].codes[0]] for name in self.roles.signals}
         names = market.symbol, market.frame_name
         key = (*names, *((type(value), repr(value)) for value in fixed.values()))
@@ -99,7 +100,7 @@ class Measurer:
         self._known = None
 
     def groups(self, columns: Mapping[str, Column], count: int) -> Sequence[Numbers]:
-        """Rows that share their signals."""
+        """Groups of rows that share their signals."""
         if not count:
             return []
         if not self.roles.signals:
@@ -121,8 +122,8 @@ class Measurer:
     ) -> tuple[Float, Numbers]:
         """Metrics f8[n, len(Metric)] and refused signals i8[n] of combinations, group after group.
 
-        groups   those of ``columns``; plans are chosen for a whole group, whatever the span
-        trades   of one combination, about
+        groups   those of ``columns``; a plan is chosen for a whole group, whatever the span
+        trades   expected number of trades of one combination
         span     first place and end among the rows of all groups; default: all
         """
         first, end = span or (0, sum(chosen.size for chosen in groups))
@@ -145,7 +146,7 @@ class Measurer:
     def period_returns(
         self, market: SweepMarket, combinations: Mapping[str, Column], trades: Numbers, edges: Numbers
     ) -> Float:
-        """What combinations earned in each period, f8[periods, n], see :meth:`SignalSet.period_returns`."""
+        """The returns of combinations in each period, f8[periods, n], see :meth:`SignalSet.period_returns`."""
         returns = np.zeros((edges.size - 1, trades.size))
         for chosen in self.groups(combinations, trades.size):
             some = rows_of(combinations, chosen)
@@ -157,8 +158,8 @@ class Measurer:
         return {**self.__dict__, "_known": None}
 
 
-#: Fields of a strategy that a sweep never asks.
-_HEARD: Final = ("get_signal", "callbacks", "risk_name", "risk_list", "actions", "note", "info")
+#: Fields of a strategy that a sweep does not use.
+_UNUSED_FIELDS: Final = ("get_signal", "callbacks", "risk_name", "risk_list", "actions", "note", "info")
 
 
 def in_order(groups: Sequence[Numbers], metrics: Float, refused: Numbers) -> tuple[Float, Numbers]:
@@ -185,7 +186,7 @@ def measured_here(
 
 
 def version() -> str:
-    """What two processes have to agree on for equal results."""
+    """The version of bk and of its kernels, which two processes must share to get equal results."""
     from bkapi import __version__
     from bkcore.kernel_cache import SOURCE_DIGEST
 

@@ -1,4 +1,4 @@
-"""The parts that a sweep leaves on disk, so that a killed one goes on where it stopped, to the identical result.
+"""Keeps the measured parts of a sweep on disk, so that a killed sweep goes on to the identical result.
 
 A folder holds ``manifest.json`` (what is swept, with digests of space, candles, strategy and configuration) and one
 Parquet file per part, which appears whole or not at all and carries the digest of its bytes in its name.
@@ -12,13 +12,12 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import polars as pl
 
 from bkapi.errors import BkError
-from bkcore.candle_files import replace_file
-
-if TYPE_CHECKING:
-    import polars as pl
+from bkcore.candles.files import replace_file
 
 MANIFEST: Final = "manifest.json"
 _FORMAT: Final = 2
@@ -31,7 +30,7 @@ class SweepFolderError(BkError, ValueError):
 
 
 class PartFolder:
-    """A sweep's folder. Raises :class:`SweepFolderError` when it belongs to another sweep or cannot be used.
+    """The folder of a sweep. Raises :class:`SweepFolderError` when it belongs to another sweep or cannot be used.
 
     part_combinations   the size of its parts: the given one where the folder is new
     """
@@ -87,7 +86,7 @@ class PartFolder:
         self.part_combinations = size
 
     def find(self, market: int, chunk: int) -> Path | None:
-        """The file of a part; None where there is none. A damaged one is removed."""
+        """The file of a part, None when there is none; a damaged file is removed."""
         found = None
         for path in self._files.get(_stem(market, chunk), ()):
             with suppress(OSError):
@@ -98,7 +97,7 @@ class PartFolder:
         return found
 
     def write(self, market: int, chunk: int, frame: pl.DataFrame) -> Path:
-        """Write a part; it is on disk when this returns its file."""
+        """Write a part and return its file, which is on disk then."""
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
         content = buffer.getvalue()
@@ -116,7 +115,7 @@ def _stem(market: int, chunk: int) -> str:
 
 
 def write_whole(path: Path, rows: pl.LazyFrame) -> Path:
-    """Stream rows into one Parquet file that appears whole or not at all."""
+    """Write rows into one Parquet file, batch by batch; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -128,7 +127,7 @@ def write_whole(path: Path, rows: pl.LazyFrame) -> Path:
 
 
 def digest_of(*texts: Any) -> str:
-    """Sixteen hex digits over anything that has a stable text."""
+    """Sixteen hex digits over anything whose text is the same in every process."""
     state = hashlib.sha256()
     for text in texts:
         state.update(repr(text).encode())
@@ -137,7 +136,7 @@ def digest_of(*texts: Any) -> str:
 
 
 def source_of(function: Any) -> str:
-    """The source of a user's function as far as it can be read, for digests; its name otherwise."""
+    """The source text of a user's function for digests; its name where the source cannot be read."""
     import inspect
 
     if function is None:

@@ -1,4 +1,4 @@
-"""How a sweep measures its combinations: which parameters touch what, and by which plan they are measured fastest."""
+"""Which parameters change what, and how are the combinations measured fastest? Chooses the plan of a sweep."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from bkapi.schemas.policy import Policy
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.policies import policy_records
-from bkcore.codes import Given
 from bkcore.errors import did_you_mean
 from bkcore.intervals import interval_step_ms
-from bkcore.market import Market
-from bkcore.metrics import METRIC_NAMES, Metric
-from bkcore.run import Frame, Records, no_signals
-from bkcore.settings import EngineSettings
-from bkcore.sweep_machine import MachineSweep
-from bkcore.sweep_paths import PathSweep
-from bkcore.sweep_slots import Slots, reason_against_slots, slots_of
-from bkcore.sweep_static import StaticSweep, cell_bytes
-from bkcore.sweep_tables import Levels
-from bkcore.sweep_walks import Depth, spans
+from bkcore.machine.codes import Given
+from bkcore.machine.market import Market
+from bkcore.machine.run import Frame, Records, no_signals
+from bkcore.machine.settings import EngineSettings
+from bkcore.statistics.metrics import METRIC_NAMES, Metric
+from bkcore.sweeps.paths import PathSweep
+from bkcore.sweeps.slots import Slots, reason_against_slots, slots_of
+from bkcore.sweeps.static import StaticSweep, cell_bytes
+from bkcore.sweeps.tables import Levels
+from bkcore.sweeps.walks import Depth, spans
+from bkcore.sweeps.whole_runs import MachineSweep
 
 #: The parameters that replace the bracket of every signal, in order.
 BRACKET: Final = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
@@ -57,9 +57,9 @@ class SweepError(BkError, ValueError):
 
 @dataclass(frozen=True)
 class Roles:
-    """What each parameter of a space touches.
+    """What each parameter of a space changes.
 
-    signals   parameters of the ``signals`` function: it is called once per set of them
+    signals   arguments of the ``signals`` function: it is called once per set of them
     hooks     parameters of jitted functions
     policy    fields of the policy
     bracket   take-profit, stop-loss and lifetime of every signal
@@ -72,7 +72,7 @@ class Roles:
 
     @classmethod
     def of(cls, space: Space, strategy: StrategySchema) -> Roles:
-        """Sort the names of a space; raises :class:`UnknownNameError` for one that means nothing."""
+        """Sort the names of a space; raises :class:`UnknownNameError` for a name that is none of these."""
         known = (*strategy.params, *BRACKET, *Policy.model_fields)
         for name in space.names:
             if name not in known:
@@ -94,7 +94,7 @@ class Roles:
 
 
 def with_parameters(strategy: StrategySchema, chosen: Mapping[str, Any], roles: Roles) -> StrategySchema:
-    """A strategy with chosen parameters, except a bracket, which its signals carry."""
+    """A strategy with the given parameters. A bracket is left out: the signals carry it."""
     own = {name: value for name, value in chosen.items() if name in strategy.params}
     changes: dict[str, Any] = {"params": {**strategy.params, **own}}
     rules = {name: chosen[name] for name in roles.policy}
@@ -105,7 +105,7 @@ def with_parameters(strategy: StrategySchema, chosen: Mapping[str, Any], roles: 
 
 
 def check_bracket(space: Space, names: Sequence[str], settings: EngineSettings) -> None:
-    """Raise :class:`SweepError` unless every bracket that a space holds can be traded."""
+    """Raise :class:`SweepError` unless every bracket in the space can be traded."""
     limits = {
         "take_profit_percent": (settings.min_take_profit_percent, np.inf),
         "stop_loss_percent": (settings.min_stop_loss_percent, settings.max_stop_loss_percent or np.inf),
@@ -116,7 +116,7 @@ def check_bracket(space: Space, names: Sequence[str], settings: EngineSettings) 
 
 
 def check_columns(space: Space) -> None:
-    """Raise :class:`SweepError` for a parameter that is called like a column of the result."""
+    """Raise :class:`SweepError` for a parameter that has the name of a column of the result."""
     for name in space.names:
         if name in RESULT_COLUMNS:
             raise SweepError(
@@ -126,7 +126,7 @@ def check_columns(space: Space) -> None:
 
 
 def check_hooks(space: Space, names: Sequence[str]) -> None:
-    """Raise :class:`SweepError` for a value that a jitted function cannot be given."""
+    """Raise :class:`SweepError` for a value that a jitted function cannot take."""
     for name in names:
         for value in space.ends(name):
             if not isinstance(value, int | float):
@@ -136,7 +136,7 @@ def check_hooks(space: Space, names: Sequence[str]) -> None:
 
 
 def check_whole(space: Space, names: Sequence[str]) -> None:
-    """Raise :class:`SweepError` for a range of fractions where only whole numbers mean something."""
+    """Raise :class:`SweepError` for a range of fractions of a parameter that takes whole numbers only."""
     for name in names:
         if name in _WHOLE and space.values(name) is None:
             ends = space.ends(name)
@@ -166,7 +166,7 @@ def _check_axis(name: str, values: Sequence[Any], least: float, most: float) -> 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which plan measures a set of signals, and why; seconds are a forecast for one thread."""
+    """The plan that measures a set of signals, and the reason; seconds are a forecast for one thread."""
 
     plan: PlanName
     reason: str
@@ -178,7 +178,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class SweepMarket:
-    """One symbol and frame: all that a sweep has to know of it.
+    """One symbol and frame of a sweep.
 
     signals   the candidates of the strategy as it is registered
     """
@@ -192,12 +192,12 @@ class SweepMarket:
 
     @classmethod
     def of(cls, run: StrategyRun) -> SweepMarket:
-        """That of a prepared run."""
+        """The market of a prepared run."""
         return cls(run.symbol, run.names.frame_name, run.run.market, run.settings, run.frame, run.run.signals)
 
 
 class SignalSet:
-    """One market and one set of signals: measures combinations of brackets and policies over it."""
+    """One market and one set of signals; measures combinations of brackets and policies over them."""
 
     def __init__(
         self,
@@ -251,9 +251,9 @@ class SignalSet:
     # ------------------------------------------------------------------------------------------------- the plan
 
     def choose(self, count: int, columns: Mapping[str, Column], trades: float) -> Choice:
-        """The plan for ``count`` combinations of which ``columns`` are some, each of about so many ``trades``.
+        """The plan for ``count`` combinations, of which ``columns`` are a part, with about ``trades`` trades each.
 
-        What decides is the same for a sweep that goes on from its parts, so that its result is.
+        The choice depends on the sweep alone, so a sweep that goes on from its parts chooses the same.
         """
         if self._slots is None:
             return Choice("machine", self._why_machine, 0, 0, 0.0, self._machine_seconds)
@@ -271,11 +271,11 @@ class SignalSet:
         return Choice("tables", reason, levels, len(self._slots), to_begin, per_table)
 
     def probe(self, columns: Mapping[str, Column]) -> float:
-        """Trades of one combination, from a whole backtest, which is timed."""
+        """How many trades one combination has, from a whole backtest, whose time is kept for :meth:`choose`."""
         import time
 
-        self._by_machine(columns, 1, silent)  # loads and allocates
-        for count in (1, _PROBES):  # one may take less than a thread takes to start
+        self._by_machine(columns, 1, silent)  # untimed: loads kernels and allocates
+        for count in (1, _PROBES):  # one combination may take less time than starting a thread
             some = {name: Column(c.values, np.repeat(c.codes, count)) for name, c in columns.items()}
             started = time.perf_counter()
             metrics, _ = self._by_machine(some, count, silent)
@@ -290,7 +290,7 @@ class SignalSet:
     def measure(
         self, choice: Choice, columns: Mapping[str, Column], count: int, progress: Told
     ) -> tuple[Float, NDArray[np.int64]]:
-        """Metrics f8[count, len(Metric)] and refused signals of combinations; NaN where not measured."""
+        """Metrics f8[count, len(Metric)] and refused signals of combinations; NaN where a metric is not measured."""
         if choice.plan == "machine":
             return self._by_machine(columns, count, progress)
         by_plan = self._by_tables if choice.plan == "tables" else self._by_paths
@@ -308,10 +308,10 @@ class SignalSet:
     def period_returns(
         self, columns: Mapping[str, Column], trades: NDArray[np.int64], edges: NDArray[np.int64]
     ) -> Float:
-        """What combinations earned in each period, f8[periods, n]: the results of the trades closed in it, in percent.
+        """The returns of combinations in each period, f8[periods, n], in percent: sums of the trades that closed in it.
 
         trades   how many each combination has, as measured
-        edges : i8[periods + 1]   where periods begin, ms UTC, and where the last one ends; it holds its end too
+        edges : i8[periods + 1]   where periods begin, ms UTC, and where the last one ends (included)
         """
         returns = np.zeros((edges.size - 1, trades.size))
 
@@ -330,7 +330,7 @@ class SignalSet:
             listing = self._path_sweep().listed(*bracket, rules, trades[begin:end])
             for k in range(begin, end):
                 part = slice(listing.bounds[k - begin], listing.bounds[k - begin + 1])
-                add(k, listing.values[0][part], listing.times[1][part])
+                add(k, listing.columns.results[part], listing.columns.close[part])
         return returns
 
     def _by_machine(
@@ -406,7 +406,7 @@ class SignalSet:
         return take, stop, lifetime
 
     def _policies(self, columns: Mapping[str, Column]) -> tuple[Records, NDArray[np.int64]] | None:
-        """Distinct policies of the combinations, and which one each has; None without a policy."""
+        """The distinct policies of the combinations, and which one each has; None without a policy."""
         if not self._has_policy:
             return None
         if not self._roles.policy:
@@ -454,7 +454,7 @@ class SignalSet:
         return levels
 
     def _all_trails(self, known: Mapping[str, Sequence[Any]]) -> set[tuple[float, float]]:
-        """Every trail of the space, so that its tables serve all parts; a start without a distance is none."""
+        """Every trailing stop of the space, so that one table serves all parts; without a distance there is none."""
         trails = set()
         for row in product(*known.values()):
             rules = {**self._base, **dict(zip(known, row, strict=True))}
@@ -463,7 +463,7 @@ class SignalSet:
         return trails
 
     def _axis(self, name: str, columns: Mapping[str, Column]) -> Float:
-        """The levels of an axis: all that the space has, or those of these combinations where it has too many."""
+        """The levels of an axis: all of the space, or those of these combinations where the space has too many."""
         if name not in self._roles.bracket:
             return np.array([np.nan])
         values = self._space.values(name)
@@ -476,7 +476,7 @@ def rows_of(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> dict[str,
 
 
 def silent(done: float) -> None:
-    """Nobody listens."""
+    """Ignores progress."""
 
 
 def _because(choice: Choice, reason: str) -> Choice:
@@ -486,7 +486,7 @@ def _because(choice: Choice, reason: str) -> Choice:
 
 
 def _only_trails(policies: Records) -> bool:
-    """Whether the only rule of every policy is a stop that trails the price."""
+    """Whether every policy has a trailing stop and no other rule."""
     never = ("close_profit", "close_loss", "breakeven_from", "take_from")
     none = ("profit_count", "loss_count", "most_entries")
     idle = [np.isinf(policies[name]) for name in never] + [policies[name] == 0 for name in none]
@@ -505,5 +505,5 @@ def _same_levels(one: Levels, other: Levels) -> bool:
 
 
 def table_bytes(choice: Choice, depth: Depth) -> int:
-    """Memory that the tables of a plan would like to have."""
+    """Memory for the tables of a plan when all of them are kept."""
     return choice.levels * choice.slots * cell_bytes(depth) if choice.plan == "tables" else 0

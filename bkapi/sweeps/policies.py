@@ -1,4 +1,4 @@
-"""Policies of many combinations at once: the records that kernels read, column by column."""
+"""Makes the policy records that kernels read, for many combinations at once, column by column."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bkapi.schemas.policy import Policy
 from bkapi.schemas.space import Column, Space
-from bkcore.run import Records
+from bkcore.machine.run import Records
 
 _DCA: Final = ("dca_most_entries", "dca_cost", "dca_cost_factor")
 #: What a field of a policy does nothing without.
@@ -22,7 +22,7 @@ _NEEDS: Final[dict[str, str]] = {
 
 
 def check_policy(space: Space, names: tuple[str, ...]) -> None:
-    """Raise what :class:`Policy` raises for a value that it does not take, before anything is measured."""
+    """Raise what :class:`Policy` raises for a value that it does not take, before the sweep measures anything."""
     for name in names:
         companion = {_NEEDS[name]: 1.0} if name in _NEEDS else {}
         for value in space.ends(name):

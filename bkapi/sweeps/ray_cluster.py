@@ -1,7 +1,7 @@
-"""A sweep in the processes of a Ray cluster (extra ``distributed``): the same numbers, from more cores.
+"""Measures a sweep in the workers of a Ray cluster, with the same numbers (extra ``distributed``).
 
-Candles lie once in the object store of each machine. A task measures some combinations of a part; parts are put
-together, named and written by the process that asked.
+Candles lie once in the object store of each machine. A task measures some combinations of a part. The process that
+started the sweep joins, names and writes the parts.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from bkapi.base import config
 from bkapi.errors import MissingExtraError, NotRegisteredError, UnknownNameError
 from bkapi.sweeps.measurer import Measured, Measurer, Numbers, Part, in_order, version
 from bkapi.sweeps.plan import Float, SweepError, SweepMarket, Told
-from bkcore.metrics import Metric
+from bkcore.statistics.metrics import Metric
 
-_RETRIES: Final = 3  # of a task whose worker has died
+_RETRIES: Final = 3  # how often a task is repeated whose worker has died
 _TASK_SECONDS: Final = 1.0
 _LEAST_SECONDS: Final = 0.1
 _TASKS_PER_CORE: Final = 4  # at least, so that all cores end at about the same time
 _SETUP_SHARE: Final = 0.25  # of a task's time that signals and tables may take
-_STORE_BYTES: Final = 256 << 20  # for results on their way
+_STORE_BYTES: Final = 256 << 20  # for results that are being sent
 _CONNECT_SECONDS: Final = 10.0
 _LEAST_ROOM: Final = 4  # tasks on their way to a cluster that has no cores yet
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a sweep is expected to cost one core, in seconds, and how much of it there is."""
+    """The expected work of a sweep, in seconds of one core."""
 
     combination: float
     set_of_signals: float
@@ -47,7 +47,7 @@ class Costs:
     combinations: int
 
     def task_seconds(self, cores: int) -> float:
-        """How long a task should take: all cores have some, and little of it goes into signals and tables."""
+        """How long a task should take: short, so that every core gets some, but worth its signals and tables."""
         work = self.combination * self.combinations
         share = (work + self.set_of_signals * self.sets) / (_TASKS_PER_CORE * max(cores, 1))
         worth_its_signals = min(self.set_of_signals / _SETUP_SHARE, work / max(cores, 1))
@@ -55,7 +55,7 @@ class Costs:
 
 
 class Cluster:
-    """Where tasks go: the cluster that this process uses already, one at an address, or one of its own.
+    """A connection to a Ray cluster: the one that this process uses already, one at an address, or a new one.
 
     Raises :class:`MissingExtraError` without Ray.
     """
@@ -78,7 +78,7 @@ class Cluster:
 
     @contextmanager
     def connected(self, candle_bytes: int) -> Iterator[None]:
-        """Be connected; a connection that is made for this is ended with it."""
+        """Connect for a block; a connection that was made for it ends with it."""
         if self.ray.is_initialized():
             yield
             return
@@ -92,7 +92,7 @@ class Cluster:
         address = self._address or os.environ.get("RAY_ADDRESS")
         options: dict[str, Any] = {"address": address, "logging_level": logging.WARNING}
         if address is None:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked it to call home
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sends no usage statistics
             options |= {
                 "address": "local",
                 "num_cpus": self._threads,
@@ -102,7 +102,7 @@ class Cluster:
             }
         try:
             if address is not None:
-                _knock(address)
+                _check_reachable(address)
             self.ray.init(**options)
         except (OSError, RuntimeError, ValueError, ImportError) as error:
             raise SweepError(
@@ -112,19 +112,19 @@ class Cluster:
             ) from error
 
     def cores(self) -> int:
-        """Cores of the cluster as it is now."""
+        """How many cores the cluster has now."""
         return int(self.ray.cluster_resources().get("CPU", 0))
 
 
-def _knock(address: str) -> None:
-    """Raise ``OSError`` where nobody listens at ``host:port``: Ray itself would try for a quarter of an hour."""
+def _check_reachable(address: str) -> None:
+    """Raise ``OSError`` when nobody listens at ``host:port``; Ray itself would try for a quarter of an hour."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
-class _Open:
-    """A part on its way."""
+class _UnfinishedPart:
+    """A part of which some tasks are not measured yet."""
 
     def __init__(self, part: Part, groups: Sequence[Numbers]) -> None:
         self.part = part
@@ -134,7 +134,7 @@ class _Open:
         self._found = np.empty((self._left, len(Metric))), np.empty(self._left, np.int64)
 
     def take(self, span: tuple[int, int], metrics: Float, refused: Numbers) -> bool:
-        """Keep what a task has measured; whether the part is whole."""
+        """Keep the result of a task; returns whether the part is complete."""
         self._found[0][slice(*span)], self._found[1][slice(*span)] = metrics, refused
         self._left -= refused.size
         return not self._left
@@ -146,7 +146,7 @@ class _Open:
 class _Task(NamedTuple):
     """Combinations ``span`` of a part, counted group after group."""
 
-    of: _Open
+    of: _UnfinishedPart
     span: tuple[int, int]
 
 
@@ -160,7 +160,7 @@ def measured_by_ray(
     parts: Iterator[Part],
     tell: Told,
 ) -> Generator[Measured, None, None]:
-    """Measure parts in the workers of a cluster, several at a time; each is yielded when it is whole.
+    """Measure parts in the workers of a cluster, several at a time, and yield each when it is complete.
 
     packed   :func:`pack` of the measurer
 
@@ -231,7 +231,7 @@ def _tasks(measurer: Measurer, parts: Iterator[Part], costs: Costs, cores: int) 
     seconds = costs.task_seconds(cores)
     for part in parts:
         groups = measurer.groups(part.columns, part.numbers.size)
-        of = _Open(part, groups)
+        of = _UnfinishedPart(part, groups)
         if not groups:
             yield _Task(of, (0, 0))
         for span in _spans([chosen.size for chosen in groups], costs, seconds):
@@ -239,7 +239,7 @@ def _tasks(measurer: Measurer, parts: Iterator[Part], costs: Costs, cores: int) 
 
 
 def _spans(sizes: Sequence[int], costs: Costs, seconds: float) -> Iterator[tuple[int, int]]:
-    """Groups of these sizes cut into tasks: small ones together, large ones in pieces."""
+    """Groups of these sizes cut into tasks: small groups together, large ones in pieces."""
     begin, place, load = 0, 0, 0.0
     for size in sizes:
         own = size * costs.combination
@@ -261,7 +261,7 @@ def _spans(sizes: Sequence[int], costs: Costs, seconds: float) -> Iterator[tuple
 
 
 class _Received(NamedTuple):
-    """The sweep that this worker measures, and its market of the last task."""
+    """The sweep that this worker measures, and the market of its last task."""
 
     run_id: str
     measurer: Measurer
@@ -275,9 +275,9 @@ _received: _Received | None = None
 def measure_rows(
     run: tuple[str, str], sent: Mapping[str, Any], place: int, span: tuple[int, int], trades: float
 ) -> tuple[Float, Numbers]:
-    """What a task does: metrics and refused signals of the combinations ``span`` among the numbers that were sent.
+    """Measure a task in a worker: metrics and refused signals of the combinations ``span`` among the numbers sent.
 
-    run     of which sweep it is a part, and the version that has to measure it
+    run     the sweep it belongs to, and the version of bk that has to measure it
     sent    in the object store: ``work`` (a :class:`Measurer` and the configuration, pickled), ``market``, ``numbers``
     place   of the market in the sweep
     """
@@ -323,7 +323,7 @@ def _unpacked(work: bytes) -> Measurer:
 
 
 def pack(measurer: Measurer) -> bytes:
-    """A measurer with the functions of its strategy; those of scripts, notebooks and loose files travel as code.
+    """A measurer as bytes; functions of scripts, notebooks and loose files are sent as code.
 
     Raises :class:`SweepError`, which names what cannot be sent.
     """
@@ -350,7 +350,7 @@ def pack(measurer: Measurer) -> bytes:
 
 
 def _is_loose(module: str) -> bool:
-    """Whether a module is a file that workers may not have: neither ours nor installed."""
+    """Whether a module is a file that workers may not have: neither part of bk nor installed."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None or module == "__main__" or module.split(".")[0] in ("bkapi", "bkcore"):
         return False

@@ -1,4 +1,4 @@
-"""What a sweep has found: a frame with a row per combination, ranked, cut and looked into."""
+"""What has a sweep found? A frame with a row per combination, to rank, filter and look into."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 from bkapi.statistics.columns import LESS_IS_BETTER, check_column
-from bkcore.settings import EngineSettings
+from bkcore.machine.settings import EngineSettings
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.guards.overfitting import Overfitting
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
-    from bkapi.sweeps.judged import Replay
+    from bkapi.sweeps.overfitting import Replay
 
 _SHOWN: Final = (
     "total_trades",
@@ -43,7 +42,7 @@ class SweepResult:
     parameters   the names of the parameters
     settings     those of the run
     complete     False when the sweep was stopped before its end
-    by           what rows are ranked by where nothing else is said
+    by           the metric that ranks rows when a call names none
     less_is_better   columns of which less is better
     """
 
@@ -59,7 +58,7 @@ class SweepResult:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """All rows in memory."""
+        """All rows, loaded into memory."""
         return self.lazy.collect()
 
     @cached_property
@@ -68,8 +67,6 @@ class SweepResult:
         return tuple(self.lazy.collect_schema().names())
 
     def __len__(self) -> int:
-        import polars as pl
-
         return int(self.lazy.select(pl.len()).collect().item())
 
     def top(self, n: int = 10, by: str | None = None) -> pl.DataFrame:
@@ -94,8 +91,6 @@ class SweepResult:
 
         ``result.where(pl.col("total_trades") > 100, symbol="BTCUSDT", breakeven_from_percent=None).top(5)``
         """
-        import polars as pl
-
         for name in equal:
             check_column(name, self.columns)
         for condition in conditions:
@@ -109,18 +104,16 @@ class SweepResult:
 
     @property
     def tried(self) -> pl.LazyFrame:
-        """The rows before any :meth:`where`: what a choice among them has to be held against."""
+        """The rows before any :meth:`where`: the number of trials behind a choice among them."""
         return self.lazy if self._tried is None else self._tried
 
     def heatmap(self, x: str | None = None, y: str | None = None, metric: str | None = None) -> pl.DataFrame:
-        """Best value of ``metric`` per ``x`` and ``y`` over everything else: a row per ``y``, a column per ``x``.
+        """The best value of ``metric`` for each pair of ``x`` and ``y``: a row per ``y``, a column per ``x``.
 
         ``x`` and ``y`` default to the first two parameters, ``metric`` to ``self.by``. Raises
         :class:`UnknownNameError` for an unknown parameter or metric, :class:`SweepResultError` when there are not two
         parameters.
         """
-        import polars as pl
-
         metric = metric or self.by
         check_column(metric, [name for name in self.columns if name not in self.parameters])
         if len(self.parameters) < 2 and None in (x, y):
@@ -142,7 +135,7 @@ class SweepResult:
         return wide.rename({name: f"{float(name):g}" for name in wide.columns if name not in (y, "null")})
 
     def run(self, combination: int, *, symbol: str = "", frame_name: str = "") -> FinishedRun:
-        """The whole backtest of one combination: trades, events, statistics.
+        """Backtest one combination in full: trades, events, statistics.
 
         combination   its number, the column ``combination``
         symbol, frame_name   needed where the sweep has several
@@ -158,7 +151,7 @@ class SweepResult:
         return self._sweep
 
     def trades(self, combination: int, *, symbol: str = "", frame_name: str = "") -> pl.DataFrame:
-        """The trades of one combination in full, worked out on demand (arguments of :meth:`run`)."""
+        """The trades of one combination, computed on demand (arguments of :meth:`run`)."""
         return self.run(combination, symbol=symbol, frame_name=frame_name).trades
 
     def statistics(self, combination: int, *, symbol: str = "", frame_name: str = "") -> BacktestStatistics:
@@ -175,8 +168,8 @@ class SweepResult:
         trials: int | None = None,
         frame_name: str = "",
     ) -> Overfitting:
-        """How much of the best row is selection: see :func:`bkapi.sweeps.judged.overfitting_of_sweep`."""
-        from bkapi.sweeps.judged import overfitting_of_sweep
+        """How much of the best row is selection; see :func:`bkapi.sweeps.overfitting.overfitting_of_sweep`."""
+        from bkapi.sweeps.overfitting import overfitting_of_sweep
 
         return overfitting_of_sweep(
             *(self._replay(), self.lazy, self.tried, self.parameters),
@@ -202,8 +195,6 @@ class SweepResult:
         return (*named, *self.parameters, *(name for name in _SHOWN if name in self.columns))
 
     def __repr__(self) -> str:
-        import polars as pl
-
         with pl.Config(
             tbl_rows=10,
             tbl_cols=-1,
@@ -226,17 +217,15 @@ class SweepResult:
 
 
 def _equals(name: str, value: Any) -> pl.Expr:
-    """Whether a column shows ``value``; None is a value, and what is neither number nor text is shown as text."""
-    import polars as pl
-
+    """Whether a column equals ``value``; None is a value, and what is neither number nor text is compared as text."""
     shown = value if value is None or isinstance(value, int | float | str) else str(value)
     return pl.col(name).eq_missing(pl.lit(shown))
 
 
 class SweepResultError(BkError, ValueError):
-    """Raised by ``result.heatmap()`` of a sweep with one parameter: the result cannot answer that."""
+    """Raised by ``result.heatmap()`` of a sweep with one parameter: the result cannot answer the question."""
 
 
 def told_parameters(parameters: Mapping[str, Any]) -> str:
-    """``take_profit_percent=1.5, fast=10``."""
+    """Parameters as text: ``take_profit_percent=1.5, fast=10``."""
     return ", ".join(f"{name}={value!r}" for name, value in parameters.items())

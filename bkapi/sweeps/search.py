@@ -1,4 +1,4 @@
-"""Which parameters suit a strategy where a grid would be too large: Optuna asks, sweeps answer (extra ``search``)."""
+"""Which parameters suit a strategy, where a grid is too large? Optuna suggests, sweeps measure (extra ``search``)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
+import polars as pl
 
 from bkapi.base.context import Context
 from bkapi.base.progress import Progress, progress_of
@@ -22,9 +23,6 @@ from bkapi.sweeps.result import SweepResult
 from bkapi.sweeps.search_space import combination_key, suggestions_of
 from bkapi.sweeps.sweep import MetricGroup, ParameterSweep, group_of
 
-if TYPE_CHECKING:
-    import polars as pl
-
 logger = logging.getLogger("bkapi")
 
 Objective = str | Callable[[Mapping[str, Any]], float | None]
@@ -32,7 +30,7 @@ Direction = Literal["maximize", "minimize"]
 Parameters = dict[str, Any]
 
 _MOST_REFUSED: Final = 1000  # suggestions in a row that miss the conditions of a space
-_DIGEST: Final = "bk search"  # the attribute of a study that says what it searches
+_DIGEST: Final = "bk search"  # the attribute of a study that holds the digest of what it searches
 _REFUSED: Final = "misses conditions"
 _COMBINATION: Final = "combination"
 
@@ -43,7 +41,7 @@ class SearchError(BkError, ValueError):
 
 @dataclass(frozen=True, repr=False)
 class SearchResult(SweepResult):
-    """Every combination that was measured, in the order in which it was asked for first; a sweep's result otherwise.
+    """Every combination that was measured, in the order of the suggestions; otherwise like the result of a sweep.
 
     study        the Optuna study; ``trial.user_attrs["combination"]`` is the row of a trial
     objectives   columns that were searched for: metrics, or ``objective`` (``objective_1`` ...) for functions
@@ -54,7 +52,7 @@ class SearchResult(SweepResult):
 
     @property
     def trials(self) -> int:
-        """Combinations that were tried: what the guards against overfitting count. Repeated ones count once."""
+        """How many combinations were tried, each counted once; the guards against overfitting use it."""
         return len(self)
 
     @property
@@ -64,9 +62,7 @@ class SearchResult(SweepResult):
 
     @property
     def best(self) -> dict[str, Any]:
-        """The best row by the first objective. Raises :class:`SearchError` where no combination has a value of it."""
-        import polars as pl
-
+        """The best row by the first objective. Raises :class:`SearchError` when no combination has a value of it."""
         rows = self.lazy.filter(pl.col(self.by).is_not_null()).collect()
         if not len(rows):
             raise SearchError(
@@ -79,9 +75,7 @@ class SearchResult(SweepResult):
 
     @property
     def front(self) -> pl.DataFrame:
-        """Rows that no other row beats in one objective without losing in another (Pareto front)."""
-        import polars as pl
-
+        """The Pareto front: rows that no other row beats in one objective without losing in another."""
         frame = self.frame.filter(pl.all_horizontal(pl.col(self.objectives).is_not_null()))
         signs = [-1.0 if name in self.less_is_better else 1.0 for name in self.objectives]
         values = frame.select(pl.col(self.objectives).cast(pl.Float64)).to_numpy() * signs
@@ -90,26 +84,26 @@ class SearchResult(SweepResult):
 
 
 class Search:
-    """A strategy and a space of its parameters, searched by an Optuna sampler.
+    """Searches the parameters of a strategy by an Optuna sampler.
 
     context, symbol   as for :class:`ParameterSweep`, one market
-    space       a :class:`Space`; :mod:`bkapi.sweeps.search_space` says how its axes are suggested. Ranges of
-                ``Space.random`` are searched as ranges: its count and seed mean nothing here
-    objective   a metric, or a function of a row of the result (parameters and metrics by name) to a number, None for
-                none; or several of them
-    direction   ``maximize`` or ``minimize``, one for each objective; default: what is better of a metric, and more of
-                what a function gives
-    trials      suggestions to answer, those that a storage holds already included
-    batch       suggestions that are asked for together and answered by one sweep
+    space       a :class:`Space`; how its axes are suggested: :func:`bkapi.sweeps.search_space.suggestions_of`.
+                Ranges of ``Space.random`` are searched as ranges; its count and seed are ignored
+    objective   a metric, or a function that takes a row of the result (parameters and metrics by name) and returns a
+                number or None; or several of them
+    direction   ``maximize`` or ``minimize``, one for each objective; default: the better side of a metric, and
+                ``maximize`` for a function
+    trials      suggestions to measure, those that a storage holds already included
+    batch       suggestions that one sweep measures together
     sampler     an Optuna sampler; default: ``TPESampler`` with ``seed``
     seed        of the default sampler, 0 if not given: equal seeds give equal searches
     storage     of the study, a URL (``"sqlite:///search.db"``) or an Optuna storage; the same call goes on from it
     study_name  in the storage; default: strategy, symbol and frame
     metrics, threads, max_memory   as for :class:`ParameterSweep`; metrics default to a group that holds the objectives
 
-    Suggestions that miss a condition of the space are refused (pruned in the study) and asked for anew; those that were
-    made before are answered from what is known. Raises :class:`MissingExtraError` without Optuna, :class:`SearchError`
-    for an argument that means nothing, and what :class:`ParameterSweep` raises.
+    Suggestions that miss a condition of the space are pruned in the study and replaced by others. A combination that
+    was suggested before is not measured again. Raises :class:`MissingExtraError` without Optuna, :class:`SearchError`
+    for an invalid argument, and what :class:`ParameterSweep` raises.
     """
 
     def __init__(
@@ -171,7 +165,7 @@ class Search:
     def _checked_sampler(self, sampler: Any, seed: int | None) -> Any:
         samplers = self._optuna.samplers
         if sampler is None:
-            with warnings.catch_warnings():  # a liar was experimental before Optuna 5
+            with warnings.catch_warnings():  # constant_liar was experimental before Optuna 5
                 warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
                 return samplers.TPESampler(seed=seed or 0, constant_liar=True)
         if not isinstance(sampler, samplers.BaseSampler):
@@ -194,14 +188,14 @@ class Search:
     # ------------------------------------------------------------------------------------------------- running
 
     def run(self, *, progress: bool | Progress = True) -> SearchResult:
-        """Ask, measure and tell until there are enough trials.
+        """Suggest and measure until there are enough trials.
 
         progress   a bar on stderr where that is a terminal; or a function ``(done, total)``
 
         Ctrl-C returns what is done (``complete`` is False). Raises :class:`SearchError` when the study in the storage
         searches something else, or when hardly any suggestion meets the conditions; and what functions raise.
         """
-        with _quiet(self._optuna), progress_of(progress, self._trials, "search") as tell:
+        with _without_optuna_log(self._optuna), progress_of(progress, self._trials, "search") as tell:
             study = self._optuna.create_study(
                 storage=self._storage,
                 study_name=None if self._storage is None else self._study_name,
@@ -212,7 +206,7 @@ class Search:
             known = _Known(self._sweep, self._objectives)
             complete = True
             try:
-                answered = self._go_on(study, known, tell)
+                answered = self._measure_stored_trials(study, known, tell)
                 while answered < self._trials:
                     count = min(self._batch, self._trials - answered)
                     self._answer_batch(study, known, count, tell)
@@ -234,8 +228,8 @@ class Search:
             objectives=tuple(self._objectives),
         )
 
-    def _go_on(self, study: Any, known: _Known, tell: Callable[[float], object]) -> int:
-        """Measure what the study knows already; how many trials it has."""
+    def _measure_stored_trials(self, study: Any, known: _Known, tell: Callable[[float], object]) -> int:
+        """Measure the combinations that the study has already; returns how many trials it has."""
         digest = self._digest()
         found = study.user_attrs.get(_DIGEST)
         if found is None and not study.trials:
@@ -276,7 +270,7 @@ class Search:
                 study.tell(trial, state=failed, skip_if_finished=True)
 
     def _ask(self, study: Any) -> tuple[Any, Parameters]:
-        """A trial whose parameters meet the conditions of the space."""
+        """A trial of the study whose parameters meet the conditions of the space."""
         distributions = {one.name: one.distribution for one in self._suggestions}
         for _ in range(_MOST_REFUSED):
             trial = study.ask(distributions)
@@ -303,7 +297,7 @@ class Search:
 
 
 class _Known:
-    """The combinations that were measured, numbered in the order in which they were asked for."""
+    """The combinations that were measured, numbered in the order of the suggestions."""
 
     def __init__(self, sweep: ParameterSweep, objectives: Mapping[str, Objective]) -> None:
         self._sweep = sweep
@@ -317,9 +311,7 @@ class _Known:
         return len(self._parameters)
 
     def measure(self, wanted: Sequence[Parameters]) -> None:
-        """Measure what is not known yet, with one sweep."""
-        import polars as pl
-
+        """Measure those that are not known yet, with one sweep."""
         new = {combination_key(one): one for one in wanted}
         new = {key: one for key, one in new.items() if key not in self._numbers}
         if not new:
@@ -339,14 +331,12 @@ class _Known:
             raise KeyboardInterrupt
 
     def values(self, parameters: Parameters) -> tuple[int, list[float | None]]:
-        """The number of a combination, and what it has of each objective."""
+        """The number of a combination, and its value of each objective."""
         number = self._numbers[combination_key(parameters)]
         return number, self._values[number]
 
     def result(self, *, complete: bool) -> SweepResult:
-        """All of them, as a sweep over them would give them, and the values of functions as columns."""
-        import polars as pl
-
+        """The result over all of them, with the values of functions as columns."""
         sweep = self._sweep.over(_listed(self._parameters))
         numbers = np.arange(len(self))
         columns = sweep.space.columns_at(numbers)
@@ -362,7 +352,7 @@ class _Known:
 
 
 def _listed(rows: Sequence[Parameters]) -> Space:
-    """The space of some combinations."""
+    """A space that lists the given combinations."""
     return Space.zip(**{name: [row[name] for row in rows] for name in rows[0]})
 
 
@@ -381,7 +371,7 @@ def _value(name: str, objective: Objective, row: Mapping[str, Any]) -> float | N
 
 
 def _objectives(given: Any) -> dict[str, Objective]:
-    """The columns that are searched for, and what gives their values."""
+    """The columns to search for, and functions that return their values."""
     listed = list(given) if isinstance(given, list | tuple) else [given]
     found: dict[str, Objective] = {}
     for k, one in enumerate(listed, 1):
@@ -412,8 +402,8 @@ def _directions(given: Any, objectives: Mapping[str, Objective]) -> list[Directi
 
 
 @contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
-    """Without a line for every study that is made."""
+def _without_optuna_log(optuna: Any) -> Iterator[None]:
+    """Keep Optuna from printing a line for every study."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
     try:

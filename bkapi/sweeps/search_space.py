@@ -1,4 +1,4 @@
-"""How a space looks to a search: every axis as something that can be suggested, and back to parameters."""
+"""Turns a space into what Optuna can suggest, axis by axis, and its suggestions back into parameters."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DIGITS = 12  # of a number as it is suggested: 0.6 + 0.1 + 0.1 is 0.8
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One parameter of a study, and what it says about the parameters of the strategy.
+    """One parameter of an Optuna study and how to turn it into parameters of the strategy.
 
     distribution   an Optuna distribution
-    parameters     from what is suggested to parameters by name
+    parameters     takes the suggested value, returns parameters by name
     """
 
     name: str
@@ -30,11 +30,12 @@ class Suggestion:
 
 
 def suggestions_of(space: Space) -> list[Suggestion]:
-    """An axis of numbers in even steps is suggested as a number, other numbers by their place in rising order.
+    """What Optuna suggests for each axis of a space.
 
-    The columns of a zip are suggested together, by place where one of them rises or falls, by name otherwise. A range
-    of :meth:`Space.random` is a range, whatever was drawn from it. Anything else is one of its values, named as it is
-    or by its text.
+    Numbers in even steps are suggested as a number, other numbers by their index in rising order. The columns of a zip
+    are suggested together: by index where one of them rises or falls, by name otherwise. A range of
+    :meth:`Space.random` is suggested as a range, whatever was drawn from it. Anything else is one of its values, as it
+    is or as text.
     """
     found: list[Suggestion] = []
     for block in space.blocks:
@@ -97,7 +98,7 @@ def _place(name: str, rows: Sequence[Mapping[str, Any]]) -> Suggestion:
 
 
 def _choice(name: str, values: Sequence[Any], parameters: Callable[[Any], dict[str, Any]]) -> Suggestion:
-    """One of distinct values, named as they are where a storage can keep them and tell them apart, or by their text."""
+    """One of distinct values: as it is where a storage can keep it and tell it from the others, else as its text."""
     from optuna.distributions import CategoricalDistribution
 
     plain = all(value is None or isinstance(value, bool | int | float | str) for value in values)
@@ -121,7 +122,7 @@ def _rises(values: Sequence[float]) -> bool:
 
 
 def _even_steps(values: Sequence[float]) -> tuple[float, float, float] | None:
-    """Lowest, highest and step of rising numbers where the step is always the same and can be written down."""
+    """Lowest, highest and step of rising numbers with a constant step that can be written exactly; else None."""
     if math.isinf(values[0]) or math.isinf(values[-1]):
         return None
     low, high = (Decimal(f"{value:.{_DIGITS}g}") for value in (values[0], values[-1]))
@@ -134,5 +135,5 @@ def _even_steps(values: Sequence[float]) -> tuple[float, float, float] | None:
 
 
 def combination_key(parameters: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What is equal for equal combinations; 1, 1.0 and True stay apart."""
+    """A key that is equal for equal combinations; 1, 1.0 and True differ."""
     return tuple(_key(value) for value in parameters.values())

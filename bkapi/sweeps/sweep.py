@@ -1,4 +1,4 @@
-"""Which parameters suit a strategy: a space of them over one or many markets, measured, ranked and looked into."""
+"""Which parameters suit a strategy? Measures a space of them on one or many markets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from copy import copy
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
@@ -46,12 +47,9 @@ from bkapi.sweeps.plan import (
 )
 from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import SweepResult
-from bkcore.metrics import COUNTS, METRIC_NAMES, Metric
-from bkcore.price_profile import Trend
-from bkcore.sweep_walks import Depth
-
-if TYPE_CHECKING:
-    import polars as pl
+from bkcore.statistics.metrics import COUNTS, METRIC_NAMES, Metric
+from bkcore.statistics.price_profile import Trend
+from bkcore.sweeps.walks import Depth
 
 logger = logging.getLogger("bkapi")
 
@@ -61,7 +59,7 @@ MetricGroup = Literal["results", "drawdown", "all"]
 EngineName = Literal["local", "ray"]
 
 _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
-_PART_SECONDS: Final = 4.0  # what a killed sweep loses at most, about
+_PART_SECONDS: Final = 4.0  # about the most that a killed sweep loses
 _PART_COMBINATIONS: Final = (256, 65_536)
 _LEAST_TABLE_MEMORY: Final = 64 << 20
 _SMALL_RESULT: Final = 16 << 20  # fits, whatever max_memory says
@@ -93,11 +91,11 @@ class SweepOptions(TypedDict, total=False):
 
 @record
 class SweepExplanation(Record):
-    """How a sweep is going to be measured; seconds and memory are forecasts.
+    """How a sweep will be measured; seconds and memory are forecasts.
 
-    plan           ``tables`` (first passages, shared by all combinations), ``paths`` (every trade played by the
-                   machine, jumping over quiet candles) or ``machine`` (a whole backtest per combination)
-    reason         why
+    plan           ``tables`` (first passages, shared by all combinations), ``paths`` (the machine plays every trade,
+                   jumping over quiet candles) or ``machine`` (a whole backtest per combination)
+    reason         why this plan
     combinations   of the space, before its conditions
     markets        pairs of symbol and frame
     signal_sets    how often signals are computed per market
@@ -138,16 +136,16 @@ class ParameterSweep:
     space     a :class:`Space` whose names are parameters of the strategy (``params``), fields of its :class:`Policy`,
               or ``take_profit_percent``, ``stop_loss_percent``, ``lifetime_minutes``, which replace those of every
               signal
-    symbols, frame_names   several of each cross; a frame defaults to that of the context
+    symbols, frame_names   several of each are crossed; a frame defaults to that of the context
     metrics   ``results`` (what follows from the trades' results), ``drawdown`` (and from their best and worst moments),
               ``all`` (and the median and the price profile, at about ten times the cost)
     threads   default: the cores of this process
-    max_memory   bytes of the process, or a text such as ``"2G"``: tables are made smaller to fit, down to 64 MB; a
-                 result that does not fit is warned of, and belongs into a folder
+    max_memory   bytes of the process, or a text such as ``"2G"``: tables are made smaller to fit, down to 64 MB. A
+                 warning tells when the result does not fit; then give :meth:`run` a folder
 
     Trades are those of :meth:`Backtest.run` with the parameters, whatever the plan. Raises :class:`SweepError` for
     values that cannot be traded, :class:`SchemaError` for those that a policy does not take, and
-    :class:`UnknownNameError` for a parameter that means nothing.
+    :class:`UnknownNameError` for a name that is no parameter.
     """
 
     def __init__(
@@ -206,10 +204,10 @@ class ParameterSweep:
             )
         self._resident = resident_bytes()
         self._probed: tuple[Choice, float, float] | None = None
-        self._take(space)
+        self._use_space(space)
 
-    def _take(self, space: Space) -> None:
-        """Check a space, and be about to measure it."""
+    def _use_space(self, space: Space) -> None:
+        """Check a space, and prepare to measure it."""
         check_columns(space)
         check_hooks(space, self._roles.hooks)
         check_policy(space, self._roles.policy)
@@ -226,7 +224,7 @@ class ParameterSweep:
         )
 
     def over(self, space: Space) -> ParameterSweep:
-        """The same sweep over other values of its parameters: markets stay prepared, and what was probed stays.
+        """The same sweep over other values of its parameters; it reuses the prepared markets and the probing backtest.
 
         Raises :class:`SweepError` for other parameters, and what a sweep over the space raises.
         """
@@ -236,7 +234,7 @@ class ParameterSweep:
                 hint=f"give {', '.join(self.space.names)}, or make a sweep of it.",
             )
         other = copy(self)
-        other._take(space)
+        other._use_space(space)
         return other
 
     def __repr__(self) -> str:
@@ -246,7 +244,7 @@ class ParameterSweep:
     # ------------------------------------------------------------------------------------------------- the plan
 
     def explain(self) -> SweepExplanation:
-        """The plan with its expected time and memory, from one probing backtest; nothing is measured yet."""
+        """The plan with its expected time and memory, from one probing backtest; nothing else is measured yet."""
         choice, trades, seconds_per_set = self._probe()
         sets = self._measurer.sets
         count = self.space.size
@@ -268,7 +266,7 @@ class ParameterSweep:
         )
 
     def _probe(self) -> tuple[Choice, float, float]:
-        """Plan, trades of one combination, and the seconds that it takes to compute a set of signals."""
+        """The plan, the trades of one combination, and the seconds that a set of signals takes."""
         if self._probed is None:
             columns = self._example()
             started = time.perf_counter()
@@ -279,7 +277,7 @@ class ParameterSweep:
         return self._probed
 
     def _example(self) -> dict[str, Column]:
-        """One combination that meets the conditions: that in the middle of every axis if it does."""
+        """One combination that meets the conditions: the middle of every axis if it does, else the first."""
         space, middle = self._plan_space, 0
         for block in space.blocks:
             middle = middle * block.size + block.size // 2
@@ -296,7 +294,7 @@ class ParameterSweep:
     def _part_size(self, choice: Choice) -> int:
         least, most = _PART_COMBINATIONS
         if table_bytes(choice, self._depth) > self._table_memory():
-            most *= 4  # tables that do not fit are made anew for every part
+            most *= 4  # every part fills tables again that do not fit
         wanted = int(_PART_SECONDS * self._threads / max(choice.seconds_per_combination, 1e-9))
         size = min(max(wanted, least), most)
         return 1 << (size.bit_length() - 1)
@@ -306,7 +304,7 @@ class ParameterSweep:
         return 8 * (len(METRIC_NAMES) - len(_LEFT_OUT[self._depth]) + len(self.space.names) + 2)
 
     def _table_memory(self) -> int:
-        """What ``max_memory`` leaves for tables: besides the process as it is, the result, and parts in work."""
+        """The part of ``max_memory`` left for tables, beside the process, the result and parts being measured."""
         rows = min(self.space.size * len(self._markets), _MOST_COMBINATIONS)
         parts = _PART_COMBINATIONS[1] * (8 * len(METRIC_NAMES) + 512)
         return max(_LEAST_TABLE_MEMORY, self._memory - self._resident - rows * self._row_bytes() - 5 * parts)
@@ -358,7 +356,7 @@ class ParameterSweep:
         complete = True
         with progress_of(progress, total) as tell:
             try:
-                self._fill(done, size, parts, measure, tell)
+                self._find_or_measure(done, size, parts, measure, tell)
             except KeyboardInterrupt:
                 if not done:
                     raise
@@ -367,7 +365,7 @@ class ParameterSweep:
         return self.result_of(self._joined(done), complete=complete)
 
     def result_of(self, rows: pl.LazyFrame, *, complete: bool = True) -> SweepResult:
-        """What rows of this sweep are to whoever looks at them: a row per market and combination of its space."""
+        """The result made of measured rows: one per market and combination of the space."""
         return SweepResult(
             rows,
             f"combinations of {self._strategy.strategy_name!r} on {', '.join(dict.fromkeys(self._symbols))}",
@@ -377,7 +375,7 @@ class ParameterSweep:
             _sweep=self,
         )
 
-    def _fill(
+    def _find_or_measure(
         self,
         done: dict[tuple[int, int], pl.DataFrame | Path],
         size: int,
@@ -385,7 +383,7 @@ class ParameterSweep:
         measure: Engine,
         tell: Callable[[float], object],
     ) -> None:
-        """Find or measure every part: its frame or, in a folder, its file by market and chunk."""
+        """Find every part in the folder or measure it; ``done`` gets its frame, or its file, by market and chunk."""
 
         def missing() -> Iterator[Part]:
             for place in range(len(self._markets)):
@@ -432,8 +430,6 @@ class ParameterSweep:
         metrics: NDArray[np.float64],
         refused: NDArray[np.int64],
     ) -> pl.DataFrame:
-        import polars as pl
-
         where = {}
         if len(self._symbols) > 1:
             where["symbol"] = pl.Series([market.symbol], dtype=pl.String).new_from_index(0, numbers.size)
@@ -462,8 +458,6 @@ class ParameterSweep:
 
     def _joined(self, done: Mapping[tuple[int, int], pl.DataFrame | Path]) -> pl.LazyFrame:
         """The parts of every market, each in the order of its combinations."""
-        import polars as pl
-
         if not done:
             none = np.zeros(0, np.int64)
             columns = {name: Column((), none) for name in self.space.names}
@@ -485,26 +479,26 @@ class ParameterSweep:
         return self.space.parameters(combination)
 
     def strategy(self, combination: int) -> StrategySchema:
-        """The strategy with the parameters of a combination, except a bracket, which its signals carry."""
+        """The strategy with the parameters of a combination. A bracket is left out: the signals carry it."""
         return with_parameters(self._strategy, self.parameters(combination), self._roles)
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The symbols that it runs on."""
+        """The symbols of its markets."""
         return tuple(dict.fromkeys(self._symbols))
 
     @property
     def frame_names(self) -> tuple[str, ...]:
-        """The frames that it runs in."""
+        """The frames of its markets."""
         return self._frames
 
     def play(self, combination: int, symbol: str = "", frame_name: str = "") -> FinishedRun:
-        """The whole backtest of a combination in a market of the sweep; names may be left out where there is one."""
+        """Backtest a combination in a market of the sweep; names may be left out where there is one."""
         market = self._market(symbol, frame_name)
         return self.play_in(combination, market.symbol, market.frame_name)
 
     def play_in(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
-        """The whole backtest of a combination in any registered frame, of the sweep or not."""
+        """Backtest a combination in any registered frame, of the sweep or not."""
         chosen = self.parameters(combination)
         bracket = {name: float(chosen[name]) for name in self._roles.bracket}
         return run_to_end(
@@ -520,7 +514,7 @@ class ParameterSweep:
         symbol: str = "",
         frame_name: str = "",
     ) -> NDArray[np.float64]:
-        """What combinations of one market earned in each period, f8[periods, n], in percent.
+        """The returns of combinations of one market in each period, f8[periods, n], in percent.
 
         combinations, trades : i8[n]   their numbers, and how many trades each has (``total_trades`` of the result)
         edges : i8[periods + 1]        where periods begin, ms UTC, and where the last one ends
@@ -549,12 +543,12 @@ class ParameterSweep:
 
     @property
     def metric_columns(self) -> tuple[str, ...]:
-        """The metrics that its result has."""
+        """The metrics that the result has."""
         left_out = _LEFT_OUT[self._depth]
         return *(name for k, name in enumerate(METRIC_NAMES) if k not in left_out), "refused_signals"
 
     def manifest(self) -> dict[str, Any]:
-        """What is swept, with digests of strategy, space and candles: equal for equal sweeps, in any process."""
+        """What is swept, with digests of strategy, space and candles; the same for equal sweeps in any process."""
         strategy = self._strategy
         functions = (strategy.signals, strategy.kernel, strategy.manage)
         return {
@@ -578,7 +572,7 @@ class ParameterSweep:
 
 
 def group_of(*metrics: str) -> MetricGroup:
-    """The cheapest group of metrics that holds a drawdown and these."""
+    """The cheapest group of metrics that contains a drawdown and these."""
     return "drawdown" if {METRIC_NAMES[place] for place in _NEEDS_TRADES}.isdisjoint(metrics) else "all"
 
 

@@ -1,4 +1,4 @@
-"""What a choice of parameters is worth on time it has not seen: train on one stretch, trade the next, move on."""
+"""How do parameters do on time that they were not chosen on? Trains on one stretch, trades the next, and so on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import polars as pl
 
 from bkapi.base.context import Context
 from bkapi.base.timestamps import from_ms
@@ -20,13 +21,11 @@ from bkapi.statistics.columns import check_column
 from bkapi.statistics.measured import backtest_statistics
 from bkapi.sweeps.result import SweepResult
 from bkapi.sweeps.sweep import MetricGroup, ParameterSweep
-from bkcore.codes import Status
 from bkcore.intervals import interval_step_ms
-from bkcore.metrics import METRIC_NAMES, measure
+from bkcore.machine.codes import Status
+from bkcore.statistics.metrics import METRIC_NAMES, measure
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.statistics.records import BacktestStatistics
 
 Span = str | timedelta
@@ -53,8 +52,8 @@ def windows_of(
 ) -> list[Window]:
     """The windows in the ticks from ``start`` to ``end`` (included) in steps of ``step``; all in ms.
 
-    Between training and test lies a boundary: the first one ``train`` after the start, the next ones each ``test``
-    later. ``purge`` is cut off from training before it, ``embargo`` from the test after it. The last
+    A boundary separates training and test: the first lies ``train`` after the start, each next one ``test``
+    later. ``purge`` is cut off the end of training, ``embargo`` off the beginning of the test. The last
     test may be shorter.
     """
     found = []
@@ -71,17 +70,17 @@ def windows_of(
 
 
 class WalkForward:
-    """A sweep in every training part, its winner alone in the test part behind.
+    """A sweep in every training part; its winner alone trades in the test part that follows.
 
     context, space, symbol   as for :class:`ParameterSweep`; the frame of the context is cut into windows
     train, test    how long the parts are: ``"30d"``, ``"12h"`` or a timedelta
     kind           ``rolling``: training parts are equally long; ``anchored``: all begin with the frame
-    purge          time cut off from the end of every training part, so that nothing learned there reaches into the test
+    purge          time cut off the end of every training part, so that nothing learned there reaches into the test
     embargo        time left out at the beginning of every test part
-    by             the metric that chooses the winner; ``where``, conditions that it has to meet, as in
+    by             the metric that chooses the winner; ``where``: conditions that it has to meet, as in
                    :meth:`SweepResult.where`
 
-    A position never reaches over the end of a part: it is closed there, as at the end of any frame. The parts are
+    Positions are closed at the end of a part, as at the end of any frame. The parts are
     registered as frames ``"<frame> train 1"``, ``"<frame> test 1"`` and so on, so that each can be run by name.
     Raises :class:`WalkForwardError` where no window fits.
     """
@@ -139,9 +138,7 @@ class WalkForward:
                     frames.override(frame_name=name, **values)
 
     def run(self, *, progress: bool = False) -> WalkForwardResult:
-        """Walk through all windows; raises what a sweep raises."""
-        import polars as pl
-
+        """Go through all windows; raises what a sweep raises."""
         self._register()
         trained = ParameterSweep(
             self._context,
@@ -187,11 +184,11 @@ class WalkForward:
 
 @dataclass(frozen=True)
 class WalkForwardResult:
-    """What was chosen in each window and what became of it.
+    """What was chosen in each window, and how it did afterwards.
 
     windows   a row per window: first and last ticks of its parts, the winner with its parameters, ``in_sample`` and
               ``out_of_sample`` (the metric ``by``, null where the sample cannot carry it), trades and their average
-    trades    closed trades of all test parts in order, with their ``window``: nothing here was seen in training
+    trades    closed trades of all test parts in order, with their ``window``; none of them was seen in training
     sweep     every combination of every training part
     by        the metric that chose
     """
@@ -214,8 +211,6 @@ class WalkForwardResult:
     @property
     def equity(self) -> pl.DataFrame:
         """Out of sample only: a row per trade, ``close_timestamp``, ``window``, ``equity`` compounded from 1."""
-        import polars as pl
-
         growth = (1.0 + pl.col("pnl_percent") / 100.0).cum_prod()
         return self.trades.sort("close_timestamp").select("close_timestamp", "window", equity=growth)
 
@@ -234,7 +229,7 @@ class WalkForwardResult:
 
     @property
     def degradation_percent(self) -> float | None:
-        """How much of the average trade in training is gone in the tests: 0 = nothing, 100 = all, more = it loses.
+        """How much of the average trade in training is lost in the tests: 0 = nothing, 100 = all, more = it loses.
 
         None when training lost, or nothing was traded.
         """

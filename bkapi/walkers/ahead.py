@@ -1,4 +1,4 @@
-"""Which backtests of a walker may be played before their turn, in threads, without anybody being able to tell."""
+"""Which backtests of a walker may run before their turn? Plays those in threads that need no Python code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bkapi.walkers.candidates import Candidate, Candidates, Conditions
 
 @dataclass(frozen=True)
 class Played:
-    """A run that is ready for its turn, and its statistics where it has been played."""
+    """The prepared run of a candidate; ``stats`` is None when it could not be played before its turn."""
 
     conditions: Conditions
     run: StrategyRun
@@ -25,11 +25,11 @@ class Played:
 
 
 class Ahead:
-    """Plays the candidates that follow while one has its turn.
+    """Plays the next candidates in threads while one has its turn.
 
-    Only a run in which no Python code has a part is played ahead: its strategy is vectorized or jitted, without
-    risk profiles and actions, over candles in memory, and nobody listens. When its turn comes and any of that has
-    changed, it is thrown away, and the walker begins it anew: results are those of one run after the other.
+    Plays only runs that need no Python: a vectorized or jitted strategy without risk profiles, actions and listeners,
+    over candles in memory. If any of that has changed when its turn comes, the walker drops the run and plays the
+    candidate again, so the results are those of one run after the other.
     """
 
     def __init__(self, candidates: Candidates, threads: int) -> None:
@@ -40,7 +40,7 @@ class Ahead:
         self._next = 0
 
     def take(self, place: int, *, is_stopped: Callable[[], bool]) -> Played | None:
-        """The run of candidate ``place`` if it was played ahead and that makes no difference; the next ones begin."""
+        """The run of candidate ``place`` if it was played ahead and is still valid, else None. Starts the next ones."""
         if self._threads < 2:
             return None
         self._begin(place)
@@ -49,16 +49,16 @@ class Ahead:
             return None
         played = future.result()
         usable = played.stats is not None and not is_stopped() and played.conditions.hold()
-        return played if usable and self._is_unheard(played.conditions, played.run) else None
+        return played if usable and self._needs_no_python(played.conditions, played.run) else None
 
     def close(self) -> None:
-        """Drop what nobody will take."""
+        """Wait for the threads, and drop the runs that nobody will take."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         self._futures.clear()
 
     def _begin(self, place: int) -> None:
-        """Hand candidates to the threads, a few beyond the one whose turn it is."""
+        """Give candidates to the threads, a few beyond the one whose turn it is."""
         self._next = max(self._next, place)
         while self._next < min(len(self._candidates), place + 2 * self._threads):
             candidate: Candidate = self._candidates[self._next]
@@ -85,14 +85,14 @@ class Ahead:
 
     def _play(self, candidate: Candidate, conditions: Conditions) -> Played:
         run = self._candidates.prepare(candidate)
-        if not self._is_unheard(conditions, run):
+        if not self._needs_no_python(conditions, run):
             return Played(conditions, run, None)
         run.play_ahead()
         again = None if candidate.parameters is None else self._candidates.again(candidate, run)
         return Played(conditions, run, all_statistics(run, again))
 
     @staticmethod
-    def _is_unheard(conditions: Conditions, run: StrategyRun) -> bool:
-        """Whether nobody hears the run, and nobody is told of its beginning who might then want to."""
+    def _needs_no_python(conditions: Conditions, run: StrategyRun) -> bool:
+        """Whether the run needs no Python, and no listener of its beginning could change that."""
         told = emitters.before_start_subject.listeners or conditions.frame.callbacks is not None
         return run.is_unheard and not told

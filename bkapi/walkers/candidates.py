@@ -1,4 +1,4 @@
-"""What a walker compares: its strategies, or every combination of a space over them; how each becomes a run."""
+"""What does a walker compare, and how does each candidate become a run? Strategies, or combinations of a space."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.plan import Roles, SweepError, check_bracket, check_hooks, check_whole, with_parameters
 from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import told_parameters
-from bkcore.market import Market
-from bkcore.settings import EngineSettings
-from bkcore.signals import SignalTable
+from bkcore.machine.market import Market
+from bkcore.machine.settings import EngineSettings
+from bkcore.machine.signals import SignalTable
 
-_KEPT_TABLES: Final = 32  # signals of so many sets of parameters
-_KEPT_RUNS: Final = 4  # that were played again for their trades
-_NUMBERED: Final = 65_536  # combinations whose conditions are looked at together
+_KEPT_TABLES: Final = 32  # sets of parameters whose signals are kept
+_KEPT_RUNS: Final = 4  # runs that are kept after they were played again for their trades
+_NUMBERED: Final = 65_536  # combinations whose conditions are tested together
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of those compared; ``name`` tells it from the others, ``parameters`` are those of its combination."""
+    """One of the compared runs: its name, its strategy, and the parameters of its combination."""
 
     name: str
     strategy_name: str
@@ -41,7 +41,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Conditions:
-    """Everything registered that a run of a strategy depends on; a run made under other ones is out of date."""
+    """Everything registered that a run of a strategy depends on: strategy, exchange, frame, configuration."""
 
     strategy: StrategySchema
     exchange: Any
@@ -50,7 +50,7 @@ class Conditions:
 
     @classmethod
     def of(cls, strategy_name: str, context: Mapping[str, str]) -> Conditions:
-        """As they are now."""
+        """The conditions in force now."""
         return cls(
             strategies.lookup(strategy_name),
             exchanges.lookup(context["exchange_name"]),
@@ -59,7 +59,7 @@ class Conditions:
         )
 
     def hold(self) -> bool:
-        """Whether they still are."""
+        """Whether the same conditions are still in force."""
         names = {"exchange_name": self.exchange.exchange_name, "frame_name": self.frame.frame_name}
         now = Conditions.of(self.strategy.strategy_name, names)
         same = all(getattr(now, name) is getattr(self, name) for name in ("strategy", "exchange", "frame"))
@@ -67,7 +67,7 @@ class Conditions:
 
 
 class Candidates(Sequence[Candidate]):
-    """The candidates of a walker in order: strategy after strategy, of each every combination.
+    """The candidates of a walker in order: every strategy and, with a space, every combination of each.
 
     symbol      whose candles
     context     ``{"exchange_name": ..., "frame_name": ...}``
@@ -135,7 +135,7 @@ class Candidates(Sequence[Candidate]):
     # ------------------------------------------------------------------------------------------------- their runs
 
     def conditions(self, candidate: Candidate) -> Conditions:
-        """What a run of the candidate depends on, as it is now."""
+        """The conditions in force now that a run of the candidate depends on."""
         return Conditions.of(candidate.strategy_name, self._context)
 
     def prepare(self, candidate: Candidate) -> StrategyRun:
@@ -158,7 +158,7 @@ class Candidates(Sequence[Candidate]):
     def _signals(
         self, strategy: StrategySchema, market: Market, symbol: str, roles: Roles
     ) -> SignalTable | None:
-        """The signals of one set of parameters, computed once; by one thread at a time."""
+        """The signals of one set of parameters, computed once; one thread at a time computes."""
         if strategy.signals is None:
             return None
         key = (
@@ -173,13 +173,13 @@ class Candidates(Sequence[Candidate]):
                 self._tables[key] = (
                     (strategy.signals, market),
                     made,
-                )  # what the key names stays alive with it
+                )  # keeps the objects alive whose ids are in the key
                 if len(self._tables) > _KEPT_TABLES:
                     self._tables.popitem(last=False)
             return self._tables[key][1]
 
     def again(self, candidate: Candidate, run: StrategyRun) -> Callable[[], StrategyRun]:
-        """How to play an unheard run of a combination once more, so that nobody has to keep it."""
+        """A function that plays the run of a combination once more, so that its trades need not be kept."""
         roles = self._roles[candidate.strategy_name]
         strategy, market, frame, settings = run.schema, run.run.market, run.frame, run.settings
         names, policy, hooks = run.names, run.policy, run.hooks

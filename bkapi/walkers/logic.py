@@ -1,4 +1,4 @@
-"""How a walker goes from candidate to candidate and tells what it found (spec risk-sizing-walker-sweep.md 3.2)."""
+"""Goes from candidate to candidate and tells how each did (spec risk-sizing-walker-sweep.md 3.2)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 from bkapi.backtests.stream import stream
 from bkapi.base.activities import Lookup
 from bkapi.base.context import Context, iterate_in_context
-from bkapi.base.coroutines import settle
 from bkapi.base.resources import cores
 from bkapi.errors import BkError
-from bkapi.events.emitters import emitters, report_error
+from bkapi.events.emitters import call_back, emitters, report_error
 from bkapi.events.payloads import WalkerCompleteEvent, WalkerEvent, WalkerProgressEvent, WalkerStopEvent
 from bkapi.reporting.closed_trades import all_statistics
 from bkapi.reporting.documents.services import WalkerMarkdownService
@@ -31,7 +30,7 @@ DEFAULT_METRIC = "sharpe_ratio"
 
 
 class KeptResults(WalkerMarkdownService):
-    """What walkers of this process found, for those who ask without having enabled the documents.
+    """The results of the walkers of this process, for users who did not enable the documents.
 
     trials   of the last comparison, by walker and symbol
     """
@@ -42,7 +41,7 @@ class KeptResults(WalkerMarkdownService):
 
     @property
     def is_subscribed(self) -> bool:
-        """It is told by every walker itself."""
+        """True, always: every walker hands its results over itself."""
         return True
 
     def knows(self, walker_name: str, symbol: str) -> bool:
@@ -64,7 +63,7 @@ class Walk:
     """One comparison in progress; :meth:`events` plays it.
 
     context   ``{"walker_name": ..., "exchange_name": ..., "frame_name": ...}``
-    threads   backtests in which no Python code has a part are played ahead in so many threads, with the same results
+    threads   so many threads play backtests that need no Python before their turn, with the same results
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Walk:
         self.symbol = symbol
         self.metric = metric
         self.candidates = Candidates(symbol, strategies, context, space)
-        #: Whether it ends without a word after the candidate whose turn it is.
+        #: Whether it ends after the candidate in work without telling a completion.
         self.is_cancelled = False
         self._ahead = Ahead(self.candidates, cores() if threads is None else threads)
         self._source: dict[str, Any] = {
@@ -113,7 +112,7 @@ class Walk:
             current.stop()
 
     def events(self) -> Events:
-        """An event per candidate that has been tested; a consumer that goes away ends the comparison."""
+        """Yield an event per tested candidate; closing the generator ends the comparison."""
         try:
             self.listen()
             kept.trials[self._source["walker_name"], self.symbol] = self._trials
@@ -134,12 +133,12 @@ class Walk:
 
     def _test(self, place: int, candidate: Candidate) -> WalkerEvent | None:
         """Backtest a candidate and tell how it did; None when its backtest raised."""
-        self._call("on_strategy_start", candidate.name, self.symbol)
+        call_back(self._callbacks, "on_strategy_start", candidate.name, self.symbol)
         try:
             run, stats = self._play(place, candidate)
         except Exception as error:  # noqa: BLE001 - the others are compared all the same (spec 3.2, step 4)
             report_error(error, f"walker {self._source['walker_name']}, {candidate.name}")
-            self._call("on_strategy_error", candidate.name, self.symbol, error)
+            call_back(self._callbacks, "on_strategy_error", candidate.name, self.symbol, error)
             return None
         value = metric_of(stats, self.metric)
         self._tested += 1
@@ -167,13 +166,13 @@ class Walk:
                 progress=self._tested / total,
             )
         )
-        self._call("on_strategy_complete", candidate.name, self.symbol, stats, value)
+        call_back(self._callbacks, "on_strategy_complete", candidate.name, self.symbol, stats, value)
         kept.tick(event)
         emitters.walker_emitter.emit(event)
         return event
 
     def _best_with(self, name: str, value: float | None) -> dict[str, Any]:
-        """The best so far: a greater value replaces it, an equal one does not, and None never wins."""
+        """The best so far: a greater value replaces it; an equal one or None does not."""
         best = self._best
         if best is None or best.metric_value is None:
             return {"best_metric": value, "best_strategy": None if value is None else name}
@@ -201,7 +200,7 @@ class Walk:
         return run, all_statistics(run, self.candidates.again(candidate, run) if repeatable else None)
 
     def _begin(self, run: StrategyRun) -> None:
-        """Let requests to stop reach a run, also one that came a moment ago."""
+        """Let requests to stop reach a run, also one that was made just before."""
         with self._turn:
             self._current = run
             is_stopped = run.names.strategy_name in self._stopped
@@ -221,18 +220,8 @@ class Walk:
             best_stats=None if best is None else best.stats,
             best_parameters=None if best is None else best.parameters,
         )
-        self._call("on_complete", results)
+        call_back(self._callbacks, "on_complete", results)
         emitters.walker_complete_subject.emit(results)
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        """Call a callback where there is one; what it raises is reported, and the walker goes on."""
-        callback = getattr(self._callbacks, name)
-        if callback is None:
-            return
-        try:
-            settle(callback(*arguments))
-        except Exception as error:  # noqa: BLE001 - documented: logged and sent to listen_error
-            report_error(error, name)
 
 
 def metric_of(stats: BacktestStatistics, metric: str) -> float | None:
@@ -244,7 +233,7 @@ def metric_of(stats: BacktestStatistics, metric: str) -> float | None:
 
 
 class WalkerLogicPrivateService:
-    """Backtests strategy after strategy and yields how each did; the best is known all the time."""
+    """Backtests strategy after strategy and yields after each how it did and which is the best so far."""
 
     def run(
         self,
@@ -279,5 +268,5 @@ class WalkerLogicPublicService:
 
 
 def outside(walk: Walk) -> Events:
-    """The events of a walk; callbacks and listeners are outside of every run (spec market-data.md 13)."""
+    """The events of a walk; its callbacks and listeners run outside of every context (spec market-data.md 13)."""
     return iterate_in_context(walk.events())

@@ -1,4 +1,4 @@
-"""What a comparison remembers of its trials: enough to say how much of its winner is selection."""
+"""Remembers the returns of every candidate of a comparison, to say how much of its winner is selection."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from bkapi.guards.overfitting import (
@@ -19,16 +20,16 @@ from bkapi.guards.overfitting import (
 )
 from bkapi.guards.random_entries import random_entry_baseline
 from bkapi.runs.finished import finished_run
-from bkapi.sweeps.judged import plateau_of
+from bkapi.sweeps.overfitting import plateau_of
 from bkapi.walkers.candidates import Candidate
-from bkcore.metrics import METRIC_NAMES
+from bkcore.statistics.metrics import METRIC_NAMES
 
 if TYPE_CHECKING:
     from bkapi.runs.strategy import StrategyRun
 
 
 class Trials:
-    """The returns of every candidate that was tested, some 2 KB each, and the run of the best one."""
+    """The returns of every tested candidate (about 2 KB each), and the run of the best one."""
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
@@ -72,9 +73,7 @@ class Trials:
         )
 
     def _plateau(self, winner: int) -> tuple[float, int]:
-        """Among the combinations of the winning strategy, where it was varied."""
-        import polars as pl
-
+        """Plateau score of the winner among the combinations of its strategy; None without a space."""
         best = self._tested[winner]
         if best.parameters is None:
             return math.nan, 0

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from bkapi.backtests.backtest import Status
+from bkapi.backtests.background import Background, Status
 from bkapi.backtests.stream import forget_earlier
-from bkapi.base.context import Context, MethodContext
+from bkapi.base.context import Context, MethodContext, run_key
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import DoneEvent, WalkerStopEvent
@@ -25,11 +25,11 @@ from bkapi.walkers.logic import DEFAULT_METRIC, Events, Walk, WalkerLogicPublicS
 
 
 def validate_walker(walker_name: str, source: str, *, runs: bool = False) -> WalkerSchema:
-    """The schema of a walker whose names are all registered: its strategies with their risk profiles and actions.
+    """The schema of a walker, once its strategies with their risk profiles and actions are known to be registered.
 
-    runs   exchange and frame are looked up too
+    runs   check exchange and frame too
 
-    Raises :class:`UnknownNameError` for the first one that is not.
+    Raises :class:`UnknownNameError` for the first name that is not registered.
     """
     validate_name("walker", walker_name, source)
     schema = walkers.lookup(walker_name)
@@ -50,7 +50,7 @@ def _context_of(schema: WalkerSchema) -> dict[str, str]:
 
 
 def _forget_results(symbol: str, schema: WalkerSchema) -> None:
-    """Drop what an earlier comparison has left: its own results, and the runs of its strategies."""
+    """Drop what an earlier comparison has left: its results, and the runs of its strategies."""
     from bkapi.reporting.switches import Markdown
 
     Markdown.services["walker"].clear(schema.walker_name, symbol)
@@ -59,7 +59,7 @@ def _forget_results(symbol: str, schema: WalkerSchema) -> None:
     for strategy_name in schema.strategies:
         names = MethodContext(strategy_name, schema.exchange_name, schema.frame_name)
         forget_earlier(symbol, names, strategies.lookup(strategy_name).risks)
-        begin_run((symbol, strategy_name, schema.exchange_name, schema.frame_name, True))
+        begin_run(run_key(symbol, names))
 
 
 class WalkerCommandService:
@@ -88,15 +88,13 @@ class WalkerCommandService:
         return WalkerLogicPublicService().run(symbol, context, threads=threads)
 
 
-class BackgroundWalker:
-    """A walker in a thread of its own. Calling it cancels: no further strategy starts, and it ends without a word.
+class BackgroundWalker(Background):
+    """A walker in a thread of its own. Calling it cancels: no further strategy starts, and no completion is told.
 
     ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected.
     """
 
     def __init__(self, schema: WalkerSchema, walk: Walk) -> None:
-        self.status: Status = "pending"
-        self.error: Exception | None = None
         self.symbol = walk.symbol
         self.walker_name = schema.walker_name
         self._schema = schema
@@ -104,24 +102,16 @@ class BackgroundWalker:
         self._telling = threading.Lock()
         self._is_told = False
         walk.listen()  # from now on, so that a request to stop is not too early
-        self._thread = threading.Thread(target=self._work, name=f"bk-walker-{self.symbol}", daemon=True)
-        self._thread.start()
+        self._start(f"bk-walker-{self.symbol}")
 
-    def _work(self) -> None:
-        try:
-            with closing(outside(self._walk)) as events:
-                for _ in events:
-                    if self._walk.is_cancelled:
-                        break
-            self.status = "fulfilled"
-            self._tell_done()
-        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: exit_emitter tells
-            self.status = "rejected"
-            self.error = error
-            emitters.exit_emitter.emit(error)
+    def _play(self) -> None:
+        with closing(outside(self._walk)) as events:
+            for _ in events:
+                if self._walk.is_cancelled:
+                    break
 
     def __call__(self) -> None:
-        """Cancel: the strategy in work makes no new signals; the done event is emitted now."""
+        """Cancel: the strategy being tested makes no new signals; the done event is emitted now."""
         self._walk.is_cancelled = True
         request_stop(self.symbol, self._schema)
         self._tell_done()
@@ -140,19 +130,14 @@ class BackgroundWalker:
                 )
             )
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; True when it has come within ``timeout`` seconds."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
     def __repr__(self) -> str:
         return f"BackgroundWalker({self.symbol}, {self.walker_name!r}, {self.status})"
 
 
 def request_stop(symbol: str, schema: WalkerSchema) -> None:
-    """Ask every strategy of a walker to stop, and say so on the channel that its comparison hears."""
+    """Ask every strategy of a walker to stop, and tell its comparison so."""
     for strategy_name in schema.strategies:
-        run = running.get((symbol, strategy_name, schema.exchange_name, schema.frame_name, True))
+        run = running.get(run_key(symbol, {**_context_of(schema), "strategy_name": strategy_name}))
         if run is not None:
             run.stop()
         emitters.walker_stop_subject.emit(
@@ -191,9 +176,9 @@ class WalkerUtils(WalkerReports):
     def run(self, symbol: str, context: Context, *, threads: int | None = None) -> Events:
         """Backtest each strategy of the walker, and yield how it did and which is the best so far.
 
-        threads   backtests in which no Python code has a part (vectorized or jitted strategies that nobody listens to,
-                  on candles in memory) are played ahead in so many threads; default: the cores of this process. Events
-                  come in the order of the list, and results are those of ``threads=1``
+        threads   so many threads play backtests that need no Python (vectorized or jitted strategies without listeners,
+                  on candles in memory) before their turn; default: the cores of this process. Events come in the order
+                  of the list, and results are those of ``threads=1``
 
         At the call, what an earlier run of the walker on this symbol has left is dropped. A strategy whose backtest
         raises is left out, and ``listen_error`` hears why. The largest value of the metric wins, the first one of
@@ -213,8 +198,8 @@ class WalkerUtils(WalkerReports):
     def background(self, symbol: str, context: Context, *, threads: int | None = None) -> BackgroundWalker:
         """The same run in a thread. The returned handle cancels it when called, and can be waited for.
 
-        Cancelled, the strategy in work makes no new signals and still tells its progress, then the run ends without a
-        completion; :meth:`stop` ends it with one. Both tell ``listen_done_walker``.
+        After a cancel, the strategy being tested makes no new signals and still tells its progress; then the run ends
+        without a completion. :meth:`stop` ends it with one. Both tell ``listen_done_walker``.
 
         Raises :class:`BkError` while a background run of this walker and symbol is pending, and after one that failed.
         """
@@ -237,9 +222,10 @@ class WalkerUtils(WalkerReports):
         return handle
 
     def stop(self, symbol: str, context: Context) -> None:
-        """End the comparison after the strategy in work, which carries its open position to the end.
+        """End the comparison after the strategy being tested, which carries its open position to the end.
 
-        The rest is not tested; ``on_complete`` and the completion tell what was. Without a run nothing happens.
+        The others are not tested; ``on_complete`` and the completion tell the results so far. Without a run nothing
+        happens.
         """
         schema = validate_walker(context["walker_name"], "Walker.stop")
         self._instance(symbol, schema.walker_name)
@@ -263,10 +249,10 @@ class WalkerUtils(WalkerReports):
     def overfitting(self, symbol: str, context: Context, *, draws: int = 99, seed: int = 0) -> Overfitting:
         """How much of the winner of the last comparison is selection (docs/overfitting.md).
 
-        Every candidate that was tested counts as a trial. The plateau score is that of a winner that is one combination
+        Every tested candidate counts as a trial. The plateau score needs a winner that is one combination
         of a space.
 
-        draws, seed   random-entry runs that the winner is held against; 0 for none
+        draws, seed   runs with random entries to compare the winner with; 0 for none
 
         Raises :class:`NoWalkerDataError` before the first result and :class:`TooFewTrialsError` without a winner.
         """

@@ -20,7 +20,7 @@ from hypothesis import given, settings, strategies as st
 
 import bkapi as bk
 from bkapi.market.store import folder_name, month_edges, months_between
-from bkcore.candle_errors import CandleError, CandleFileError, CandleGapError
+from bkcore.candles.errors import CandleError, CandleFileError, CandleGapError
 
 MINUTE = 60_000
 NEW_YEAR = 1_704_067_200_000  # 2024-01-01

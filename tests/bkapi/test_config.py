@@ -15,7 +15,7 @@ import pytest
 
 from bkapi.base import config
 from bkapi.errors import BkError, ConfigError
-from bkcore.settings import EngineSettings
+from bkcore.machine.settings import EngineSettings
 
 SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
 GOLDEN = SHARED / "golden" / "services" / "config_validation.jsonl"

@@ -14,7 +14,7 @@ import pytest
 
 import bkapi as bk
 from bkapi.market import source as exchange_source
-from bkcore.candle_errors import CandleError, CandleOrderError
+from bkcore.candles.errors import CandleError, CandleOrderError
 
 MINUTE = 60_000
 START = 1_704_067_200_000

@@ -17,9 +17,9 @@ import bkapi as bk
 from bkapi import ParameterSweep, Policy, Space, Sweep, SweepError, SweepFolderError, SweepResult
 from bkapi.errors import BkError, SchemaError, UnknownNameError
 from bkapi.sweeps.result import SweepResultError
-from bkcore.metrics import METRIC_NAMES
-from bkcore.sweep_paths import PathSweep
-from bkcore.sweep_static import StaticSweep
+from bkcore.statistics.metrics import METRIC_NAMES
+from bkcore.sweeps.paths import PathSweep
+from bkcore.sweeps.static import StaticSweep
 from bkcore.synthetic import generate
 from tests.shares import MOST_UNCLEAR, share
 

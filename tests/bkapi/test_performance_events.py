@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import bkapi as bk
-from bkcore.codes import Listen
+from bkcore.machine.codes import Listen
 from tests.bkapi.short_runs import CONTEXT, MIDNIGHT_MS, SYMBOL, candles_of, register
 
 LONG = {"position": "long", "price_take_profit": 110.0, "price_stop_loss": 95.0, "minute_estimated_time": 5}

@@ -163,10 +163,10 @@ def test_exchanges_are_checked_before_frames_before_strategies() -> None:
 @pytest.mark.parametrize("kind", list(REGISTRIES))
 def test_the_public_functions_have_their_names_and_documents(kind: str) -> None:
     for verb in ("add", "get", "override", "list"):
-        function = getattr(registry, f"{verb}_{kind}_schema")
+        function = getattr(doors, f"{verb}_{kind}_schema")
         assert function.__name__ == f"{verb}_{kind}_schema"
         assert function.__doc__
-    assert getattr(registry, f"add_{kind}") is getattr(registry, f"add_{kind}_schema")
+    assert getattr(doors, f"add_{kind}") is getattr(doors, f"add_{kind}_schema")
 
 
 @pytest.mark.parametrize("name", [None, 5, ["dip"], {"a": 1}])

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 import bkapi as bk
-from bkcore.candle_errors import CandleGapError
-from bkcore.candles import CandleFrame
+from bkcore.candles.errors import CandleGapError
+from bkcore.candles.frame import CandleFrame
 from tests.bkapi.short_runs import CONTEXT, MIDNIGHT, MIDNIGHT_MS, SYMBOL, candles_of, register
 
 CLOSES = [100.0] * 200

@@ -16,14 +16,7 @@ from hypothesis import given, settings, strategies as st
 from bkapi.statistics import measured as statistics
 from bkapi.statistics.measured import (
     TRADE_COLUMNS,
-    BreakevenStatistics,
-    EventStatistics,
-    HighestProfitStatistics,
-    MaxDrawdownStatistics,
-    PartialStatistics,
     StatisticsError,
-    StrategyStatistics,
-    SyncStatistics,
     backtest_statistics,
     event_statistics,
     heat_statistics,
@@ -31,6 +24,15 @@ from bkapi.statistics.measured import (
     performance_statistics,
     risk_statistics,
     schedule_statistics,
+)
+from bkapi.statistics.records import (
+    BreakevenStatistics,
+    EventStatistics,
+    HighestProfitStatistics,
+    MaxDrawdownStatistics,
+    PartialStatistics,
+    StrategyStatistics,
+    SyncStatistics,
 )
 from tests.naive import metrics as naive
 from tests.naive.metrics import DAY, MINUTE, Trade
@@ -108,7 +110,7 @@ def assert_numbers(record: Mapping[str, Any], expected: Mapping[str, Any], prefi
 
 
 def statistics_fields(record: Mapping[str, Any], prefix: str) -> list[str]:
-    from bkcore.metrics import METRIC_NAMES
+    from bkcore.statistics.metrics import METRIC_NAMES
 
     return [name for name in METRIC_NAMES if prefix + name in record]
 

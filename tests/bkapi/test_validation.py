@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bkapi.runs.validation import violation_message
-from bkcore.codes import Violation
-from bkcore.settings import EngineSettings
+from bkcore.machine.codes import Violation
+from bkcore.machine.settings import EngineSettings
 
 
 @pytest.mark.parametrize("violation", Violation)

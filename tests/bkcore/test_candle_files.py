@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from bkcore import candle_archives, candle_files, candle_formats
-from bkcore.candle_errors import (
+from bkcore.candles import archives as candle_archives, files as candle_files, formats as candle_formats
+from bkcore.candles.errors import (
     CandleColumnError,
     CandleConflictError,
     CandleDuplicateError,
@@ -29,7 +29,7 @@ from bkcore.candle_errors import (
     CandleValueError,
     EmptyCandlesError,
 )
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.errors import BkError
 
 ROOT = Path(__file__).parents[2]

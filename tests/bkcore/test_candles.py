@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bkcore.candle_errors import CandleError, CandleGapError
-from bkcore.candles import CandleFrame
+from bkcore.candles.errors import CandleError, CandleGapError
+from bkcore.candles.frame import CandleFrame
 from bkcore.errors import BkError
 from tests.shares import share
 
@@ -114,7 +114,7 @@ def test_pandas_frames_enter_by_column_or_by_index():
 
 def test_pandas_and_pyarrow_are_not_imported_for_plain_data():
     script = (
-        "import sys; from bkcore.candles import CandleFrame; from bkcore import synthetic;"
+        "import sys; from bkcore.candles.frame import CandleFrame; from bkcore import synthetic;"
         f"CandleFrame.from_any({columns()!r}, symbol='BTCUSDT');"
         "print([name for name in ('pandas', 'pyarrow', 'narwhals', 'numba') if name in sys.modules])"
     )

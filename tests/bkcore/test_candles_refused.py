@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bkcore import candle_gaps
-from bkcore.candle_errors import (
+from bkcore.candles import gaps as candle_gaps
+from bkcore.candles.errors import (
     CandleAlignmentError,
     CandleColumnError,
     CandleDuplicateError,
@@ -23,7 +23,7 @@ from bkcore.candle_errors import (
     CandleValueError,
     EmptyCandlesError,
 )
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.intervals import UnknownIntervalError
 
 MINUTE = 60_000

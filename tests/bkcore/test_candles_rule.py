@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bkcore.candle_checks import COLUMNS, check_values, validate_candles
-from bkcore.candle_errors import CandleTypeError, CandleValueError
-from bkcore.candles import CandleFrame
+from bkcore.candles.checks import COLUMNS, check_values, validate_candles
+from bkcore.candles.errors import CandleTypeError, CandleValueError
+from bkcore.candles.frame import CandleFrame
 
 MINUTE = 60_000
 

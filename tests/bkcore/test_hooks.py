@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 
-from bkcore.codes import Command
-from bkcore.hooks import KERNEL, MANAGE, HookForm, compile_hook
+from bkcore.machine.codes import Command
+from bkcore.machine.hooks import KERNEL, MANAGE, HookForm, compile_hook
 
 
 @pytest.mark.parametrize("form", [KERNEL, MANAGE])

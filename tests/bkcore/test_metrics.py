@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from bkcore.errors import BkError
-from bkcore.metrics import COUNTS, METRIC_NAMES, Metric, Scope, measure, trade_metrics
-from bkcore.price_profile import Trend
+from bkcore.statistics.metrics import COUNTS, METRIC_NAMES, Metric, Scope, measure, trade_metrics
+from bkcore.statistics.price_profile import Trend
 from tests.naive import metrics as naive
 from tests.naive.metrics import DAY, MINUTE, Trade
 

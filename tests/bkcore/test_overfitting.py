@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bkcore.overfitting import (
+from bkcore.statistics.overfitting import (
     OverfittingError,
     cross_validate,
     deflated_sharpe_ratio,
@@ -131,7 +131,7 @@ def test_the_cross_validation_looks_at_all_trials_in_small_chunks_as_at_once(
 ) -> None:
     returns = noise(64, 20)
     at_once = cross_validate(returns, 8)
-    monkeypatch.setattr("bkcore.overfitting._CHUNK_VALUES", 1)
+    monkeypatch.setattr("bkcore.statistics.overfitting._CHUNK_VALUES", 1)
     assert np.array_equal(np.sort(cross_validate(returns, 8).logits), np.sort(at_once.logits))
 
 

@@ -7,15 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from numba import njit
 
-from bkcore.price_index import build_index, leaves_band
+from bkcore.machine.price_index import build_index, leaves_band
+from tests.rules import from_python
 
-_leaves_band: Any = njit(
-    lambda floors, ceilings, lows, highs, first, end, low, high: leaves_band(
-        floors, ceilings, lows, highs, first, end, low, high
-    )
-)
+_leaves_band = from_python(leaves_band)
 
 
 def plain(floors: Any, ceilings: Any, first: int, end: int, low: float, high: float) -> int:

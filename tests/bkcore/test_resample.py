@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bkcore.candle_errors import CandleError, CandleGapError, CandleResampleError
-from bkcore.candles import CandleFrame
+from bkcore.candles.errors import CandleError, CandleGapError, CandleResampleError
+from bkcore.candles.frame import CandleFrame
 from bkcore.intervals import INTERVAL_MINUTES, UnknownIntervalError, interval_step_ms
 
 MINUTE = 60_000

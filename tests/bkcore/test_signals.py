@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bkcore.codes import Given
 from bkcore.intervals import MINUTE_MS
-from bkcore.signals import SignalFrameError, bind_signals
+from bkcore.machine.codes import Given
+from bkcore.machine.signals import SignalFrameError, bind_signals
 
 NAN = float("nan")
 GOOD: dict[str, Any] = {

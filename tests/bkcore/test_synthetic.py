@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from bkcore import synthetic
-from bkcore.candle_errors import CandleError, CandleFileError
-from bkcore.candles import CandleFrame
+from bkcore.candles.errors import CandleError, CandleFileError
+from bkcore.candles.frame import CandleFrame
 
 TWO_MONTHS = synthetic.generate(minutes=60 * 1440, seed=5)
 

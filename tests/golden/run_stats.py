@@ -19,13 +19,15 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bkapi.statistics.measured import (
-    HeatStatistics,
-    Statistics,
     backtest_statistics,
     heat_statistics,
     live_statistics,
     performance_statistics,
     schedule_statistics,
+)
+from bkapi.statistics.records import (
+    HeatStatistics,
+    Statistics,
 )
 
 Difference = tuple[str, Any, Any]

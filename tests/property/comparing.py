@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.run import Run
+from bkcore.machine.run import Run
 
 Records = NDArray[np.void]
 

@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from bkapi import Command
-from bkcore.hooks import KERNEL, MANAGE, compile_hook
 from bkcore.intervals import MINUTE_MS, interval_step_ms
-from bkcore.run import Hooks
+from bkcore.machine.hooks import KERNEL, MANAGE, compile_hook
+from bkcore.machine.run import Hooks
 from tests.property.scenes import Planned, Scene
 
 _FIELDS = 8

@@ -13,7 +13,7 @@ from typing import Any
 import bkapi
 from bkapi.base.context import get_timestamp
 from bkapi.base.timestamps import from_ms, to_ms
-from bkcore.run import Driver
+from bkcore.machine.run import Driver
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.engine import Engine, RiskCheck
 from tests.naive.events import CALLBACKS

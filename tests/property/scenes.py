@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from bkapi.base.config import DEFAULTS
 from bkapi.schemas.policy import Policy
-from bkcore.candles import CandleFrame
+from bkcore.candles.frame import CandleFrame
 from bkcore.intervals import MINUTE_MS, interval_step_ms
-from bkcore.market import Market
-from bkcore.run import Driver, Frame, Hooks, Run, no_signals
-from bkcore.settings import EngineSettings, FillModel
-from bkcore.signals import SignalTable, bind_signals
+from bkcore.machine.market import Market
+from bkcore.machine.run import Driver, Frame, Hooks, Run, no_signals
+from bkcore.machine.settings import EngineSettings, FillModel
+from bkcore.machine.signals import SignalTable, bind_signals
 from tests.naive.settings import interval_ms
 
 Column = NDArray[np.float64]

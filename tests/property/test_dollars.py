@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import given, strategies as st
 
 from bkapi.schemas.policy import Policy
-from bkcore.event_log import events_frame, trades_frame
+from bkcore.machine.event_log import events_frame, trades_frame
 from tests.property.playing import play, signals_of
 from tests.property.scenes import Scene, fills, policies, scenes
 from tests.shares import share

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from bkcore.run import Frame
+from bkcore.machine.run import Frame
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_records, assert_same_runs
 from tests.property.scenes import MINUTE_MS, Scene, market_of, scenes
 from tests.shares import share

@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 
 import bkapi as bk
 from bkapi.ideas.feed import CandleTrail
-from bkcore.idea_paths import Axes
-from bkcore.idea_sweep import Costs, ExitReason, Figure, IdeaGrid
+from bkcore.ideas.paths import Axes
+from bkcore.ideas.sweep import Costs, ExitReason, Figure, IdeaGrid
 from tests.naive import idea_sweep as naive
 from tests.naive.idea_sweep import MINUTE, Candle, Path
 from tests.shares import share

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import given, strategies as st
 
-from bkcore.codes import Listen, Wake
-from bkcore.run import Run
+from bkcore.machine.codes import Listen, Wake
+from bkcore.machine.run import Run
 from tests.property.comparing import assert_same_runs
 from tests.property.jitted import FORMS, hooks_of, without_ids
 from tests.property.scenes import Scene, fills, market_of, policies, scenes

@@ -14,7 +14,7 @@ from bkapi.base.timestamps import from_ms
 from bkapi.market.exchange import CandleRequestError
 from bkapi.schemas.policy import Policy
 from bkcore.intervals import INTERVAL_MINUTES
-from bkcore.run import Run
+from bkcore.machine.run import Run
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS
 from tests.property.comparing import Records, assert_same_records, rows_of

@@ -22,7 +22,7 @@ from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
 from bkapi.schemas.policy import Policy
-from bkcore.codes import EventKind
+from bkcore.machine.codes import EventKind
 from tests.property.scenes import Planned, Scene, fills, scenes, without_ties
 from tests.shares import share
 

@@ -8,12 +8,13 @@ import numpy as np
 from hypothesis import given, settings, strategies as st
 
 from bkapi.schemas.policy import Policy
-from bkcore.codes import EventKind, Listen, Wake
-from bkcore.drivers import quiet_band
-from bkcore.records import NEW_WAKE
-from bkcore.run import Run
+from bkcore.machine.codes import EventKind, Listen, Wake
+from bkcore.machine.gliding import quiet_band
+from bkcore.machine.records import NEW_WAKE
+from bkcore.machine.run import Run
 from tests.property.comparing import Records, assert_same_records
 from tests.property.scenes import Scene, fills, policies, scenes
+from tests.rules import from_python
 from tests.shares import share
 
 #: What the specification lets a quiet candle change: the best and the worst price (spec engine.md 8.4).
@@ -44,13 +45,14 @@ wakes = st.one_of(
         }
     ),
 )
+_quiet_band = from_python(quiet_band)
 
 
 def band_after(run: Run, row: int) -> tuple[float, float]:
     """The quiet band of the open position as it is after the candle of ``row``."""
     records = (run.state, run.settings, run._policy, run.trades[run.state["current"]])
     state, settings, policy, position = (table.view(np.recarray)[0] for table in records)
-    found: tuple[float, float] = quiet_band(
+    found: tuple[float, float] = _quiet_band(
         state, settings, policy, position, run.entries, run.partials, run.series.values[row]
     )
     return found

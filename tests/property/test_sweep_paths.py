@@ -11,19 +11,19 @@ from hypothesis import assume, given, strategies as st
 from numpy.typing import NDArray
 
 from bkapi.schemas.policy import Policy
-from bkcore.codes import Sound
-from bkcore.commands import signal_violations
 from bkcore.intervals import interval_step_ms
-from bkcore.market import Market
-from bkcore.metrics import METRIC_NAMES, Metric
-from bkcore.run import Frame, Records
-from bkcore.settings import EngineSettings
-from bkcore.sweep_machine import MachineSweep
-from bkcore.sweep_paths import PathSweep, find_sounds
-from bkcore.sweep_slots import reason_against_slots, slots_of
-from bkcore.sweep_static import StaticSweep
-from bkcore.sweep_tables import Levels
-from bkcore.sweep_walks import Depth, Measured
+from bkcore.machine.codes import Sound
+from bkcore.machine.commands import signal_violations
+from bkcore.machine.market import Market
+from bkcore.machine.run import Frame, Records
+from bkcore.machine.settings import EngineSettings
+from bkcore.statistics.metrics import METRIC_NAMES, Metric
+from bkcore.sweeps.paths import PathSweep, find_sounds
+from bkcore.sweeps.slots import reason_against_slots, slots_of
+from bkcore.sweeps.static import StaticSweep
+from bkcore.sweeps.tables import Levels
+from bkcore.sweeps.walks import Depth, Measured
+from bkcore.sweeps.whole_runs import MachineSweep
 from tests.property.scenes import Planned, Scene, fills, policies, scenes
 from tests.property.test_base_step import pairs
 from tests.property.test_sweep_tables import (
@@ -42,6 +42,17 @@ LEFT_OUT: dict[Depth, tuple[int, ...]] = {
     Depth.DRAWDOWN: NEEDS_TRADES,
     Depth.RESULTS: (*NEEDS_TRADES, *NEEDS_EXTREMES),
 }
+#: What a sweep adds up in the order of the list of trades, by the same rules.
+EXACT = (
+    *(
+        Metric.TOTAL_TRADES,
+        Metric.WIN_COUNT,
+        Metric.LOSS_COUNT,
+        Metric.MAX_WIN_STREAK,
+        Metric.MAX_LOSS_STREAK,
+    ),
+    *(Metric.MAX_DRAWDOWN, Metric.RECOVERY_FACTOR, Metric.PEAK_PROFIT_PNL, Metric.MAX_DRAWDOWN_PNL),
+)
 #: Scenes on candles of a minute and of longer ones; in half of them something is open most of the time.
 worlds = st.one_of(scenes(), scenes(busy=True), pairs().map(lambda pair: pair[1]))
 threads = st.integers(1, 2)
@@ -90,8 +101,12 @@ def assert_same(
     wanted: tuple[Column, NDArray[np.int64]],
     left_out: tuple[int, ...],
     told: tuple[str, Depth],
+    exact: tuple[int, ...] = EXACT,
 ) -> None:
-    """Metrics and refused signals are equal, except where the sweep says that it cannot know."""
+    """Metrics and refused signals are equal, except where the sweep says that it cannot know.
+
+    exact   what is equal to the last bit
+    """
     metrics, refused, unclear = got
     count_unclear(told[0], unclear, wanted[0])
     for row in np.flatnonzero(~unclear):
@@ -101,6 +116,8 @@ def assert_same(
                 continue
             one, other = metrics[row, metric], wanted[0][row, metric]
             same = np.isclose(one, other, rtol=1e-9, atol=1e-9, equal_nan=True)
+            if metric in exact:
+                same = np.array_equal(one, other, equal_nan=True)
             assert same, (told, row, METRIC_NAMES[metric], one, other)
 
 
@@ -153,7 +170,8 @@ def test_trails_are_measured_alike_by_every_plan(
             continue
         tables = StaticSweep(*given, slots, levels, depth=depth, threads=data.draw(threads))
         left_out = (*LEFT_OUT[depth], *PRICE_PROFILE)
-        assert_same(tables.measure(*places, chosen), wanted, left_out, ("tables", depth))
+        # A trailed stop comes out a rounding apart.
+        assert_same(tables.measure(*places, chosen), wanted, left_out, ("tables", depth), exact=())
 
 
 edges = st.sampled_from([0.0, 1e-7, 0.01, 0.1, 0.5, 1.0, 5.0, 20.0, 50.0])

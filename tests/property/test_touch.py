@@ -9,8 +9,8 @@ from hypothesis import given, strategies as st
 
 from bkapi.base.config import DEFAULTS
 from bkapi.schemas.policy import Policy
-from bkcore.codes import CancelReason, CloseReason, Status
 from bkcore.intervals import MINUTE_MS, interval_step_ms
+from bkcore.machine.codes import CancelReason, CloseReason, Status
 from tests.naive.market import Candle
 from tests.naive.touch import Trade, Trail, trades_of
 from tests.property.playing import play, signals_of

@@ -1,1 +1,1 @@
-"""Markdown documents of every kind of report: columns, layouts, services that collect and write. See ``service``."""
+"""Markdown documents of every kind of report: columns, layouts, services that write. Begin with ``service``."""

@@ -15,6 +15,7 @@ from bkapi.errors import ConfigError
 from bkapi.reporting.cells import NOT_AVAILABLE, round_half_up, written
 from bkapi.reporting.documents.column_sets import COLUMN_LINES
 from bkapi.reporting.paths import read, reader
+from bkcore.intervals import MINUTE_MS
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def _partial_closes(row: Any, _: int) -> str:
 
 def _closed_duration(row: Any, _: int) -> str:
     opened, closed = read(row, "signal.pending_at"), read(row, "close_timestamp")
-    return str(round_half_up((closed - opened) / 60_000)) if opened and closed else NOT_AVAILABLE
+    return str(round_half_up((closed - opened) / MINUTE_MS)) if opened and closed else NOT_AVAILABLE
 
 
 def _signed_level(row: Any, _: int) -> str:

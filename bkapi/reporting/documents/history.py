@@ -1,4 +1,4 @@
-"""What was closed before this process, or before anybody collected: stored signals, read once per bucket (spec 2.5)."""
+"""Which signals closed before the service began to collect? Reads stored signals, once per bucket (spec 2.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a document is laid out: the lines around its tables, as data (spec reports.md 9).
+"""Which lines stand around the tables of a document? Layouts as data (spec reports.md 9).
 
 A line of a summary is ``label | field | code | suffix``; a value that is not available is ``N/A`` without the suffix.
 """
@@ -14,6 +14,7 @@ from bkapi.reporting.cells import NOT_AVAILABLE, written
 from bkapi.reporting.documents.columns import Columns, table_lines
 from bkapi.reporting.paths import read, reader
 from bkapi.reporting.rows import WalkerSignal
+from bkapi.statistics.records import StrategyStatistics
 
 _HIGHER: Final = " (higher is better)"
 _METRICS: Final = f"""
@@ -132,16 +133,9 @@ _LEGENDS: Final[Mapping[str, str]] = {
     "schedule": "Rates: of orders whose scheduling is among the rows. Times: minutes from scheduling to the end.",
     "performance": "P95, P99: interpolated between ranks. Wait: time since the event before.",
 }
-_STRATEGY_COUNTS: Final = (
-    ("Cancel scheduled", "cancel_scheduled_count"),
-    ("Close pending", "close_pending_count"),
-    ("Partial profit", "partial_profit_count"),
-    ("Partial loss", "partial_loss_count"),
-    ("Trailing stop", "trailing_stop_count"),
-    ("Trailing take", "trailing_take_count"),
-    ("Breakeven", "breakeven_count"),
-    ("Activate scheduled", "activate_scheduled_count"),
-    ("Average buy", "average_buy_count"),
+_STRATEGY_COUNTS: Final = tuple(
+    (name.removesuffix("_count").replace("_", " ").capitalize(), name)
+    for name in StrategyStatistics.field_names[2:]
 )
 
 

@@ -1,6 +1,6 @@
-"""How a finished run tells afterwards what happened: rows of its log become the events that listeners would have heard.
+"""Makes events from the log of a finished run: those that listeners would have received while it ran.
 
-A position is shown as it was: the revision that was in force, with the best and worst price up to that moment.
+A position is shown as it was: the revision in force, with the best and worst price up to that moment.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from bkapi.events.payloads import ExtremeEvent, LevelEvent, PingEvent
 from bkapi.events.results import PublicSignal
 from bkapi.runs.event_delivery import commit_event
 from bkapi.runs.signal_view import SignalAt, pnl_of
-from bkcore.codes import Commit, EventKind, Status
-from bkcore.entry_points import take_back_to_opening
 from bkcore.jit import direct
-from bkcore.record_views import address_of_record
+from bkcore.machine.codes import Commit, EventKind, Status
+from bkcore.machine.entry_points import take_back_to_opening
+from bkcore.machine.record_views import address_of_record
 
 if TYPE_CHECKING:
     from bkapi.runs.strategy import StrategyRun

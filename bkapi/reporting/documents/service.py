@@ -1,7 +1,7 @@
-"""What a service of documents does: collect events, keep the newest rows, and write them up (spec reports.md 2.1).
+"""What does a service of documents do? It collects events, keeps the newest rows and writes them (spec reports.md 2.1).
 
-One class for all kinds but the walker. It is told of events through the channels; a run that nobody else listens to
-tells nothing, its log is read when somebody asks.
+One class serves all kinds but the walker. It gets events through the channels. When nobody else listens to a run, it
+gets none, and reads the run's log when somebody asks for the document.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bkapi.reporting.conditions import conditions_line
 from bkapi.reporting.documents.columns import Columns, table_lines
 from bkapi.reporting.documents.history import Stored, stored_closes
 from bkapi.reporting.documents.layouts import body, legend
+from bkapi.reporting.handlers import Handler, handlers_of
 from bkapi.reporting.kinds import KINDS, Kind
 from bkapi.reporting.paths import read
 from bkapi.runs.ledger import add_collector, remove_collector
@@ -28,41 +29,10 @@ if TYPE_CHECKING:
     from bkapi.runs.strategy import StrategyRun
 
 S = TypeVar("S")
-E = TypeVar("E")
 
 
 class NotSubscribedError(BkError):
     """Raised by ``RiskMarkdownService().get_data(...)`` before ``subscribe()``: nothing was collected."""
-
-
-class Handler(Generic[E]):
-    """A method that takes the events of one channel: ``service.tick(event)`` counts one by hand.
-
-    ``convert`` makes the row, None for an event that does not count; ``strategy`` is the path of the strategy's name.
-    ``swallows``: whatever it raises is dropped. ``waits``: it does nothing while the service is not subscribed.
-    """
-
-    def __init__(
-        self,
-        convert: Callable[[E], Any],
-        channel: str = "",
-        *,
-        strategy: str = "strategy_name",
-        swallows: bool = False,
-        waits: bool = False,
-    ) -> None:
-        self.convert = convert
-        self.channel = channel
-        self.strategy = strategy
-        self.swallows = swallows
-        self.waits = waits
-        self.__doc__ = f"Count an event of ``{channel}``." if channel else "Count a command of this action."
-
-    def __get__(self, service: Any, owner: type) -> Callable[[E], None]:
-        def handle(event: E) -> None:
-            service.accept(self, event)
-
-        return handle
 
 
 class Bucket:
@@ -102,7 +72,7 @@ class MarkdownService(Generic[S]):
     def __init_subclass__(cls, *, kind: str = "") -> None:
         if kind:
             cls.kind = KINDS[kind]
-            cls._handlers = {name: one for name, one in vars(cls).items() if isinstance(one, Handler)}
+            cls._handlers = handlers_of(cls)
 
     def __init__(self) -> None:
         self._buckets: dict[RunKey, Bucket] = {}
@@ -156,22 +126,16 @@ class MarkdownService(Generic[S]):
 
     def accept(self, handler: Handler[Any], event: Any) -> None:
         """Count an event as ``handler`` says."""
-        if handler.waits and not self.is_subscribed:
+        row = handler.convert(event)
+        if row is None:
             return
-        try:
-            row = handler.convert(event)
-            if row is None:
+        key, symbol = self._place_of(event, handler)
+        with self._lock:
+            bucket = self._bucket(key)
+            if bucket.replayed_ids and (identity := read(event, "signal.id")) in bucket.replayed_ids:
+                bucket.replayed_ids.discard(identity)
                 return
-            key, symbol = self._place_of(event, handler)
-            with self._lock:
-                bucket = self._bucket(key)
-                if bucket.replayed_ids and (identity := read(event, "signal.id")) in bucket.replayed_ids:
-                    bucket.replayed_ids.discard(identity)
-                    return
-                bucket.insert(self.kind, row, symbol)
-        except Exception:
-            if not handler.swallows:
-                raise
+            bucket.insert(self.kind, row, symbol)
 
     def _place_of(self, event: Any, handler: Handler[Any]) -> tuple[RunKey, str]:
         """The bucket of an event, and the symbol within it."""
@@ -222,8 +186,7 @@ class MarkdownService(Generic[S]):
     # --------------------------------------------------------------------------------------------------- runs
 
     def _run_key(self, key: RunKey) -> RunKey:
-        symbol, strategy, exchange, frame, backtest = key
-        return symbol, strategy, exchange, frame, backtest
+        return key
 
     def _is_isolated(self) -> bool:
         """Whether a snapshot of the listeners has taken it off its channels: what runs then is none of its business."""

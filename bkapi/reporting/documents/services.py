@@ -1,130 +1,79 @@
-"""The thirteen services of documents: what each kind listens to (spec reports.md 1, 2.1)."""
+"""Which channels does each of the thirteen services of documents listen to? (spec reports.md 1, 2.1)"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from bkapi.base.context import RunKey
-from bkapi.events.payloads import (
-    ExtremeEvent,
-    LevelEvent,
-    OrderSyncEvent,
-    PerformanceEvent,
-    PingEvent,
-    RiskEvent,
-    StrategyCommitEvent,
-    WalkerEvent,
-)
-from bkapi.events.results import TickResult
-from bkapi.reporting import rows
+from bkapi.reporting import handlers
 from bkapi.reporting.documents.columns import Columns
-from bkapi.reporting.documents.service import Bucket, Handler, MarkdownService
+from bkapi.reporting.documents.service import Bucket, MarkdownService
 from bkapi.reporting.documents.walker_service import WalkerDocuments
+from bkapi.reporting.handlers import Handler
 from bkapi.reporting.paths import read
-from bkapi.statistics.records import (
-    BacktestStatistics,
-    BreakevenStatistics,
-    HeatStatistics,
-    HighestProfitStatistics,
-    LiveStatistics,
-    MaxDrawdownStatistics,
-    PartialStatistics,
-    PerformanceStatistics,
-    RiskStatistics,
-    ScheduleStatistics,
-    StrategyStatistics,
-    SyncStatistics,
-)
+from bkapi.statistics import records
 
 
-class BacktestMarkdownService(MarkdownService[BacktestStatistics], kind="backtest"):
+class BacktestMarkdownService(
+    handlers.OfBacktest, MarkdownService[records.BacktestStatistics], kind="backtest"
+):
     """Closed trades of backtests."""
 
-    tick = Handler[TickResult](rows.closed_row, "signal_backtest_emitter")
 
-
-class LiveMarkdownService(MarkdownService[LiveStatistics], kind="live"):
+class LiveMarkdownService(handlers.OfLive, MarkdownService[records.LiveStatistics], kind="live"):
     """Results of live runs, one row per active or waiting signal."""
 
-    tick = Handler[TickResult](rows.live_row, "signal_live_emitter")
 
-
-class ScheduleMarkdownService(MarkdownService[ScheduleStatistics], kind="schedule"):
+class ScheduleMarkdownService(
+    handlers.OfSchedule, MarkdownService[records.ScheduleStatistics], kind="schedule"
+):
     """Resting orders: made, opened, cancelled."""
 
-    tick = Handler[TickResult](rows.schedule_row, "signal_emitter")
 
-
-class PerformanceMarkdownService(MarkdownService[PerformanceStatistics], kind="performance"):
+class PerformanceMarkdownService(
+    handlers.OfPerformance, MarkdownService[records.PerformanceStatistics], kind="performance"
+):
     """How long the parts of runs took."""
 
-    track = Handler[PerformanceEvent](lambda event: event, "performance_emitter")
 
-
-class PartialMarkdownService(MarkdownService[PartialStatistics], kind="partial"):
+class PartialMarkdownService(handlers.OfPartial, MarkdownService[records.PartialStatistics], kind="partial"):
     """Profit and loss levels that positions reached."""
 
-    tick_profit = Handler[LevelEvent](
-        rows.profit_row, "partial_profit_subject", strategy="data.strategy_name"
-    )
-    tick_loss = Handler[LevelEvent](rows.loss_row, "partial_loss_subject", strategy="data.strategy_name")
 
-
-class BreakevenMarkdownService(MarkdownService[BreakevenStatistics], kind="breakeven"):
+class BreakevenMarkdownService(
+    handlers.OfBreakeven, MarkdownService[records.BreakevenStatistics], kind="breakeven"
+):
     """Positions that reached their breakeven threshold."""
 
-    tick_breakeven = Handler[PingEvent](
-        rows.breakeven_row, "breakeven_subject", strategy="data.strategy_name"
-    )
 
-
-class RiskMarkdownService(MarkdownService[RiskStatistics], kind="risk"):
+class RiskMarkdownService(handlers.OfRisk, MarkdownService[records.RiskStatistics], kind="risk"):
     """Signals that a risk profile rejected."""
 
-    tick_rejection = Handler[RiskEvent](lambda event: event, "risk_subject")
 
-
-class StrategyMarkdownService(MarkdownService[StrategyStatistics], kind="strategy"):
+class StrategyMarkdownService(
+    handlers.OfStrategy, MarkdownService[records.StrategyStatistics], kind="strategy"
+):
     """Commands that took effect; its methods do nothing while it is not subscribed."""
 
-    tick = Handler[StrategyCommitEvent](rows.strategy_row, "strategy_commit_subject", waits=True)
-    cancel_scheduled = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
-    close_pending = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
-    partial_profit = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
-    partial_loss = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
-    trailing_stop = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
-    trailing_take = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
-    breakeven = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
-    activate_scheduled = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
-    average_buy = Handler[StrategyCommitEvent](rows.strategy_row, waits=True)
 
-
-class SyncMarkdownService(MarkdownService[SyncStatistics], kind="sync"):
+class SyncMarkdownService(handlers.OfSync, MarkdownService[records.SyncStatistics], kind="sync"):
     """Orders that were opened or closed outside; what its handler raises is dropped."""
 
-    tick = Handler[OrderSyncEvent](rows.sync_row, "sync_subject", swallows=True)
 
-
-class HighestProfitMarkdownService(MarkdownService[HighestProfitStatistics], kind="highest_profit"):
+class HighestProfitMarkdownService(
+    handlers.OfHighestProfit, MarkdownService[records.HighestProfitStatistics], kind="highest_profit"
+):
     """New best prices of positions."""
 
-    tick = Handler[ExtremeEvent](
-        rows.highest_profit_row, "highest_profit_subject", strategy="signal.strategy_name"
-    )
 
-
-class MaxDrawdownMarkdownService(MarkdownService[MaxDrawdownStatistics], kind="max_drawdown"):
+class MaxDrawdownMarkdownService(
+    handlers.OfMaxDrawdown, MarkdownService[records.MaxDrawdownStatistics], kind="max_drawdown"
+):
     """New worst prices of positions."""
 
-    tick = Handler[ExtremeEvent](
-        rows.max_drawdown_row, "max_drawdown_subject", strategy="signal.strategy_name"
-    )
 
-
-class HeatMarkdownService(MarkdownService[HeatStatistics], kind="heat"):
+class HeatMarkdownService(handlers.OfHeat, MarkdownService[records.HeatStatistics], kind="heat"):
     """Closed trades of all symbols of an exchange and frame; the row limit is per symbol."""
-
-    tick = Handler[TickResult](rows.closed_row, "signal_emitter")
 
     def _place_of(self, event: Any, handler: Handler[Any]) -> tuple[RunKey, str]:
         (symbol, _, exchange, frame, backtest), _ = super()._place_of(event, handler)
@@ -154,7 +103,7 @@ class HeatMarkdownService(MarkdownService[HeatStatistics], kind="heat"):
 
     def get_data(  # type: ignore[override]  # the documented arguments of this kind
         self, exchange_name: str, frame_name: str | None, backtest: bool
-    ) -> HeatStatistics:
+    ) -> records.HeatStatistics:
         """The portfolio of an exchange and frame."""
         self._require("getting data")
         return self._data(("", "", exchange_name, frame_name or "", backtest))
@@ -186,10 +135,8 @@ class HeatMarkdownService(MarkdownService[HeatStatistics], kind="heat"):
         self._write(key, strategy_name, path, self._report(key, strategy_name, columns))
 
 
-class WalkerMarkdownService(WalkerDocuments):
+class WalkerMarkdownService(handlers.OfWalker, WalkerDocuments):
     """What walkers found, per walker and symbol."""
-
-    tick = Handler[WalkerEvent](lambda event: event, "walker_emitter")
 
 
 #: The service of each kind.

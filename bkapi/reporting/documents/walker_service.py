@@ -1,4 +1,4 @@
-"""What the service of walker documents does: a bucket per walker and symbol, a result per strategy (spec 8.3)."""
+"""The service of walker documents: a bucket per walker and symbol, a result per strategy (spec 8.3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from bkapi.events.emitters import emitters
 from bkapi.reporting.conditions import conditions_line
 from bkapi.reporting.documents.columns import Columns
 from bkapi.reporting.documents.layouts import legend, walker_body
-from bkapi.reporting.documents.service import Handler, NotSubscribedError
+from bkapi.reporting.documents.service import NotSubscribedError
+from bkapi.reporting.handlers import Handler
 from bkapi.reporting.journal.fields import event_times
 from bkapi.reporting.paths import read
 from bkapi.reporting.rows import WalkerStrategyResult

@@ -1,4 +1,4 @@
-"""Where documents are written: a folder of ``.md`` files, JSON Lines, nowhere, or what a user provides (spec 10)."""
+"""Where do documents go? To a folder of ``.md`` files, JSON Lines, nowhere, or what a user provides (spec 10)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MarkdownFolderBase(MarkdownBase):
 
     def take(self, content: str, options: Options) -> None:
         """Write the file: a neighbour, synced, renamed."""
-        from bkcore.candle_files import replace_file
+        from bkcore.candles.files import replace_file
 
         folder = Path.cwd() / options["path"]
         try:

@@ -1,4 +1,4 @@
-"""What a report service writes about an event: the fields of each kind and action, as data (spec reports.md 12).
+"""Which fields does a report service write about an event? By kind and action, as data (spec reports.md 12).
 
 A line names fields; ``name=path`` reads a field from elsewhere, ``name!`` writes it even when it is None, ``@GROUP``
 stands for a group. Fields that are not set are left out.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bkapi.base.context import get_context_timestamp
+from bkapi.base.deferred import pl
 from bkapi.base.record import Record
 from bkapi.reporting.cells import iso
 from bkapi.reporting.closed_trades import ClosedTrades
@@ -184,8 +185,6 @@ RECORD_LINES: Final[Mapping[str, Mapping[str, str]]] = {
 
 def event_times(stats: Any) -> tuple[int | None, int | None]:
     """First opening and last close among the trades of a statistics record, None without trades."""
-    import polars as pl
-
     trades = stats.signal_list
     if isinstance(trades, ClosedTrades):
         return trades.first_opening, trades.last_close

@@ -1,57 +1,27 @@
-"""The thirteen services of records: every event is written as it comes (spec reports.md 11, 12)."""
+"""The thirteen services of records: each writes every event as it comes (spec reports.md 11, 12)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final
 
 from bkapi.events.channels import Subscription
 from bkapi.events.emitters import emitters
-from bkapi.events.payloads import (
-    ExtremeEvent,
-    LevelEvent,
-    OrderSyncEvent,
-    PerformanceEvent,
-    PingEvent,
-    RiskEvent,
-    StrategyCommitEvent,
-    WalkerEvent,
-)
-from bkapi.events.results import TickResult
+from bkapi.reporting import handlers
+from bkapi.reporting.handlers import Handler, handlers_of
 from bkapi.reporting.journal.fields import record_data, search_fields
 from bkapi.reporting.journal.writer import ReportWriter
-
-E = TypeVar("E")
-
-
-class Record(Generic[E]):
-    """A method that writes the events of one channel; ``source`` names their fields where the kind does not."""
-
-    def __init__(
-        self, channel: str = "", source: str = "", *, swallows: bool = False, waits: bool = False
-    ) -> None:
-        self.channel = channel
-        self.source = source
-        self.swallows = swallows
-        self.waits = waits
-        self.__doc__ = f"Write an event of ``{channel}``." if channel else "Write a command of this action."
-
-    def __get__(self, service: ReportService, owner: type) -> Callable[[E], None]:
-        def write(event: E) -> None:
-            service.write(self, event)
-
-        return write
 
 
 class ReportService:
     """Records of one kind: ``subscribe()`` writes every event from then on; there is nothing to read or clear."""
 
     kind: ClassVar[str]
-    _handlers: ClassVar[dict[str, Record[Any]]] = {}
+    _handlers: ClassVar[dict[str, Handler[Any]]] = {}
 
     def __init_subclass__(cls, *, kind: str) -> None:
         cls.kind = kind
-        cls._handlers = {name: one for name, one in vars(cls).items() if isinstance(one, Record)}
+        cls._handlers = handlers_of(cls)
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription[Any]] = []
@@ -79,105 +49,63 @@ class ReportService:
         if subscriptions:
             ReportWriter.flush()
 
-    def write(self, handler: Record[Any], event: Any) -> None:
+    def accept(self, handler: Handler[Any], event: Any) -> None:
         """Write an event as ``handler`` says."""
-        if handler.waits and not self.is_subscribed:
-            return
-        try:
-            data = record_data(handler.source or self.kind, event)
-            if data is not None:
-                ReportWriter.write_data(self.kind, data, search_fields(event))
-        except Exception:
-            if not handler.swallows:
-                raise
+        data = record_data(handler.source or self.kind, event)
+        if data is not None:
+            ReportWriter.write_data(self.kind, data, search_fields(event))
 
 
-class BacktestReportService(ReportService, kind="backtest"):
+class BacktestReportService(handlers.OfBacktest, ReportService, kind="backtest"):
     """Every result of a backtest."""
 
-    tick = Record[TickResult]("signal_backtest_emitter")
 
-
-class LiveReportService(ReportService, kind="live"):
+class LiveReportService(handlers.OfLive, ReportService, kind="live"):
     """Every result of a live run."""
 
-    tick = Record[TickResult]("signal_live_emitter")
 
-
-class ScheduleReportService(ReportService, kind="schedule"):
+class ScheduleReportService(handlers.OfSchedule, ReportService, kind="schedule"):
     """Resting orders: made, opened, cancelled."""
 
-    tick = Record[TickResult]("signal_emitter")
 
-
-class HeatReportService(ReportService, kind="heat"):
+class HeatReportService(handlers.OfHeat, ReportService, kind="heat"):
     """Closed trades."""
 
-    tick = Record[TickResult]("signal_emitter")
 
-
-class PerformanceReportService(ReportService, kind="performance"):
+class PerformanceReportService(handlers.OfPerformance, ReportService, kind="performance"):
     """How long the parts of runs took."""
 
-    track = Record[PerformanceEvent]("performance_emitter")
 
-
-class PartialReportService(ReportService, kind="partial"):
+class PartialReportService(handlers.OfPartial, ReportService, kind="partial"):
     """Profit and loss levels that positions reached."""
 
-    tick_profit = Record[LevelEvent]("partial_profit_subject", "partial_profit")
-    tick_loss = Record[LevelEvent]("partial_loss_subject", "partial_loss")
 
-
-class BreakevenReportService(ReportService, kind="breakeven"):
+class BreakevenReportService(handlers.OfBreakeven, ReportService, kind="breakeven"):
     """Positions that reached their breakeven threshold."""
 
-    tick_breakeven = Record[PingEvent]("breakeven_subject")
 
-
-class RiskReportService(ReportService, kind="risk"):
+class RiskReportService(handlers.OfRisk, ReportService, kind="risk"):
     """Signals that a risk profile rejected."""
 
-    tick_rejection = Record[RiskEvent]("risk_subject")
 
-
-class StrategyReportService(ReportService, kind="strategy"):
+class StrategyReportService(handlers.OfStrategy, ReportService, kind="strategy"):
     """Commands that took effect; its methods do nothing while it is not subscribed."""
 
-    tick = Record[StrategyCommitEvent]("strategy_commit_subject", waits=True)
-    cancel_scheduled = Record[StrategyCommitEvent](waits=True)
-    close_pending = Record[StrategyCommitEvent](waits=True)
-    partial_profit = Record[StrategyCommitEvent](waits=True)
-    partial_loss = Record[StrategyCommitEvent](waits=True)
-    trailing_stop = Record[StrategyCommitEvent](waits=True)
-    trailing_take = Record[StrategyCommitEvent](waits=True)
-    breakeven = Record[StrategyCommitEvent](waits=True)
-    activate_scheduled = Record[StrategyCommitEvent](waits=True)
-    average_buy = Record[StrategyCommitEvent](waits=True)
 
-
-class SyncReportService(ReportService, kind="sync"):
+class SyncReportService(handlers.OfSync, ReportService, kind="sync"):
     """Orders that are about to be opened or closed; what its handler raises is dropped."""
 
-    tick = Record[OrderSyncEvent]("sync_subject", swallows=True)
 
-
-class HighestProfitReportService(ReportService, kind="highest_profit"):
+class HighestProfitReportService(handlers.OfHighestProfit, ReportService, kind="highest_profit"):
     """New best prices of positions."""
 
-    tick = Record[ExtremeEvent]("highest_profit_subject")
 
-
-class MaxDrawdownReportService(ReportService, kind="max_drawdown"):
+class MaxDrawdownReportService(handlers.OfMaxDrawdown, ReportService, kind="max_drawdown"):
     """New worst prices of positions."""
 
-    tick = Record[ExtremeEvent]("max_drawdown_subject")
 
-
-class WalkerReportService(ReportService, kind="walker"):
+class WalkerReportService(handlers.OfWalker, ReportService, kind="walker"):
     """Strategies that walkers have finished."""
-
-    tick = Record[WalkerEvent]("walker_emitter")
 
 
 #: The service of each kind.

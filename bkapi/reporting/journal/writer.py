@@ -1,4 +1,4 @@
-"""Where records are written: JSON Lines, SQLite, Parquet, nowhere, or what a user provides (spec reports.md 11)."""
+"""Where do records go? To JSON Lines, SQLite, Parquet, nowhere, or what a user provides (spec reports.md 11)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from bkapi.base.context import get_context_timestamp
+from bkapi.base.deferred import pl
 from bkapi.events.channels import Subscription
 from bkapi.events.emitters import emitters
 from bkapi.reporting.journal.fields import SEARCH_FIELDS
@@ -197,9 +198,7 @@ class _Parts(Batched[Row]):
         """Write a part: a neighbour, synced, renamed."""
         import io
 
-        import polars as pl
-
-        from bkcore.candle_files import replace_file
+        from bkcore.candles.files import replace_file
 
         kinds = {name: pl.Int64 if name == "timestamp" else pl.String for name in COLUMNS}
         buffer = io.BytesIO()
@@ -284,8 +283,6 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(path)
     if path.is_dir():
-        import polars as pl
-
         parts = sorted(path.glob("part-*.parquet"))
         rows = pl.concat([pl.read_parquet(part) for part in parts]).rows() if parts else []
     elif path.suffix == ".sqlite":

@@ -1,1 +1,1 @@
-"""A whole run written down, read again and exported. Begin with ``saved_runs``."""
+"""Saves whole runs, reads them again and exports them. Begin with ``saved_runs``."""

@@ -1,4 +1,4 @@
-"""What a finished run looks like as frames: closed trades for statistics, signals with their names for documents."""
+"""A finished run as frames: closed trades for statistics, signals with their names for documents."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.runs.finished import FinishedRun
 
 
@@ -23,8 +22,6 @@ def signals_frame(run: FinishedRun) -> pl.DataFrame:
 
     The further columns are those of ``run.trades``; ``closes`` lists type and percent of the partial closes of a trade.
     """
-    import polars as pl
-
     rows = run.strategy_run.rows
     records = run.run.trades
     named = [rows.details_of(rows.row(trade)) for trade in range(records.size)]
@@ -52,8 +49,6 @@ def daily_returns(run: FinishedRun, every: str = "1d") -> pl.DataFrame:
     close are 0. jquantstats reads the frame as it is; quantstats and pyfolio read
     ``frame.to_pandas().set_index("date")["returns"]``, see :func:`returns_series`.
     """
-    import polars as pl
-
     from bkapi.base.timestamps import from_ms
 
     frame = run.strategy_run.frame
@@ -95,7 +90,7 @@ def export_trades(run: FinishedRun, path: str | Path) -> Path:
     In memory they are ``run.trades`` (Polars) and ``run.trades.to_pandas()``. Raises :class:`ExportError` for another
     suffix or a place that cannot be written to.
     """
-    from bkcore.candle_files import replace_file
+    from bkcore.candles.files import replace_file
 
     path = Path(path)
     writers = {".csv": "write_csv", ".parquet": "write_parquet", ".json": "write_json"}

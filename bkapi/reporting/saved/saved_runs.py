@@ -1,4 +1,4 @@
-"""A run that was written down: a folder with Parquet and a manifest, which can be rendered and repeated.
+"""Saves a run as a folder with Parquet files and a manifest, which can be shown and repeated.
 
 ``trades.parquet``, ``events.parquet``, the strategy's file, and last ``manifest.json``: a folder without it is no run.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 from bkapi.reporting.conditions import ANNUALISATION, costs
 from bkapi.reporting.provenance import differences, provenance
@@ -24,8 +25,6 @@ from bkapi.reporting.saved.run_frames import signals_frame
 from bkapi.statistics.measured import trades_of_statistics
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
 
@@ -65,7 +64,7 @@ def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | N
 
     Each file appears whole, the manifest last. Raises :class:`SavedRunError` when the folder cannot be written to.
     """
-    from bkcore.candle_files import replace_file
+    from bkcore.candles.files import replace_file
 
     folder = Path(folder)
     contents = {"trades.parquet": _parquet(signals_frame(run)), "events.parquet": _parquet(run.events)}
@@ -110,8 +109,6 @@ def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | N
 
 def load_run(folder: str | Path) -> SavedRun:
     """The run that lies in ``folder``; raises :class:`SavedRunError` when there is none, or it was changed."""
-    import polars as pl
-
     folder = Path(folder)
     try:
         manifest = orjson.loads((folder / MANIFEST).read_bytes())
@@ -186,8 +183,6 @@ class SavedRun:
         return "\n".join([*lines, *legend("backtest", self.conditions())])
 
     def _rows(self, row_limit: int | None) -> list[SimpleNamespace]:
-        import polars as pl
-
         closed = (
             self.trades.filter(pl.col("status") == "closed").reverse().head(row_limit or self.trades.height)
         )

@@ -1,0 +1,90 @@
+"""How a run asks a strategy's jitted functions, and what it does with their answers (:mod:`bkcore.machine.hooks`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import int64
+
+from bkcore.jit import routine, rule
+from bkcore.machine.codes import Command, Given
+from bkcore.machine.commands import execute
+from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, RAISED, call_kernel, call_manage
+from bkcore.machine.records import FROM_SLOT
+
+
+@rule
+def keep_memory(memory: Any) -> None:
+    """Copy what a hook remembers: a call that raises is made again from there to find its error."""
+    for k in range(MEMORY_SIZE):
+        memory[MEMORY_SIZE + k] = memory[k]
+
+
+@routine
+def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scratch: Any) -> Any:
+    """Let the ``manage`` hook see the candle and carry out its orders; returns whether it raised.
+
+    It sees a copy of the position and the candles before this one, as a listener of its ping does.
+    """
+    series, orders = prices.values, scratch.orders
+    row = state.row
+    time = candles.timestamps[row]
+    scratch.position[0] = tables.trades[state.current]
+    keep_memory(scratch.memory)
+    count = call_manage(
+        state.manage_address,
+        (
+            time,
+            *(series[row], series[row - 1]),
+            *(candles.open[:row], candles.high[:row], candles.low[:row], candles.close[:row]),
+            *(candles.volume[:row], scratch.position[0], plan.parameters),
+            *(scratch.memory[:MEMORY_SIZE], orders),
+        ),
+    )
+    if count == RAISED:
+        return True
+    for k in range(min(count, MOST_ORDERS)):
+        command = int64(orders[k, 0])
+        trails = command == Command.TRAILING_STOP or command == Command.TRAILING_TAKE
+        price = series[row] if trails else series[row - 1]
+        execute(state, plan.settings, tables, command, price, orders[k, 1], time)
+    return False
+
+
+@routine
+def ask_kernel(state: Any, candles: Any, plan: Any, scratch: Any) -> Any:
+    """Ask the jitted strategy for a signal at this tick; returns whether it raised."""
+    known = state.row
+    signal = scratch.slot[0]
+    signal.time = state.tick_time
+    signal.id = -1
+    signal.side = 0
+    signal.price_open = np.nan
+    signal.take_profit = np.nan
+    signal.stop_loss = np.nan
+    signal.lifetime = np.nan
+    signal.cost = np.nan
+    keep_memory(scratch.memory)
+    answer = call_kernel(
+        state.kernel_address,
+        (
+            state.tick_time,
+            state.tick_price,
+            *(candles.open[:known], candles.high[:known], candles.low[:known], candles.close[:known]),
+            *(candles.volume[:known], plan.parameters, scratch.memory[:MEMORY_SIZE], signal),
+        ),
+    )
+    if answer == RAISED:
+        return True
+    if answer != 0:
+        given = int64(0)
+        if not np.isnan(signal.price_open):
+            given |= int64(Given.PRICE_OPEN)
+        if not np.isnan(signal.lifetime):
+            given |= int64(Given.LIFETIME)
+        if not np.isnan(signal.cost):
+            given |= int64(Given.COST)
+        signal.given = given
+        state.candidate = FROM_SLOT
+    return False

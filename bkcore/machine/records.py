@@ -1,0 +1,265 @@
+"""How the state of a run lies in memory: one aligned record type per kind of row."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import from_dtype, types
+
+_f, _i, _b = np.float64, np.int64, np.int8
+
+#: A candidate, as ``get_signal`` or a row of a signal frame supplies it. Prices in quote currency, lifetime in
+#: minutes (inf = no end), percents when ``Given.PERCENT_LEVELS`` is set; ``id`` is -1 when the signal has none.
+SIGNAL = np.dtype(
+    [
+        ("time", _i),
+        ("id", _i),
+        ("price_open", _f),
+        ("take_profit", _f),
+        ("stop_loss", _f),
+        ("lifetime", _f),
+        ("cost", _f),
+        ("side", _b),
+        ("given", _b),
+    ],
+    align=True,
+)
+
+#: One entry of a position; ``cost`` in quote currency.
+ENTRY = np.dtype([("price", _f), ("cost", _f), ("time", _i)], align=True)
+
+#: One partial close; ``percent`` of the cost basis that was left, ``kind`` +1 profit / -1 loss. ``effective_open`` is
+#: the effective entry at that moment and ``dollars`` the cost basis that was closed.
+PARTIAL = np.dtype(
+    [
+        ("effective_open", _f),
+        ("dollars", _f),
+        ("percent", _f),
+        ("price", _f),
+        ("basis", _f),
+        ("entry_count", _i),
+        ("time", _i),
+        ("kind", _b),
+    ],
+    align=True,
+)
+
+_EXTREME = [
+    ("price", _f),
+    ("time", _i),
+    ("pnl_percent", _f),
+    ("pnl_cost", _f),
+    ("invested", _f),
+    ("price_open", _f),
+    ("price_close", _f),
+]
+
+
+def _extreme(prefix: str) -> list[tuple[str, Any]]:
+    return [(f"{prefix}_{name}", kind) for name, kind in _EXTREME]
+
+
+#: A signal row from its creation to its end: resting order, position, finished trade (spec engine.md 1.2).
+#: ``take_profit`` and ``stop_loss`` are the original levels, ``active_*`` those in force (trailed or not);
+#: ``effective_open``, ``invested``, ``remaining`` and ``closed_percent`` follow from entries and partials
+#: (spec 9.2, 9.3) and are renewed when these change. An extreme is priced when somebody looks (``price_extremes``).
+POSITION = np.dtype(
+    [
+        ("signal", _i),
+        ("id", _i),
+        ("revision", _i),
+        ("scheduled_at", _i),
+        ("pending_at", _i),
+        ("ended_at", _i),
+        ("entry_first", _i),
+        ("entry_count", _i),
+        ("partial_first", _i),
+        ("partial_count", _i),
+        ("price_open", _f),
+        ("take_profit", _f),
+        ("stop_loss", _f),
+        ("active_take", _f),
+        ("active_stop", _f),
+        ("lifetime", _f),
+        ("cost", _f),
+        ("effective_open", _f),
+        ("invested", _f),
+        ("remaining", _f),
+        ("closed", _f),
+        ("closed_percent", _f),
+        ("end_price", _f),
+        ("pnl_percent", _f),
+        ("pnl_cost", _f),
+        *_extreme("peak"),
+        *_extreme("fall"),
+        ("side", _b),
+        ("status", _b),
+        ("reason", _b),
+        ("was_scheduled", _b),
+        ("by_command", _b),
+        ("profit_level", _b),
+        ("loss_level", _b),
+        ("breakeven_reached", _b),
+        ("trails_take", _b),
+        ("trails_stop", _b),
+        ("peak_unpriced", _b),
+        ("fall_unpriced", _b),
+        ("profit_rules_done", _b),
+        ("loss_rules_done", _b),
+        ("breakeven_rule_done", _b),
+    ],
+    align=True,
+)
+
+#: How a position looked between two changes of it; events refer to the revision that was in force.
+REVISION = np.dtype(
+    [
+        ("effective_open", _f),
+        ("take_profit", _f),
+        ("stop_loss", _f),
+        ("invested", _f),
+        ("closed_percent", _f),
+        ("trade", np.int32),
+        ("entry_count", np.int32),
+        ("partial_count", np.int32),
+    ],
+    align=True,
+)
+
+#: A commit (``codes.Commit``): announced in the order of this table, so that the k-th commit event of the log tells
+#: of row k. ``value`` is the cost, percent or shift of a command.
+COMMIT = np.dtype([("price", _f), ("value", _f), ("code", _b)], align=True)
+
+#: A row of the event log: what happened when, at which price, to which revision of which trade. ``code`` is the
+#: level or the reason. A rejected candidate has its signal row in ``revision``.
+EVENT = np.dtype(
+    [("time", _i), ("price", _f), ("revision", np.int32), ("kind", _b), ("code", _b)],
+    align=True,
+)
+
+#: Everything a run needs to continue where it stopped. Times in ms, rows are candle indices, -1 = none.
+STATE = np.dtype(
+    [
+        ("phase", _i),
+        ("frame_start", _i),
+        ("frame_step", _i),
+        ("frame_count", _i),
+        ("frame_index", _i),
+        ("frame_end", _i),
+        ("interval", _i),
+        ("last_bucket", _i),
+        ("last_opened_id", _i),
+        ("tick_time", _i),
+        ("signal_cursor", _i),
+        ("candidate", _i),
+        ("current", _i),
+        ("row", _i),
+        ("until_row", _i),
+        ("chunk_end", _i),
+        ("trade_count", _i),
+        ("entry_count", _i),
+        ("partial_count", _i),
+        ("event_count", _i),
+        ("revision_count", _i),
+        ("commit_count", _i),
+        ("commit_told", _i),
+        ("commit_due", _i),
+        ("listen", _i),
+        ("kernel_address", _i),
+        ("manage_address", _i),
+        ("wake_at", _i),
+        ("rejected_count", _i),
+        ("violations", _i),
+        ("tick_price", _f),
+        ("progress", _f),
+        ("take_profit", _f),
+        ("stop_loss", _f),
+        ("lifetime", _f),
+        ("wake_above", _f),
+        ("wake_below", _f),
+        ("wake_pnl_above", _f),
+        ("wake_pnl_below", _f),
+        ("pending", _b),
+        ("scheduled", _b),
+        ("deferred", _b),
+        ("has_holes", _b),
+        ("is_stopped", _b),
+        ("is_paused", _b),
+        ("has_callback", _b),
+        ("has_queued", _b),
+        ("has_policy", _b),
+        ("has_wake", _b),
+        ("is_guarded", _b),
+        ("is_refused", _b),
+        ("skips", _b),
+        ("logs", _b),
+        ("branch", _b),
+        ("sound", _b),
+    ],
+    align=True,
+)
+
+#: ``state.candidate`` of a signal that lies in the slot: what ``get_signal``, a kernel or the user gave.
+FROM_SLOT = -2
+
+#: ``state.has_wake`` of conditions that the machine has not seen yet.
+NEW_WAKE = 2
+
+#: No bucket has been asked yet, or the throttle was reset.
+NO_BUCKET = np.iinfo(np.int64).min
+
+
+#: Room that a table of a run keeps for what one candle may add to it; policies and hooks add rows, not events.
+EVENTS_PER_CANDLE = 32
+ROWS_PER_CANDLE = 32
+
+
+class RunTables(NamedTuple):
+    """The tables of a run that fill up, each with room for more than the state has counted.
+
+    trades : POSITION, entries : ENTRY, partials : PARTIAL, revisions : REVISION, commits : COMMIT, events : EVENT
+
+    Where nobody asks what was, revisions and events may be empty, and commits of one row.
+    """
+
+    trades: Any
+    entries: Any
+    partials: Any
+    revisions: Any
+    commits: Any
+    events: Any
+
+
+class Plan(NamedTuple):
+    """What a strategy has said before a run begins.
+
+    settings, policy    a record each of ``SETTINGS`` and ``POLICY``
+    signals : SIGNAL    its candidates by time
+    parameters : f8[p]  numbers for its jitted functions
+    """
+
+    settings: Any
+    policy: Any
+    signals: Any
+    parameters: Any
+
+
+class Scratch(NamedTuple):
+    """What a run and its jitted functions write on.
+
+    slot : SIGNAL[1]         the answer to ``Wake.GET_SIGNAL``, or of a kernel, with ``candidate = FROM_SLOT``
+    position : POSITION[1]   the copy of the position that a hook looks at
+    memory : f8[2 * 64]      what hooks remember, and what they remembered before the last call
+    orders : f8[8, 2]        what a hook orders: command and value
+    """
+
+    slot: Any
+    position: Any
+    memory: Any
+    orders: Any
+
+
+def array_of(dtype: np.dtype[Any]) -> Any:
+    """Numba type of a writable one-dimensional array of ``dtype`` records."""
+    return types.Array(from_dtype(dtype), 1, "C")

@@ -1,0 +1,337 @@
+"""One run of one market: its tables, its state, and the handle by which a caller moves it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bkcore.intervals import MINUTE_MS
+from bkcore.jit import direct
+from bkcore.machine.codes import Command, Listen, Phase, Wake
+from bkcore.machine.entry_points import advance_at, candidate_terms, execute_command
+from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, address_of, no_memory
+from bkcore.machine.market import Market
+from bkcore.machine.policy import POLICY
+from bkcore.machine.record_views import StateView, bytes_of
+from bkcore.machine.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
+from bkcore.machine.settings import EngineSettings
+from bkcore.machine.tables import Tables, tables_of
+
+Records = NDArray[np.void]
+Driver = Literal["skip", "run", "step"]
+
+_advance = direct(advance_at)
+_candidate_terms = direct(candidate_terms)
+_execute_command = direct(execute_command)
+_ROOM = 64  # records that a table holds at least
+_EXPECTED_TRADES = 4096
+_EVENTS_PER_TRADE = 64  # room that is not used costs nothing
+_WAKES = {int(wake): wake for wake in Wake}
+_GROW = int(Wake.GROW)
+_NO_ID = -2  # no signal has opened yet; -1 is a signal without an id
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Ticks of a run: ``start_ms + k * step_ms`` for ``k`` in ``[0, count)``, UTC ms (spec engine.md 4.1)."""
+
+    start_ms: int
+    step_ms: int
+    count: int
+
+    @classmethod
+    def between(cls, start_ms: int, end_ms: int, step_ms: int, *, base_ms: int = MINUTE_MS) -> Frame:
+        """Ticks from the candle of ``start_ms`` up to and including ``end_ms``; none when the end lies before.
+
+        ``base_ms`` is the length of a candle.
+        """
+        start = start_ms // base_ms * base_ms
+        return cls(start, step_ms, max(0, (end_ms - start) // step_ms + 1))
+
+    @property
+    def end_ms(self) -> int:
+        """The last tick: a position lives at most one candle longer (spec engine.md 4.4)."""
+        return self.start_ms + (self.count - 1) * self.step_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Jitted functions of a strategy, and what they are given.
+
+    kernel, manage   dispatchers of :func:`bkcore.machine.hooks.compile_hook`, or None
+    parameters       f8[p]
+    """
+
+    kernel: Any = None
+    manage: Any = None
+    parameters: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+
+_NO_HOOKS = Hooks()
+
+
+class Run:
+    """State and tables of one backtest. Tables grow on demand and hold only what has happened.
+
+    signals    ``SIGNAL`` records by time
+    policy     one ``POLICY`` record, or None
+    hooks      a jitted strategy, a jitted manager, or none of both
+    listen     ``Listen`` bits: where :meth:`advance` returns; 0 runs to the end in one call
+    driver     ``skip`` jumps over quiet candles, ``run`` visits each, ``step`` returns at each
+    logs       False leaves out the event log; trades are the same
+    now        its state as it is at this moment, a Python number per field of ``STATE``; may be written to
+    has_callback   the caller is asked for signals: at ``Wake.GET_SIGNAL`` it fills ``slot`` and sets ``candidate``
+    is_guarded   the caller is asked what may open: at ``Wake.CANDIDATE`` and ``Wake.ACTIVATION`` it sets ``is_refused``
+    """
+
+    __slots__ = (
+        "_columns",
+        "_events",
+        "_hooks",
+        "_memory",
+        "_policy",
+        "_scratch",
+        "_start",
+        "_state_bytes",
+        "_trades",
+        "commits",
+        "entries",
+        "market",
+        "now",
+        "partials",
+        "revisions",
+        "series",
+        "settings",
+        "signals",
+        "slot",
+        "state",
+        "tables",
+    )
+
+    def __init__(
+        self,
+        market: Market,
+        settings: EngineSettings,
+        frame: Frame,
+        signals: Records,
+        *,
+        interval_ms: int = MINUTE_MS,
+        listen: int = 0,
+        driver: Driver = "skip",
+        logs: bool = True,
+        has_callback: bool = False,
+        is_guarded: bool = False,
+        policy: Records | None = None,
+        hooks: Hooks = _NO_HOOKS,
+    ) -> None:
+        self.market = market
+        self.settings = settings.record()
+        self.series = market.prices(settings)
+        self._policy = np.zeros(1, POLICY) if policy is None else policy
+        self._hooks = hooks
+        self._memory = no_memory()
+        self._columns = (
+            *(market.timestamps, market.open, market.high, market.low, market.close, market.volume),
+            *(*self.series, self.settings, self._policy),
+            *(hooks.parameters, self._memory, np.zeros(2 * MOST_ORDERS)),
+        )
+        self.signals = signals
+        self.slot = np.zeros(1, SIGNAL)
+        self._scratch = np.zeros(1, POSITION)
+        self.state = np.zeros(1, STATE)
+        self._state_bytes = bytes_of(self.state)
+        self.now: Any = StateView.from_buffer(self._state_bytes)
+        state = self.now
+        state.frame_start, state.frame_step, state.frame_count = frame.start_ms, frame.step_ms, frame.count
+        state.frame_end = frame.end_ms
+        state.interval = interval_ms
+        state.last_bucket = NO_BUCKET
+        state.last_opened_id = _NO_ID
+        state.candidate = -1
+        state.current = -1
+        state.has_holes = market.has_holes
+        state.skips = driver == "skip"
+        state.logs = logs
+        state.has_callback = has_callback
+        state.is_guarded = is_guarded
+        state.has_policy = policy is not None
+        for name in ("kernel", "manage"):
+            hook = getattr(hooks, name)
+            setattr(state, f"{name}_address", 0 if hook is None else address_of(hook))
+        self.set_bracket()
+        self.listen(listen | (_STEP if driver == "step" else 0))
+        self._start = bytes(self._state_bytes)
+        expected = min(signals.size, frame.count, _EXPECTED_TRADES) + _ROOM
+        self._trades = np.zeros(expected, POSITION)
+        self.entries = np.zeros(expected, ENTRY)
+        self.revisions = np.zeros(expected, REVISION)
+        self.partials = np.zeros(_ROOM, PARTIAL)
+        self.commits = np.zeros(_ROOM, COMMIT)
+        self._events = np.empty(_EVENTS_PER_TRADE * expected if logs else _ROOM, EVENT)
+        self.tables = self._tables()
+
+    def _tables(self) -> Tables:
+        return tables_of(
+            (
+                *self._columns,
+                *(self.signals, self.slot, self._scratch, self.state),
+                *(self._trades, self.entries, self.partials, self.revisions, self.commits, self._events),
+            )
+        )
+
+    def restart(self) -> None:
+        """Forget what has happened and stand before the first tick again; tables keep their room."""
+        self._state_bytes[:] = self._start
+        self._memory[:] = 0.0
+
+    def set_bracket(
+        self,
+        *,
+        take_profit_percent: float = np.nan,
+        stop_loss_percent: float = np.nan,
+        lifetime_minutes: float = np.nan,
+    ) -> None:
+        """Replace the bracket of every signal that gives its levels in percent; NaN leaves the signal's own."""
+        state = self.now
+        state.take_profit = take_profit_percent / 100.0
+        state.stop_loss = stop_loss_percent / 100.0
+        state.lifetime = lifetime_minutes
+
+    def set_policy(self, record: Records) -> None:
+        """Replace the policy of a run that was made with one."""
+        self._policy[:] = record
+
+    def set_parameters(self, values: NDArray[np.float64]) -> None:
+        """Replace the numbers that jitted functions are given."""
+        self._hooks.parameters[:] = values
+
+    def listen(self, bits: int) -> None:
+        """Choose anew where :meth:`advance` returns."""
+        self.now.listen = bits
+
+    def advance(self) -> Wake:
+        """Move on to the next thing that the caller has to do; tables are enlarged on the way."""
+        while True:
+            wake = _advance(self.tables.addresses)
+            if wake != _GROW:
+                return _WAKES[wake]
+            self._grow()
+
+    def finish(self) -> Run:
+        """Run to the end; for runs that need no answers. Where candles run out, see :attr:`out_of_candles`."""
+        while (wake := self.advance()) not in (Wake.DONE, Wake.OUT_OF_CANDLES):
+            if wake is Wake.RAISED:
+                raise RuntimeError("a jitted function of the strategy raised")
+        return self
+
+    @property
+    def when(self) -> int:
+        """The moment of the tick or candle at which the run stands, ms UTC."""
+        state = self.now
+        if state.phase <= Phase.ENTRY:
+            return int(state.tick_time)
+        return int(self.market.timestamps[min(state.row, len(self.market) - 1)])
+
+    def raised(self) -> Exception:
+        """The error of the jitted function that made :meth:`advance` return ``Wake.RAISED``.
+
+        It is called again with what it was given, and what it does to that is forgotten.
+        """
+        state = self.now
+        asked = state.phase == Phase.ROUTE
+        row = state.row
+        market = self.market
+        known = tuple(
+            column[:row] for column in (market.open, market.high, market.low, market.close, market.volume)
+        )
+        values, parameters, memory = (
+            self.series.values,
+            self._hooks.parameters,
+            self._memory[MEMORY_SIZE:].copy(),
+        )
+        try:
+            if asked:
+                signal = _nothing_yet(state.tick_time)
+                self._hooks.kernel(state.tick_time, state.tick_price, *known, parameters, memory, signal)
+            else:
+                prices = (float(values[row]), float(values[row - 1]))
+                position = self._trades[state.current].copy()
+                orders = np.zeros((MOST_ORDERS, 2))
+                self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
+        except Exception as error:  # noqa: BLE001 - the user's function may raise anything
+            return error
+        return RuntimeError(f"the {'kernel' if asked else 'manage'} function of the strategy raised once")
+
+    def candidate_terms(self) -> tuple[float, float, float, float, float]:
+        """Price of entry, take-profit, stop-loss, lifetime (minutes) and cost of the candidate that ``now`` names."""
+        terms: tuple[float, float, float, float, float] = _candidate_terms(self.tables.addresses)
+        return terms
+
+    def order(self, command: Command, *, price: float, value: float, time: int) -> bool:
+        """Grant or refuse a command on the open position (:func:`bkcore.machine.commands.execute`)."""
+        if self.now.event_count + _ROOM > self._events.size or self._lacks_room():
+            self._grow()
+        return bool(_execute_command(self.tables.addresses, command, price, value, time))
+
+    def _lacks_room(self) -> bool:
+        state = self.now
+        return bool(
+            state.entry_count + 2 > self.entries.size
+            or state.partial_count + 2 > self.partials.size
+            or state.revision_count + 2 > self.revisions.size
+            or state.commit_count + 2 > self.commits.size
+        )
+
+    def _grow(self) -> None:
+        """Double every table that is more than half full; slots before the counts are kept."""
+        self._trades = _enlarged(self._trades, self.now.trade_count)
+        self.entries = _enlarged(self.entries, self.now.entry_count)
+        self.partials = _enlarged(self.partials, self.now.partial_count)
+        self.revisions = _enlarged(self.revisions, self.now.revision_count)
+        self.commits = _enlarged(self.commits, self.now.commit_count)
+        self._events = _enlarged(self._events, self.now.event_count)
+        self.tables = self._tables()
+
+    @property
+    def out_of_candles(self) -> bool:
+        """Whether the run stands at a candle that the market does not have."""
+        state = self.now
+        return state.phase in (Phase.RESTING, Phase.EXIT) and state.row >= len(self.market)
+
+    @property
+    def trades(self) -> Records:
+        """Every row that came to rest or opened so far, in order (``POSITION``)."""
+        return self._trades[: self.now.trade_count]
+
+    @property
+    def events(self) -> Records:
+        """The event log so far (``EVENT``)."""
+        return self._events[: self.now.event_count]
+
+
+_STEP = Listen.IDLE | Listen.ACTIVE_PING | Listen.SCHEDULE_PING | Listen.MONITORED
+
+
+def _enlarged(table: Records, used: int) -> Records:
+    if 2 * used < table.size - _ROOM:
+        return table
+    larger = np.zeros(2 * table.size, table.dtype)
+    larger[:used] = table[:used]
+    return larger
+
+
+def _nothing_yet(time: int) -> Any:
+    """A signal as a kernel finds it: nothing is filled in."""
+    signal: Any = np.zeros(1, SIGNAL)[0]
+    for name in ("price_open", "take_profit", "stop_loss", "lifetime", "cost"):
+        signal[name] = np.nan
+    signal["time"], signal["id"] = time, -1
+    return signal
+
+
+def no_signals() -> Records:
+    """An empty table of candidates."""
+    return np.zeros(0, SIGNAL)
