@@ -11,6 +11,7 @@ from typing import Final
 
 from bkapi.errors import SignalError
 from bkapi.position import Side
+from bkcore import shifts
 
 
 class ConstantUtils:
@@ -53,45 +54,33 @@ def sl_percent_shift_to_price(
     percent_shift: float, original_stop_loss: float, effective_price: float, position: Side
 ) -> float:
     """Stop that ``commit_trailing_stop(symbol, percent_shift, ...)`` sets (spec engine.md 10.5)."""
-    distance = _stop_distance(original_stop_loss, effective_price) + percent_shift
-    return effective_price * (1 - _sign(position) * distance / 100)
+    return shifts.price_of(percent_shift, -_sign(position), effective_price, original_stop_loss)
 
 
 def tp_percent_shift_to_price(
     percent_shift: float, original_take_profit: float, effective_price: float, position: Side
 ) -> float:
     """Target that ``commit_trailing_take(symbol, percent_shift, ...)`` sets (spec engine.md 10.6)."""
-    distance = _take_distance(original_take_profit, effective_price) + percent_shift
-    return effective_price * (1 + _sign(position) * distance / 100)
+    return shifts.price_of(percent_shift, _sign(position), effective_price, original_take_profit)
 
 
 def sl_price_to_percent_shift(
     new_stop_loss: float, original_stop_loss: float, effective_price: float, position: Side
 ) -> float:
     """Shift that brings the stop to ``new_stop_loss`` (spec engine.md 10.5): entry 100, 90 to 105 is -15."""
-    gap = _sign(position) * (effective_price - new_stop_loss)
-    return gap / effective_price * 100 - _stop_distance(original_stop_loss, effective_price)
+    return shifts.shift_of(new_stop_loss, -_sign(position), effective_price, original_stop_loss)
 
 
 def tp_price_to_percent_shift(
     new_take_profit: float, original_take_profit: float, effective_price: float, position: Side
 ) -> float:
     """Shift that brings the target to ``new_take_profit`` (spec 10.6): entry 100, 110 to 107 is about -3."""
-    gap = _sign(position) * (new_take_profit - effective_price)
-    return gap / effective_price * 100 - _take_distance(original_take_profit, effective_price)
+    return shifts.shift_of(new_take_profit, _sign(position), effective_price, original_take_profit)
 
 
 def breakeven_stop_price(effective_price: float) -> float:
     """Where ``commit_breakeven`` puts the stop: at the effective entry itself (spec engine.md 10.7)."""
     return effective_price
-
-
-def _stop_distance(original_stop_loss: float, effective_price: float) -> float:
-    return abs((effective_price - original_stop_loss) / effective_price * 100)
-
-
-def _take_distance(original_take_profit: float, effective_price: float) -> float:
-    return abs((original_take_profit - effective_price) / effective_price * 100)
 
 
 def _sign(position: Side) -> int:

@@ -109,6 +109,7 @@ def _tell_levels(
     backtest: bool,
     when_ms: int,
 ) -> None:
+    """Tell what :func:`bkcore.machine.reaches_level` fires, once each, for prices that nobody runs."""
     for level in _LEVELS:
         if level in marked or not percent >= level:
             continue

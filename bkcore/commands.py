@@ -261,7 +261,11 @@ def execute(
 
 @kernel(int64(array_of(SETTINGS), array_of(POSITION), int64, float64))
 def breakeven_allowed(setting: Any, trades: Any, index: Any, price: Any) -> Any:
-    """:func:`allows_breakeven` of one trade, for ``get_breakeven``."""
+    """:func:`allows_breakeven` of the trade at ``index`` at ``price``, for ``get_breakeven``; 1 or 0.
+
+    setting  one record of ``SETTINGS``
+    trades   ``POSITION`` records
+    """
     return int64(allows_breakeven(setting[0], trades[index], price))
 
 
@@ -279,7 +283,12 @@ def signal_violations(
 ) -> Any:
     """The combined validator of spec engine.md 6.4: bits of ``Violation`` for a signal at market ``price``.
 
-    ``given`` is 0 or ``Given.PRICE_OPEN``: whether a limit price may make the signal rest.
+    setting   one record of ``SETTINGS``
+    side      code of ``Side``
+    price_open, take_profit, stop_loss, price   quote currency
+    lifetime  minutes, inf for none
+    cost      quote currency
+    given     0 or ``Given.PRICE_OPEN``: whether a limit price may make the signal rest
     """
     if not is_price(price):
         return int64(Violation.CURRENT_PRICE)

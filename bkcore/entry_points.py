@@ -1,4 +1,8 @@
-"""By which kernels a run is moved on and given commands; they find its tables by address (:mod:`bkcore.tables`)."""
+"""By which kernels a run is moved on and given commands; they find its tables by address (:mod:`bkcore.tables`).
+
+``addresses`` is everywhere the list of :func:`bkcore.tables.addresses_of`, i8[2 * tables]; prices are quote currency,
+times ms UTC.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,7 @@ def tables_at(addresses: Any) -> Any:
 
 @kernel(int64(i8))
 def advance_at(addresses: Any) -> Any:
-    """:func:`advance` for a caller outside the kernels, who has the ``addresses`` of all tables."""
+    """Move a run on (:func:`bkcore.drivers.advance`); returns a ``Wake`` code."""
     candles = Candles(
         table_at(addresses, Table.TIMESTAMPS, np.int64),
         table_at(addresses, Table.OPEN, np.float64),
@@ -84,7 +88,7 @@ def advance_at(addresses: Any) -> Any:
 
 @kernel(int64(i8, int64, float64, float64, int64))
 def execute_command(addresses: Any, command: Any, price: Any, value: Any, time: Any) -> Any:
-    """:func:`execute` for a caller outside the kernels, who has the ``addresses`` of all tables."""
+    """Grant or refuse a code of ``Command`` (:func:`bkcore.commands.execute`); 1 or 0. Tables need room for a row."""
     state = table_at(addresses, Table.STATE, STATE)[0]
     settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
     return int64(execute(state, settings, tables_at(addresses), command, price, value, time))

@@ -17,7 +17,8 @@ from bkcore.settings import SETTINGS
 def settle_history(trades: Any, entries: Any, partials: Any) -> None:
     """Write what follows from the history into ``trades[0]``; without entries its ``cost`` was paid at its price.
 
-    Only ``price_open``, ``cost``, ``side`` and the counts of the position have to be given.
+    Only ``price_open``, ``cost``, ``side`` and the counts of the position have to be given: one record of ``POSITION``,
+    with its ``ENTRY`` and ``PARTIAL`` records in order.
     """
     position = trades[0]
     count = position.partial_count
@@ -44,11 +45,17 @@ def settle_history(trades: Any, entries: Any, partials: Any) -> None:
 
 @kernel(float64(array_of(SETTINGS), array_of(POSITION), array_of(ENTRY), array_of(PARTIAL), float64))
 def history_percent(setting: Any, trades: Any, entries: Any, partials: Any, price: Any) -> Any:
-    """Result in percent of closing at ``price`` what :func:`settle_history` has settled (spec engine.md 9.4)."""
+    """Result in percent of closing at ``price`` what :func:`settle_history` has settled (spec engine.md 9.4).
+
+    ``setting`` is one record of ``SETTINGS``; the tables are those that were settled.
+    """
     return pnl_percent(trades[0], entries, partials, setting[0], price)
 
 
 @kernel(int64(array_of(SETTINGS), array_of(POSITION), float64))
 def breakeven_due(setting: Any, trades: Any, price: Any) -> Any:
-    """Whether ``price`` is at or beyond the breakeven threshold of a position of which side and entry are known."""
+    """Whether ``price`` is at or beyond the breakeven threshold of a position (spec engine.md 8.6); 1 or 0.
+
+    ``setting`` is one record of ``SETTINGS``; of ``trades[0]`` only ``side`` and ``effective_open`` are read.
+    """
     return int64(reaches_breakeven(trades[0], setting[0], price))

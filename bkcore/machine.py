@@ -13,11 +13,12 @@ import numpy as np
 from numba import int64, uint64
 
 from bkcore.codes import CloseReason, EventKind, Given, Side, Sound, Status, Violation
+from bkcore.intervals import MINUTE_MS
 from bkcore.jit import rule
 from bkcore.pnl import pnl_percent, renew
 from bkcore.price_index import first_maximum, first_minimum
 
-MINUTE = 60_000
+MINUTE = MINUTE_MS
 
 
 @rule
@@ -288,7 +289,7 @@ def mark_fall(position: Any, time: Any, price: Any) -> None:
 
 @rule
 def mark_extreme(position: Any, branch: Any, time: Any, price: Any) -> Any:
-    """Record ``price`` as the best seen so far on the profit side, as the worst on the other; returns the event kind."""
+    """Record ``price`` as the best seen so far on the profit side, else as the worst; returns the event kind."""
     if branch > 0:
         mark_peak(position, time, price)
         return int64(EventKind.HIGHEST_PROFIT)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bkcore.intervals import MINUTE_MS
+
 #: As kernels read them: ``slippage`` and ``breakeven`` are fractions (0.001 = 0.1 %), so that nobody divides by 100.
 SETTINGS = np.dtype(
     [
@@ -59,7 +61,7 @@ class EngineSettings:
     await_minutes: int = 120
     average_candles: int = 5
     chunk_candles: int = 1000
-    step_ms: int = 60_000
+    step_ms: int = MINUTE_MS
     fill: FillModel = "vwap"
     long_enabled: bool = True
     short_enabled: bool = True
@@ -69,7 +71,7 @@ class EngineSettings:
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, step_ms: int = 60_000, fill: FillModel = "vwap"
+        cls, config: Mapping[str, Any], *, step_ms: int = MINUTE_MS, fill: FillModel = "vwap"
     ) -> EngineSettings:
         """The settings that the ``CC_*`` constants of ``config`` describe."""
         return cls(
@@ -118,7 +120,7 @@ def _record_of(settings: EngineSettings) -> NDArray[np.void]:
     row["slippage"] = settings.slippage_percent / 100.0
     row["breakeven"] = settings.breakeven_percent / 100.0
     row["max_lifetime"] = settings.max_lifetime_minutes
-    row["await_ms"] = int(settings.await_minutes) * 60_000
+    row["await_ms"] = int(settings.await_minutes) * MINUTE_MS
     row["window"] = settings.window
     row["touches"] = settings.fill == "touch"
     return record

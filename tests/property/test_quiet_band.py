@@ -13,8 +13,8 @@ from bkcore.gliding import quiet_band
 from bkcore.records import NEW_WAKE
 from bkcore.run import Run
 from tests.property.comparing import Records, assert_same_records
-from tests.rules import from_python
 from tests.property.scenes import Scene, fills, policies, scenes
+from tests.rules import from_python
 
 #: What the specification lets a quiet candle change: the best and the worst price (spec engine.md 8.4).
 EXTREMES = tuple(
