@@ -78,7 +78,5 @@ def row_of_end(state: Any, settings: Any, position: Any, row: Any) -> Any:
     Without holes rows are time, so this is what :func:`bkcore.machine.market.row_at` would find.
     """
     step = settings.step_ms
-    span = (
-        last_moment(position, state.frame_end) - position.pending_at
-    )  # of time that it lives, less a millisecond
+    span = last_moment(position, state.frame_end) - position.pending_at  # a millisecond less than it lives
     return row + int64(uint64(span) // uint64(step)) + 1
