@@ -4,6 +4,9 @@ Everything a grid point asks of a path is a first touch, and no touch depends on
 watches the worst price so far, trailing and lock watch the best price before the candle. So one pass per level and
 path serves every combination (spec risk-sizing-walker-sweep.md 4.9). Prices are multiplied by the side before they are
 compared, which is exact, so one text serves long and short.
+
+The rules are those of the documented sweep over ideas (spec 4.4), which differ from the machine's; why they stand apart
+is said in :mod:`bkcore.ideas.sweep`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 Points are numbered in grid order: stop outermost, then trailing, then hold, lock innermost. A trade is three table
 reads; slots, series and figures of a point are one walk over the ideas in order of time.
+
+These are rules of their own and no second telling of the machine's: the specification of this sweep lets candles touch
+levels, holds a slot per author, lets one stop beat every floor of its candle and defines its own figures. Nothing else
+in the package may say a rule of trading again; see :mod:`bkcore.sweeps.tables` for sweeps over signals.
 """
 
 from __future__ import annotations

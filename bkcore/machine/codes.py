@@ -130,7 +130,7 @@ class Phase(IntEnum):
 
 
 class Wake(IntEnum):
-    """Why ``drivers.advance`` returned to its caller; NONE while it goes on."""
+    """Why ``advance`` returned to its caller; NONE while it goes on."""
 
     NONE = -1
     DONE = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import int64
+from numba import int64, uint64
 
 from bkcore.jit import f8, i8, rule, type_of
 from bkcore.machine.market import Candles, Market, PriceSeries
@@ -75,8 +75,8 @@ def tables_of_trade(entries: int = 1, partials: int = 1) -> RunTables:
 def row_of_end(state: Any, settings: Any, position: Any, row: Any) -> Any:
     """The candle at which the clock ends a position that opened at ``row``, by the frame or by its lifetime.
 
-    Without holes rows are time, so this is what :func:`bkcore.machine.market.row_at` would find. A quotient of floats
-    is exact enough: times are far below 2 ** 53.
+    Without holes rows are time, so this is what :func:`bkcore.machine.market.row_at` would find.
     """
-    until = last_moment(position, state.frame_end) + 1
-    return row + int64(np.ceil((until - position.pending_at) / settings.step_ms))
+    step = settings.step_ms
+    span = last_moment(position, state.frame_end) - position.pending_at  # a millisecond less than it lives
+    return row + int64(uint64(span) // uint64(step)) + 1

@@ -102,7 +102,7 @@ def test_a_killed_process_leaves_whole_lines(tmp_path: Path) -> None:
     script = (
         "import itertools, sys\n"
         "from bkapi.base.coroutines import settle\n"
-        "from bkapi.reporting.report_writer import ReportBase\n"
+        "from bkapi.reporting.journal.writer import ReportBase\n"
         f"sink = ReportBase('killed', {str(tmp_path)!r})\n"
         "settle(sink.wait_for_init(True))\n"
         "for n in itertools.count():\n"

@@ -58,7 +58,7 @@ def test_the_slots_of_a_sweep_are_the_ticks_at_which_the_machine_is_offered_a_si
         for tick, (_, row) in enumerate(offers(scene, signals))
         if row >= 0 and not signals["given"][row] & Given.NOTHING
     ]
-    assert list(zip(slots.times.tolist(), slots.signals.tolist(), strict=True)) == found
+    assert list(zip(slots.columns.times.tolist(), slots.columns.signals.tolist(), strict=True)) == found
 
 
 @given(scenes(), st.data())
