@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 import polars as pl
 import bkapi as bk
 from bkapi import Space
-from bkapi import sweep
+from bkapi.sweeps import sweep
 from bkcore.synthetic import generate
 
 def turns(candles, look):
