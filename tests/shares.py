@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 #: Combinations that a plan of a sweep may leave to a slower one, and so is not tested by: of those with a win and a
 #: loss, and of all, since the spread of a single result, or of equal ones, cannot be told from sums.
-MOST_UNCLEAR, MOST_UNCLEAR_OF_ALL = 0.02, 0.3
+MOST_UNCLEAR, MOST_UNCLEAR_OF_ALL = 0.1, 0.5
 
 
 @dataclass
@@ -29,6 +29,7 @@ _shares: dict[str, Share] = {}
 def share(what: str, hits: int, tried: int = 1, *, least: float = 0.0, most: float = 1.0) -> None:
     """Count ``hits`` of ``tried``; over the whole test their share is to lie between ``least`` and ``most``.
 
+    Bounds leave room: which examples there are depends on what else is imported.
     ``what`` names the hits in the plural; one test may count several things.
     """
     counted = _shares.setdefault(what, Share(least, most))

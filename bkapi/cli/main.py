@@ -349,7 +349,10 @@ def demo(
 
 
 #: What ``bk warmup`` imports after the engine, and what the engine does not need, which is compiled beside it.
-_WARMED = ("bkapi.sweeps.sweep", "bkapi.walkers.walker", "bkapi.ideas.sweep", "bkcore.machine.history")
+_WARMED = (
+    *("bkapi.sweeps.sweep", "bkapi.walkers.walker", "bkapi.ideas.sweep"),
+    *("bkcore.machine.event_log", "bkcore.machine.history"),
+)
 _WARMED_BESIDE = ("bkcore.statistics.metrics", "bkcore.ideas.sweep")
 
 

@@ -33,7 +33,7 @@ def test_every_command_answers_and_acts_as_on_the_twin(
     kinds, callbacks = audience
     wanted = play_naive(scene, kinds=kinds, callbacks=callbacks, rules=rules)
     got = play(scene, form(scene), driver=driver, kinds=kinds, callbacks=callbacks, rules=rules)
-    share("runs with an answer", any(name.startswith("answer of ") for name, _ in wanted.stream), least=0.5)
+    share("runs with an answer", any(name.startswith("answer of ") for name, _ in wanted.stream), least=0.4)
     for have, want in zip(got.stream, wanted.stream, strict=False):
         assert have == want
     assert len(got.stream) == len(wanted.stream)

@@ -115,7 +115,7 @@ def test_the_event_frame_accounts_for_every_dollar(scene: Scene, policy: Policy,
     fee, slippage = scene.settings.fee_percent, scene.settings.slippage_percent
     kept = ledgers(run)
     closed = [number for number, status in enumerate(trades["status"]) if status == "closed"]
-    share("runs with a closed trade", bool(closed), least=0.8)
+    share("runs with a closed trade", bool(closed), least=0.5)
     assert set(closed) <= set(kept)
     for number in closed:
         ledger, row = kept[number], trades.row(number, named=True)
@@ -131,7 +131,7 @@ def test_the_event_frame_accounts_for_every_dollar(scene: Scene, policy: Policy,
 def test_a_result_tells_the_same_money_as_its_row(scene: Scene, policy: Policy, fill: Any) -> None:
     results = play(scene, {**signals_of(scene), "policy": policy, "fill": fill}, kinds=()).results
     closed = [result for result in results if result["action"] == "closed"]
-    share("runs with a closed trade", bool(closed), least=0.8)
+    share("runs with a closed trade", bool(closed), least=0.5)
     for result in closed:
         row, pnl = result["signal"], result["pnl"]
         assert row["pnl"] == pnl

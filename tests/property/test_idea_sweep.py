@@ -93,8 +93,8 @@ def test_every_point_equals_the_rules(
             want, got = expected[figure.name.lower()], figures[number, figure]
             assert math.isclose(want, got, rel_tol=1e-9, abs_tol=1e-12), (point, figure, want, got)
         trades, absorbed = naive.trades_of(some, point, cost, horizon)
-        share("points with trades", bool(trades), least=0.5)
-        share("points with absorbed ideas", any(absorbed.values()), least=0.05)
+        share("points with trades", bool(trades), least=0.3)
+        share("points with absorbed ideas", any(absorbed.values()), least=0.02)
         columns = grid.trades(number)
         for trade in trades:
             assert columns.holder[trade.path] == -1
@@ -117,7 +117,7 @@ def test_every_grade_equals_the_rules(
         expected = [
             sum(naive.is_hit(path, point) for path in some if path.author == author) for author in authors
         ]
-        share("points with a hit", any(expected), least=0.2)
+        share("points with a hit", any(expected), least=0.1)
         assert hits[number].tolist() == expected
 
 

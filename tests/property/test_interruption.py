@@ -57,10 +57,10 @@ def test_a_run_that_goes_on_with_more_candles_never_stopped(
     first = scene.run("run", listen=STOPS, **options)
     for _ in range(stops):
         if first.advance() in (Wake.DONE, Wake.OUT_OF_CANDLES):
-            share("runs that stopped on the way", False, least=0.3)
+            share("runs that stopped on the way", False, least=0.2)
             break
     else:
-        share("runs that stopped on the way", True, least=0.3)
+        share("runs that stopped on the way", True, least=0.2)
         rows = int(first.state["row"][0]) + 1
         early = market_of({name: column[:rows] for name, column in scene.columns.items()})
         first = scene.run("run", listen=STOPS, market=early, **options)

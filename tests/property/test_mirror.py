@@ -94,7 +94,7 @@ def test_where_candles_touch_levels_the_mirror_is_exact(scene: Scene) -> None:
     scene = on_grid(replace(scene, config={**scene.config, **SYMMETRIC}))
     trades = scene.run(fill="touch").finish().trades
     images = mirror_of(scene).run(fill="touch").finish().trades
-    share("runs with a trade", trades.size > 0, least=0.8)
+    share("runs with a trade", trades.size > 0, least=0.5)
     assert (trades["side"] == -images["side"]).all()
     for name in SAME:
         np.testing.assert_array_equal(trades[name], images[name], err_msg=name)

@@ -107,7 +107,7 @@ def test_nothing_changes_inside_the_quiet_band(
         told = run.events.size
         stop = run.advance()
         is_quiet = bool(is_open and is_early and low < series.floors[row] and series.ceilings[row] < high)
-        share("candles inside the band", is_quiet, least=0.2)
+        share("candles inside the band", is_quiet, least=0.1)
         if is_quiet:
             assert stop is Wake.MONITORED, f"{stop!r} inside the band"
             after, now = snapshot(run)

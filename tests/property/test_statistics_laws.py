@@ -180,7 +180,7 @@ def test_numbers_follow_the_length_of_time(sample: list[Row], factor: int) -> No
             assert_close(after[name], value, name)
         elif degree is not None:
             is_known = value is not None and after[name] is not None  # a short span has no rate
-            share(f"samples with {name}", is_known, least=0.1)
+            share(f"samples with {name}", is_known, least=0.02)
             if is_known:
                 assert_close(after[name], value * float(factor) ** degree, name)
 

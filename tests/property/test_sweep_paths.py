@@ -199,7 +199,7 @@ def test_sound_brackets_break_no_rule_at_any_price(
     record = settings_.record()
     find_sounds(record, np.array([gain]), np.array([loss]), np.array([lifetime]), sounds)
     is_sound = bool(sounds[0] & (Sound.LONG if side > 0 else Sound.SHORT))
-    share("brackets that are sound", is_sound, least=0.1)
+    share("brackets that are sound", is_sound, least=0.03)
     if is_sound:
         levels = (price * (1.0 + side * gain), price * (1.0 - side * loss))
         cost = float(record["entry_cost"][0])

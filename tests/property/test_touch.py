@@ -95,12 +95,12 @@ def test_no_fill_lies_outside_its_candle(scene: Scene) -> None:
     """Every price at which something is bought or sold was traded, except where the signal itself names it."""
     run = scene.run(fill="touch").finish()
     market, trades = run.market, run.trades[run.trades["status"] == Status.CLOSED]
-    share("runs with a closed trade", trades.size > 0, least=0.8)
+    share("runs with a closed trade", trades.size > 0, least=0.5)
     rows = np.searchsorted(market.timestamps, trades["ended_at"])
     assert (trades["end_price"] >= market.low[rows]).all()
     assert (trades["end_price"] <= market.high[rows]).all()
     waited = trades[trades["was_scheduled"] == 1]
-    share("runs with an order that rested", waited.size > 0, least=0.4)
+    share("runs with an order that rested", waited.size > 0, least=0.2)
     rows = np.searchsorted(market.timestamps, waited["pending_at"])
     prices = run.entries["price"][waited["entry_first"]]
     assert (prices >= market.low[rows]).all()
@@ -113,6 +113,6 @@ def test_a_resting_order_does_not_know_what_fills_it(scene: Scene) -> None:
     """Its result shows the limit, also when it is made after the run."""
     results = play(scene, {**signals_of(scene), "fill": "touch"}, kinds=()).results
     resting = [result["signal"] for result in results if result["action"] == "scheduled"]
-    share("runs with a resting order", bool(resting), least=0.5)
+    share("runs with a resting order", bool(resting), least=0.3)
     for signal in resting:
         assert [entry["price"] for entry in signal["entries"]] == [signal["original_price_open"]]
