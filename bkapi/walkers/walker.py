@@ -11,6 +11,7 @@ from typing import Any, Final
 from bkapi.backtests.backtest import Status
 from bkapi.backtests.stream import forget_earlier
 from bkapi.base.context import Context, MethodContext
+from bkapi.base.turns import wait_for_end
 from bkapi.errors import BkError
 from bkapi.events.emitters import emitters
 from bkapi.events.payloads import DoneEvent, WalkerStopEvent
@@ -141,9 +142,11 @@ class BackgroundWalker:
             )
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; True when it has come within ``timeout`` seconds."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        """Wait for the end; True when it has come within ``timeout`` seconds.
+
+        Raises :class:`WaitCycleError` in a listener or callback that the run itself waits for.
+        """
+        return wait_for_end(self._thread, timeout)
 
     def __repr__(self) -> str:
         return f"BackgroundWalker({self.symbol}, {self.walker_name!r}, {self.status})"
@@ -152,8 +155,7 @@ class BackgroundWalker:
 def request_stop(symbol: str, schema: WalkerSchema) -> None:
     """Ask every strategy of a walker to stop, and tell its comparison so."""
     for strategy_name in schema.strategies:
-        run = running.get((symbol, strategy_name, schema.exchange_name, schema.frame_name, True))
-        if run is not None:
+        for run in running.get((symbol, strategy_name, schema.exchange_name, schema.frame_name, True), ()):
             run.stop()
         emitters.walker_stop_subject.emit(
             WalkerStopEvent(symbol=symbol, strategy_name=strategy_name, walker_name=schema.walker_name)
