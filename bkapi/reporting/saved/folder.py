@@ -103,36 +103,41 @@ def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
     Only the files of :data:`FILES` are read, and only where they are regular files: the folder may come from anybody.
     """
-    for again in reversed(range(_READS)):
+    before, wrong = b"", None
+    for _ in range(_READS):
         text = _content(folder / MANIFEST, folder)
-        manifest = _manifest(text, folder)
-        found = {name: _file(folder, name, digest) for name, digest in manifest["files"].items()}
-        missing = [name for name, content in found.items() if content is None]
-        if not missing:
-            return manifest, {name: content for name, content in found.items() if content is not None}
-        if not again or _content(folder / MANIFEST, folder) == text:
+        if wrong is not None and text == before:
             break
-    raise SavedRunError(
-        f"{str(folder / missing[0])!r} was changed after the run was saved.",
-        hint="save the run again; bk report and bk repeat read unchanged folders.",
-    )
+        before, wrong = text, None
+        manifest, contents = _manifest(text, folder), {}
+        for name, digest in manifest["files"].items():
+            try:
+                contents[name] = _file(folder, name, digest)
+            except SavedRunError as error:
+                wrong = wrong or error
+        if wrong is None:
+            return manifest, contents
+    assert wrong is not None
+    raise wrong
 
 
-def _file(folder: Path, name: str, digest: str) -> bytes | None:
-    """The content of the file with that digest, under its usual name or beside it; None when there is none."""
-    missing: SavedRunError | None = None
+def _file(folder: Path, name: str, digest: str) -> bytes:
+    """The content of the file with that digest, under its usual name or beside it."""
+    wrong: SavedRunError | None = None
     for path in (folder / name, _beside(folder, name, digest)):
         try:
             content = _content(path, folder)
         except SavedRunError as error:
-            missing = missing or error
+            wrong = wrong or error
             continue
         if hashlib.sha256(content).hexdigest() == digest:
             return content
-        missing = None
-    if missing is not None and not (folder / name).exists():
-        raise missing
-    return None
+        wrong = wrong or SavedRunError(
+            f"{str(path)!r} was changed after the run was saved.",
+            hint="save the run again; bk report and bk repeat read unchanged folders.",
+        )
+    assert wrong is not None
+    raise wrong
 
 
 def _content(path: Path, folder: Path) -> bytes:
