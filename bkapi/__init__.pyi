@@ -39,6 +39,7 @@ from bkapi.base.price_text import (
     round_ticks as round_ticks,
 )
 from bkapi.base.timestamps import align_to_interval as align_to_interval, to_datetime as to_datetime
+from bkapi.base.turns import WaitCycleError as WaitCycleError
 from bkapi.cli.repeating import Repetition as Repetition, repeat_run as repeat_run
 from bkapi.errors import (
     AlreadyExistsError as AlreadyExistsError,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Literal
 
+from bkapi.base.turns import wait_for_end
 from bkapi.events.emitters import emitters
 
 Status = Literal["ready", "pending", "fulfilled", "rejected"]
@@ -40,6 +41,8 @@ class Background:
             emitters.exit_emitter.emit(error)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end; True when it has come within ``timeout`` seconds."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        """Wait for the end; True when it has come within ``timeout`` seconds.
+
+        Raises :class:`WaitCycleError` in a listener or callback that the work itself waits for.
+        """
+        return wait_for_end(self._thread, timeout)

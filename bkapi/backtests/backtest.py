@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 from bkapi.backtests.background import Background
 from bkapi.backtests.prepare import prepare
-from bkapi.backtests.stream import stream
+from bkapi.backtests.stream import stream, to_the_end
 from bkapi.base.activities import Lookup
 from bkapi.base.context import (
     Context,
@@ -32,10 +32,15 @@ gates.install()
 class BackgroundRun(Background):
     """A backtest in a thread of its own. Calling it asks the run to stop once the open position has ended.
 
-    ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected.
+    ``status`` is ``pending``, then ``fulfilled`` or ``rejected``; ``error`` says why it was rejected. ``result`` is
+    the finished run, None before.
     """
 
-    def __init__(self, strategy_run: StrategyRun, results: Generator[BacktestResult, None, None]) -> None:
+    result: FinishedRun | None = None
+
+    def __init__(
+        self, strategy_run: StrategyRun, results: Generator[BacktestResult, None, FinishedRun]
+    ) -> None:
         self.symbol = strategy_run.symbol
         self.names = strategy_run.names
         self._run = strategy_run
@@ -46,8 +51,7 @@ class BackgroundRun(Background):
         context = self.names.to_dict()
         Lookup.add_activity(self.symbol, context, True)
         try:
-            for _ in self._results:
-                pass
+            self.result = to_the_end(self._results)
         finally:
             Lookup.remove_activity(self.symbol, context, True)
 
@@ -70,8 +74,10 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
 
     def run(
         self, symbol: str, context: Context, *, driver: Driver = "skip"
-    ) -> Generator[BacktestResult, None, None]:
+    ) -> Generator[BacktestResult, None, FinishedRun]:
         """Backtest a registered strategy and yield what opens, closes and is cancelled, as it happens.
+
+        The value that the generator returns is the finished run.
 
         context   ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``
         driver    how candles are visited: ``skip`` jumps over quiet ones, ``run`` visits each, ``step`` stops at
@@ -84,7 +90,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
 
     def _start(
         self, symbol: str, context: Context, *, source: str, driver: Driver = "skip"
-    ) -> tuple[StrategyRun, Generator[BacktestResult, None, None]]:
+    ) -> tuple[StrategyRun, Generator[BacktestResult, None, FinishedRun]]:
         strategy_run = prepare(symbol, context, source=source, driver=driver)
         return strategy_run, stream(strategy_run)
 
@@ -121,15 +127,13 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
         ]
 
     def finish(self, symbol: str, context: Context, *, driver: Driver = "skip") -> FinishedRun:
-        """Run to the end without making a result object per trade; returns what :meth:`last_run` returns.
+        """Run to the end without making a result object per trade; returns the finished run.
 
         Listeners hear everything as in :meth:`run`. Arguments and errors: :meth:`run`.
         """
         strategy_run, results = self._start(symbol, context, source="Backtest.finish", driver=driver)
         strategy_run.yields = False
-        for _ in results:
-            pass
-        return self.last_run(symbol, context)
+        return to_the_end(results)
 
     def last_run(self, symbol: str, context: Context) -> FinishedRun:
         """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Any, TypeVar
 
 from bkapi.base.context import ExecutionContext, MethodContext, begin_time, iterate_in_context, run_key
 from bkapi.base.timestamps import from_ms
@@ -10,10 +11,12 @@ from bkapi.events.emitters import emitters, report_error
 from bkapi.events.payloads import LifecycleEvent
 from bkapi.market.frames import FrameConnectionService
 from bkapi.risk.services import clear_risks
-from bkapi.runs.finished import finished_run
+from bkapi.runs.finished import FinishedRun, finished_run
 from bkapi.runs.ledger import begin_run, finished, results_of
 from bkapi.runs.strategy import BacktestResult, StrategyRun
 from bkapi.runs.time_and_price import forget, remember
+
+T = TypeVar("T")
 
 
 def _tell_frame(frame_name: str, symbol: str) -> None:
@@ -30,15 +33,18 @@ def forget_earlier(symbol: str, names: MethodContext, risk_names: Sequence[str])
     clear_risks(risk_names, names, backtest=True)
 
 
-def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[BacktestResult, None, None]:
-    """Play a prepared run in a context of its own and yield its results; what an earlier run left is forgotten.
+def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[BacktestResult, None, FinishedRun]:
+    """Play a prepared run in a context of its own, yield its results and return the finished run.
+
+    What an earlier run of the same context left is forgotten.
 
     keeps   keep the finished run, so that ``Backtest.last_run`` and the reports of its context answer from it
     """
     symbol, names = strategy_run.symbol, strategy_run.names
     forget_earlier(symbol, names, strategy_run.schema.risks)
 
-    def results() -> Generator[BacktestResult, None, None]:
+    def results() -> Generator[BacktestResult, None, FinishedRun]:
+        ended = finished_run(strategy_run)
         begin_time(_tell_frame, names.frame_name, symbol)
         begin_run(strategy_run.key)
         strategy_run.watch.start()
@@ -48,12 +54,23 @@ def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[Backte
         finally:
             remember(strategy_run)
             if keeps:
-                finished[strategy_run.key] = finished_run(strategy_run)
+                finished[strategy_run.key] = ended
         strategy_run.watch.finish()
         _tell_lifecycle(strategy_run, start=False)
+        return ended
 
     moment = ExecutionContext(symbol, strategy_run.frame.start_ms, True)
     return iterate_in_context(results(), names=names, moment=moment)
+
+
+def to_the_end(results: Generator[Any, None, T]) -> T:
+    """Consume a generator; returns what it returns."""
+    try:
+        while True:
+            next(results)
+    except StopIteration as end:
+        value: T = end.value
+        return value
 
 
 def _tell_lifecycle(strategy_run: StrategyRun, *, start: bool) -> None:

@@ -173,11 +173,28 @@ def report(
 
 
 @app.command()
-def repeat(run: Saved) -> None:
-    """Run a saved run again, and say whether it comes out the same or what differs."""
-    from bkapi.cli.repeating import repeat_run
+def repeat(
+    run: Saved,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Run its strategy file without asking, wherever it comes from.")
+    ] = False,
+) -> None:
+    """Run a saved run again, and say whether it comes out the same or what differs.
 
-    repetition = repeat_run(run)
+    This executes the strategy file of the run. If that is not an unchanged file below the working directory, bk asks.
+    """
+    from bkapi.cli.repeating import code_of, repeat_run
+    from bkapi.reporting.saved.saved_runs import load_run
+
+    saved = load_run(run)
+    code = code_of(saved)
+    if code is not None and not code.is_own and not yes:
+        say(f"This runs the Python code of {code.file} (SHA-256 {code.digest}). {code.note}".rstrip())
+        if not _agreed("Run it?"):
+            raise ArgumentError(
+                "the strategy file was not run.", hint=f"bk repeat {run} --yes runs it without asking."
+            )
+    repetition = repeat_run(saved)
     for note in repetition.notes:
         say(f"note: {note}")
     count = len(repetition.saved.trades)
@@ -187,6 +204,15 @@ def repeat(run: Saved) -> None:
     for difference in repetition.differences:
         say(f"differs: {difference}")
     raise typer.Exit(1)
+
+
+def _agreed(question: str) -> bool:
+    """What the user answers; no where nobody answers."""
+    try:
+        return typer.confirm(question)
+    except typer.Abort:
+        say("")
+        return False
 
 
 @app.command()

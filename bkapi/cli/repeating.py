@@ -29,28 +29,57 @@ class Repetition:
         return not self.differences
 
 
-def repeat_run(folder: str | Path) -> Repetition:
-    """Repeat the run saved in ``folder``, with its configuration; registers the schemas that it needs.
+@dataclass(frozen=True)
+class CodeOfRun:
+    """The Python file that repeating a run executes: the user's own file if it is unchanged, or else the saved copy.
 
-    If the strategy file has changed since, a note says so, and the copy in the folder is run. Raises
-    :class:`SavedRunError` for a run that was not saved by ``bk backtest --save``, and whatever reading candles raises.
+    digest   SHA-256 of its content
+    is_own   whether it is a file below the working directory, and not one of the saved folder
+    note     why it is the copy, "" otherwise
     """
-    saved = load_run(folder)
-    how, notes = saved.manifest["how"], []
-    if "strategy" not in how:
+
+    file: Path
+    digest: str
+    is_own: bool
+    note: str = ""
+
+
+def code_of(saved: SavedRun) -> CodeOfRun | None:
+    """What repeating the run executes, None for the built-in example.
+
+    Raises :class:`SavedRunError` for a run that was not saved by ``bk backtest --save``.
+    """
+    named, files = saved.manifest["how"].get("strategy"), saved.manifest["files"]
+    if named is None or (named != EXAMPLE and "strategy.py" not in files):
         raise SavedRunError(
             f"{str(saved.folder)!r} does not say how it was made.",
             hint="runs that bk backtest --save wrote can be repeated; of others load_run tells everything else.",
         )
-    strategy = how["strategy"]
-    if strategy != EXAMPLE:
-        copy = saved.folder / "strategy.py"
-        file = Path(strategy)
-        if not file.is_file() or _digest(file) != saved.manifest["files"]["strategy.py"]:
-            notes.append(
-                f"{strategy} {'was changed' if file.is_file() else 'is gone'}: its saved copy is run."
-            )
-            strategy = str(copy)
+    if named == EXAMPLE:
+        return None
+    file, digest = Path(named), files["strategy.py"]
+    if file.is_absolute() and _digest(file) == digest:
+        place = file.resolve()
+        is_own = place.is_relative_to(Path.cwd().resolve()) and not place.is_relative_to(
+            saved.folder.resolve()
+        )
+        return CodeOfRun(file, digest, is_own)
+    note = f"{named} {'was changed' if file.is_file() else 'is gone'}: its saved copy is run."
+    return CodeOfRun(saved.folder / "strategy.py", digest, False, note)
+
+
+def repeat_run(folder: str | Path | SavedRun) -> Repetition:
+    """Repeat the run saved in ``folder``, with its configuration; registers the schemas that it needs.
+
+    This executes the strategy file of the run (:func:`code_of` says which), so the folder must come from somebody whom
+    you trust. If the file has changed since, a note says so, and the copy in the folder is run. Raises
+    :class:`SavedRunError` for a run that was not saved by ``bk backtest --save``, and whatever reading candles raises.
+    """
+    saved = folder if isinstance(folder, SavedRun) else load_run(folder)
+    code, how = code_of(saved), saved.manifest["how"]
+    notes = [code.note] if code and code.note else []
+    strategy = str(code.file) if code else EXAMPLE
+    config.validate_config({**config.get_default_config(), **saved.config})
     config.set_config(saved.config, unsafe=True)
     candles = how.get("candles")
     frame = saved.manifest["provenance"]["frame"]
@@ -62,7 +91,7 @@ def repeat_run(folder: str | Path) -> Repetition:
         else read_candles(candles, symbol=how.get("symbol"), interval="1m", gaps=how.get("gaps", "raise")),
         strategy_name=saved.manifest["strategy_name"],
         start=frame["start_ms"],
-        end=how.get("end_ms", frame["end_ms"]),
+        end=frame["end_ms"] if how.get("end_ms") is None else how["end_ms"],
         frame_interval=names[frame["step_ms"]],
     )
     with setup.watched():
@@ -70,5 +99,8 @@ def repeat_run(folder: str | Path) -> Repetition:
     return Repetition(saved, run, saved.differences_to(run), notes)
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _digest(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+    except (OSError, ValueError):
+        return None

@@ -128,7 +128,7 @@ def _page(run: FinishedRun, sweep: SweepResult | None) -> str | None:
             )
         )
         heat.update_layout(
-            title=f"{title}: best sharpe_ratio per take-profit and stop-loss over all lifetimes",
+            title=f"{title}: mean sharpe_ratio per take-profit and stop-loss over all lifetimes",
             xaxis_title="take_profit_percent",
             yaxis_title="stop_loss_percent",
             template="plotly_white",

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar
 
 from bkapi.base.context import Context, MethodContext, Mode, names_of, require_trade_context, run_key
 from bkapi.errors import NoRunError
-from bkapi.runs.ledger import running
+from bkapi.runs.ledger import in_progress
 from bkapi.runs.strategy import StrategyRun
 from bkapi.runs.validation import as_number
 from bkapi.schemas.registry import exchanges, frames, strategies
@@ -85,7 +85,7 @@ def run_here(symbol: str, source: str) -> StrategyRun:
 
 
 def _in_progress(symbol: str, names: MethodContext, backtest: bool, source: str) -> StrategyRun:
-    run = running.get(run_key(symbol, names, backtest=backtest))
+    run = in_progress(run_key(symbol, names, backtest=backtest))
     if run is None:
         raise NoRunError(f"{source}: no run in progress for {_described(symbol, names)}.")
     return run

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bkapi.events.emitters import Requirement, install_gates
-from bkapi.runs.ledger import running
+from bkapi.runs.ledger import in_progress
 from bkapi.runs.strategy import StrategyRun
 from bkcore.machine.codes import Deferred
 
 
 def _run_of(event: Any) -> StrategyRun | None:
-    return running.get(
+    return in_progress(
         (event.symbol, event.strategy_name, event.exchange_name, event.frame_name, event.backtest)
     )
 

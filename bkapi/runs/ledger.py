@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from contextvars import ContextVar
 from typing import Protocol
 
 from bkapi.base.context import RunKey
 from bkapi.runs.finished import FinishedRun
 from bkapi.runs.strategy import Results, StrategyRun
 
-#: Runs in progress by context.
-running: dict[RunKey, StrategyRun] = {}
+#: Runs in progress by context, the newest last; threads may play several of one context at once.
+running: dict[RunKey, tuple[StrategyRun, ...]] = {}
+_changing = threading.Lock()
+#: The run whose code is being executed.
+_playing: ContextVar[StrategyRun | None] = ContextVar("bk_run", default=None)
 #: The newest finished backtest of each context.
 finished: dict[RunKey, FinishedRun] = {}
 
@@ -51,17 +56,31 @@ def _take_run(run: StrategyRun) -> None:
 
 def results_of(run: StrategyRun) -> Results:
     """Play a run and yield its results; ``running`` has it meanwhile. Collectors get its log if it told no events."""
-    running[run.key] = run
+    with _changing:
+        running[run.key] = (*running.get(run.key, ()), run)
+    _playing.set(run)
     try:
         yield from run.results(_take_run)
     finally:
-        if running.get(run.key) is run:
-            del running[run.key]
+        with _changing:
+            others = tuple(one for one in running.pop(run.key, ()) if one is not run)
+            if others:
+                running[run.key] = others
+
+
+def in_progress(key: RunKey) -> StrategyRun | None:
+    """The run in progress of a context: the one around the caller, or else the one that was started last."""
+    runs = running.get(key)
+    if not runs:
+        return None
+    around = _playing.get()
+    return around if around in runs else runs[-1]
 
 
 def runs_of(key: RunKey) -> list[StrategyRun]:
     """The runs of this process that match a key; an empty symbol or strategy in it matches any."""
-    runs = {one: run.strategy_run for one, run in finished.items()} | running
+    runs = {one: run.strategy_run for one, run in finished.items()}
+    runs |= {one: latest[-1] for one, latest in (*running.items(),)}
     symbol, strategy, exchange, frame, backtest = key
     return [
         run

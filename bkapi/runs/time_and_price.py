@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from bkapi.base.context import Context, MethodContext, RunKey, execution, method, run_key
 from bkapi.errors import BkError
 from bkapi.market.exchange import get_average_price
-from bkapi.runs.ledger import running
+from bkapi.runs.ledger import in_progress
 from bkapi.runs.runtime_info import _infos, _ranges
 from bkapi.runs.strategy import StrategyRun
 
@@ -50,7 +50,7 @@ class _MetaService(Generic[V]):
                 self._values.pop(run_key(payload["symbol"], payload, backtest=payload["backtest"]), None)
 
     def _known(self, key: RunKey) -> V | None:
-        run = running.get(key)
+        run = in_progress(key)
         return (None if run is None else self._of_run(run)) or self._values.get(key) or None
 
     def _of_run(self, run: StrategyRun) -> V:

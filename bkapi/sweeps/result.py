@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from bkapi.base.deferred import pl
 from bkapi.errors import BkError
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
     from bkapi.sweeps.overfitting import Replay
+
+#: What stands in a cell of a heatmap for the rows that differ in other parameters only.
+Other: TypeAlias = Literal["best", "mean", "median"]
 
 _SHOWN: Final = (
     "total_trades",
@@ -107,13 +110,24 @@ class SweepResult:
         """The rows before any :meth:`where`: the number of trials behind a choice among them."""
         return self.lazy if self._tried is None else self._tried
 
-    def heatmap(self, x: str | None = None, y: str | None = None, metric: str | None = None) -> pl.DataFrame:
-        """The best value of ``metric`` for each pair of ``x`` and ``y``: a row per ``y``, a column per ``x``.
+    def heatmap(
+        self, x: str | None = None, y: str | None = None, metric: str | None = None, *, other: Other = "mean"
+    ) -> pl.DataFrame:
+        """``metric`` for each pair of ``x`` and ``y``: a row per ``y``, a column per ``x``.
 
-        ``x`` and ``y`` default to the first two parameters, ``metric`` to ``self.by``. Raises
-        :class:`UnknownNameError` for an unknown parameter or metric, :class:`SweepResultError` when there are not two
-        parameters.
+        ``x`` and ``y`` default to the first two parameters, ``metric`` to ``self.by``.
+
+        other   what stands for the rows that differ in other parameters only: their ``mean`` or ``median``, or the
+                ``best`` of them, which flatters: it shows for each pair what luck has made of the rest
+
+        Raises :class:`UnknownNameError` for an unknown parameter or metric, :class:`SweepResultError` when there are
+        not two parameters.
         """
+        if other not in get_args(Other):
+            raise SweepResultError(
+                f"other={other!r:.60} is no way to join rows.",
+                hint=f"choose one of {', '.join(get_args(Other))}.",
+            )
         metric = metric or self.by
         check_column(metric, [name for name in self.columns if name not in self.parameters])
         if len(self.parameters) < 2 and None in (x, y):
@@ -127,8 +141,10 @@ class SweepResult:
             check_column(name, [*self.parameters, *known])
         if x == y:
             raise SweepResultError(f"x and y are both {x!r}.", hint="choose two parameters.")
-        best = pl.col(metric).min() if metric in self.less_is_better else pl.col(metric).max()
-        table = self.lazy.group_by(y, x, maintain_order=True).agg(best).collect()
+        values = pl.col(metric)
+        best = values.min() if metric in self.less_is_better else values.max()
+        joined = {"best": best, "mean": values.mean(), "median": values.median()}[other]
+        table = self.lazy.group_by(y, x, maintain_order=True).agg(joined).collect()
         wide = table.pivot(on=x, index=y, values=metric, maintain_order=True)
         if not table[x].dtype.is_float():
             return wide

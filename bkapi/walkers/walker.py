@@ -137,8 +137,8 @@ class BackgroundWalker(Background):
 def request_stop(symbol: str, schema: WalkerSchema) -> None:
     """Ask every strategy of a walker to stop, and tell its comparison so."""
     for strategy_name in schema.strategies:
-        run = running.get(run_key(symbol, {**_context_of(schema), "strategy_name": strategy_name}))
-        if run is not None:
+        key = run_key(symbol, {**_context_of(schema), "strategy_name": strategy_name})
+        for run in running.get(key, ()):
             run.stop()
         emitters.walker_stop_subject.emit(
             WalkerStopEvent(symbol=symbol, strategy_name=strategy_name, walker_name=schema.walker_name)

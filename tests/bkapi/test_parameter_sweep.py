@@ -436,8 +436,15 @@ def test_a_result_is_ranked_cut_and_looked_into(tmp_path: Path) -> None:
 
     table = result.heatmap("look", "take_profit_percent", "total_pnl")
     assert table.columns == ["take_profit_percent", "5", "30"]
-    cell = result.where(look=5, take_profit_percent=1.0).frame["total_pnl"].max()
-    assert table.filter(take_profit_percent=1.0)["5"][0] == cell
+    cell = result.where(look=5, take_profit_percent=1.0).frame["total_pnl"]
+    assert len(cell) > 1
+    for other, value in (("mean", cell.mean()), ("median", cell.median()), ("best", cell.max())):
+        shown = result.heatmap("look", "take_profit_percent", "total_pnl", other=other)
+        assert shown.filter(take_profit_percent=1.0)["5"][0] == value
+        assert (other == "best") != shown.equals(table)
+    deepest = result.heatmap("look", "take_profit_percent", "max_drawdown", other="best")
+    least = result.where(look=5, take_profit_percent=1.0).frame["max_drawdown"].min()
+    assert deepest.filter(take_profit_percent=1.0)["5"][0] == least
     assert result.heatmap("symbol", "look", "max_drawdown").shape == (2, 3)
 
     row = result.frame.row(9, named=True)
@@ -516,6 +523,7 @@ def test_a_question_that_a_result_cannot_answer_is_refused() -> None:
         (lambda: result.where(lambda row: True), SweepResultError, "no Polars expression"),  # type: ignore[arg-type]
         (lambda: result.heatmap(), SweepResultError, "two parameters"),
         (lambda: result.heatmap("look", "look"), SweepResultError, "both 'look'"),
+        (lambda: result.heatmap(other="worst"), SweepResultError, "one of best, mean, median"),
         (lambda: result.heatmap("look", "symbl"), UnknownNameError, "did you mean 'symbol'"),
         (lambda: result.heatmap("look", "symbol", "win"), UnknownNameError, "win"),
     ):

@@ -100,7 +100,9 @@ def test_who_listens_to_something_else_stops_at_no_tick() -> None:
     from bkapi.runs.ledger import running
 
     bits: list[int] = []
-    bk.listen_active_ping(lambda event: bits.extend(run.delivery.bits() for run in running.values()))
+    bk.listen_active_ping(
+        lambda event: bits.extend(run.delivery.bits() for runs in running.values() for run in runs)
+    )
     list(bk.Backtest.run(SYMBOL, CONTEXT))
     assert bits
     assert not any(bit & Listen.TICK for bit in bits)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -65,7 +70,8 @@ def test_its_document_is_the_document_of_the_run(tmp_path: Path) -> None:
     assert load_run(save_run(run, tmp_path)).to_markdown() == Backtest.get_report(run.symbol, context)
 
 
-def test_repeating_says_the_same_or_what_differs(tmp_path: Path) -> None:
+def test_repeating_says_the_same_or_what_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     strategy, folder = tmp_path / "hourly.py", tmp_path / "run"
     strategy.write_text(STRATEGY)
     code, text = bk("backtest", str(strategy), "--save", str(folder), "--config", "CC_PERCENT_FEE=0.05")
@@ -73,13 +79,52 @@ def test_repeating_says_the_same_or_what_differs(tmp_path: Path) -> None:
     code, text = bk("repeat", str(folder))
     assert (code, text.startswith("the same: ")) == (0, True)
     strategy.write_text(STRATEGY.replace("1.02", "1.05"))
-    code, text = bk("repeat", str(folder))
+    code, text = bk("repeat", str(folder), "--yes")
     assert code == 0
     assert "was changed: its saved copy is run" in text.replace("\n", " ")
     code, text = bk("report", str(folder), "--rows", "3")
     assert code == 0
     assert len([line for line in text.splitlines() if line.startswith("| ")]) == 5
     assert "*Conditions: fee 0.05 %" in text
+
+
+def test_code_that_is_not_the_users_own_is_run_only_after_a_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question names the file and its digest; the user's own unchanged file is run without a question."""
+    ran = tmp_path / "ran"
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for place in (home, elsewhere):
+        place.mkdir()
+    strategy, folder = home / "hourly.py", home / "run"
+    strategy.write_text(f"from pathlib import Path\nPath({str(ran)!r}).touch()\n{STRATEGY}")
+    monkeypatch.chdir(home)
+    bk("backtest", "hourly.py", "--save", "run", "--start", "2024-01-05", "--end", "2024-01-06")
+    digest = hashlib.sha256(strategy.read_bytes()).hexdigest()
+
+    def repeats(*arguments: str, says: str = "") -> bool:
+        ran.unlink(missing_ok=True)
+        code, text = bk("repeat", str(folder), *arguments)
+        assert ran.exists() == (code == 0)
+        assert all(part in text.replace("\n", "") for part in ([digest, "Run it?", says] if says else []))
+        return ran.exists()
+
+    assert repeats()
+    monkeypatch.chdir(elsewhere)
+    assert not repeats(says="home/hourly.py")
+    monkeypatch.chdir(home)
+    strategy.unlink()
+    assert not repeats(says="home/run/strategy.py")
+    assert repeats("--yes")
+    with monkeypatch.context() as patch:
+        patch.setattr("typer.confirm", lambda question: True)
+        assert repeats()
+    # A manifest that calls a file of the folder itself the user's own changes nothing.
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for own in (folder / "strategy.py", Path("run/strategy.py")):
+        manifest["how"]["strategy"] = str(own)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        assert not repeats(says="run/strategy.py")
 
 
 def test_a_run_of_other_parts_names_each_of_them(tmp_path: Path) -> None:
@@ -150,3 +195,104 @@ def test_trades_are_exported_whole(tmp_path: Path) -> None:
         bkapi.export_trades(run, tmp_path / "trades.xls")
     with pytest.raises(bkapi.ExportError, match="cannot be written"):
         bkapi.export_trades(run, tmp_path / "nowhere" / "trades.csv")
+
+
+class _Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("ends", [OSError(errno.ENOSPC, "No space left on device"), _Killed()])
+def test_wherever_a_save_ends_the_folder_holds_one_whole_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, ends: BaseException
+) -> None:
+    """Every write, renaming and removal is tried; afterwards a save works as if nothing had happened."""
+    old = example()
+    folder = save_run(old, tmp_path / "run", how={"strategy": __file__})
+    bkapi.reset()
+    bkapi.set_config(CC_PERCENT_FEE=0.05)
+    new = example()
+    left = [step]
+
+    def counted(function: Callable[..., object]) -> Callable[..., object]:
+        def called(*arguments: object, **named: object) -> object:
+            left[0] -= 1
+            if left[0] == -1 or (left[0] < -1 and isinstance(ends, _Killed)):
+                raise ends
+            return function(*arguments, **named)
+
+        return called
+
+    with monkeypatch.context() as patch:
+        for name in ("replace", "unlink"):
+            patch.setattr(Path, name, counted(getattr(Path, name)))
+        with suppress(_Killed, SavedRunError):
+            save_run(new, folder)
+    found = load_run(folder)
+    assert found.differences_to(old) == [] or found.differences_to(new) == []
+    assert found.to_markdown()
+    assert load_run(save_run(new, folder)).differences_to(new) == []
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"manifest.json", "trades.parquet", "events.parquet", ".lock"}
+
+
+def test_a_full_disk_is_one_sentence_and_the_old_run_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = example()
+    folder = save_run(run, tmp_path / "run")
+    before = load_run(folder).manifest
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("bkapi.reporting.saved.folder.replace_file", full)
+    with pytest.raises(SavedRunError, match="No space left on device") as caught:
+        save_run(run, folder)
+    assert "unchanged" in str(caught.value)
+    assert load_run(folder).manifest == before
+
+
+def test_of_two_savers_of_one_folder_one_wins_and_readers_see_a_whole_run(tmp_path: Path) -> None:
+    one = example()
+    bkapi.reset()
+    bkapi.set_config(CC_PERCENT_FEE=0.05)
+    other = example()
+    folder = save_run(one, tmp_path / "run")
+    hashes = {load_run(save_run(run, tmp_path / "alone")).manifest["run_hash"] for run in (one, other)}
+    assert len(hashes) == 2
+    seen: list[str] = []
+    with ThreadPoolExecutor(4) as pool:
+        saves = [pool.submit(save_run, run, folder) for _ in range(15) for run in (one, other)]
+        reads = [pool.submit(load_run, folder) for _ in range(40)]
+        for save in saves:
+            save.result()
+        seen += [read.result().manifest["run_hash"] for read in reads]
+    assert {*seen} <= hashes
+    assert load_run(folder).manifest["run_hash"] in hashes
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../other", "other.parquet", "/dev/zero"])
+def test_a_manifest_names_no_other_file(tmp_path: Path, name: str) -> None:
+    folder = save_run(example(), tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SavedRunError, match="which no run has"):
+        load_run(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", ["manifest.json", "trades.parquet", "strategy.py"])
+@pytest.mark.parametrize("kind", ["pipe", "endless", "outside"])
+def test_only_regular_files_of_the_folder_are_read(tmp_path: Path, name: str, kind: str) -> None:
+    folder = save_run(example(), tmp_path / "run", how={"strategy": __file__})
+    path = folder / name
+    (tmp_path / "outside").write_bytes(path.read_bytes())
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "endless" else tmp_path / "outside")
+    with pytest.raises(SavedRunError, match=f"{name} is no regular file"):
+        load_run(folder)

@@ -1,14 +1,14 @@
 """Saves a run as a folder with Parquet files and a manifest, which can be shown and repeated.
 
-``trades.parquet``, ``events.parquet``, the strategy's file, and last ``manifest.json``: a folder without it is no run.
+``trades.parquet``, ``events.parquet``, the strategy's file and ``manifest.json``; ``folder`` writes and reads them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,8 @@ from bkapi.base.deferred import pl
 from bkapi.errors import BkError
 from bkapi.reporting.conditions import ANNUALISATION, costs
 from bkapi.reporting.provenance import differences, provenance
+from bkapi.reporting.saved.folder import SavedRunError, read_files, write_files
+from bkapi.reporting.saved.manifest import Manifest
 from bkapi.reporting.saved.run_frames import signals_frame
 from bkapi.statistics.measured import trades_of_statistics
 
@@ -28,12 +30,37 @@ if TYPE_CHECKING:
     from bkapi.runs.finished import FinishedRun
     from bkapi.statistics.records import BacktestStatistics
 
-MANIFEST: Final = "manifest.json"
+__all__ = ["SavedRun", "SavedRunError", "load_run", "save_run"]
+
 _FORMAT: Final = 1
-
-
-class SavedRunError(BkError):
-    """Raised by ``load_run("nowhere")``: a folder that holds no run, or one that was changed."""
+#: The columns of trades that are read, by what they hold, and those that a closed trade may leave empty.
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "text": ("position", "status", "reason", "id", "note", "symbol"),
+    "time": ("scheduled_at", "pending_at", "ended_at"),
+    "number": (
+        *(
+            "price_open",
+            "effective_open",
+            "take_profit",
+            "stop_loss",
+            "close_price",
+            "pnl_percent",
+            "pnl_cost",
+        ),
+        *(
+            "peak_percent",
+            "fall_percent",
+            "entries",
+            "partials",
+            "closed_percent",
+            "active_take",
+            "active_stop",
+        ),
+    ),
+    "list": ("closes",),
+}
+_MAY_BE_EMPTY: Final = frozenset({"reason", "scheduled_at", "note"})
+_LAST_TIME_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
 
 def _plain(value: Any) -> Any:
@@ -62,10 +89,9 @@ def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | N
 
     how   what ``bk repeat`` needs: ``strategy`` (a file), ``candles``, ``gaps`` ..., see :mod:`bkapi.cli.repeating`
 
-    Each file appears whole, the manifest last. Raises :class:`SavedRunError` when the folder cannot be written to.
+    All files appear at once; one writer of a folder at a time. Raises :class:`SavedRunError` when the folder cannot be
+    written to; a run that was saved there before is unchanged then.
     """
-    from bkcore.candles.files import replace_file
-
     folder = Path(folder)
     contents = {"trades.parquet": _parquet(signals_frame(run)), "events.parquet": _parquet(run.events)}
     about = dict(how or {})
@@ -92,44 +118,85 @@ def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | N
         },
         "statistics": statistics,
         "how": about,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
-    contents[MANIFEST] = orjson.dumps(_plain(manifest), option=orjson.OPT_INDENT_2, default=repr)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for name, content in contents.items():
-            replace_file(folder / name, content)
-    except OSError as error:
-        raise SavedRunError(
-            f"the run cannot be written to {str(folder)!r}: {error.strerror}.", hint="choose another folder."
-        ) from None
+    write_files(folder, _plain(manifest), contents)
     return folder
 
 
 def load_run(folder: str | Path) -> SavedRun:
-    """The run that lies in ``folder``; raises :class:`SavedRunError` when there is none, or it was changed."""
+    """The run that lies in ``folder``; raises :class:`SavedRunError` when there is none, or it was changed.
+
+    The folder may come from anybody: nothing of it is executed, and nothing outside of it is read.
+    """
     folder = Path(folder)
-    try:
-        manifest = orjson.loads((folder / MANIFEST).read_bytes())
-        contents = {name: (folder / name).read_bytes() for name in manifest["files"]}
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise SavedRunError(
-            f"{str(folder)!r} holds no complete run: {error}.",
-            hint="bk backtest ... --save FOLDER writes one.",
-        ) from None
+    manifest, contents = read_files(folder)
     if manifest.get("format") != _FORMAT:
         raise SavedRunError(
-            f"{str(folder)!r} has format {manifest.get('format')!r}, this version reads {_FORMAT}.",
+            f"{str(folder)!r} has format {manifest.get('format')!r:.40}, this version reads {_FORMAT}.",
             hint="use the version that wrote it.",
         )
-    for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != manifest["files"][name]:
-            raise SavedRunError(f"{str(folder / name)!r} was changed after the run was saved.")
-    trades, events = (
-        pl.read_parquet(io.BytesIO(contents[f"{name}.parquet"])) for name in ("trades", "events")
-    )
+    Manifest.check(manifest, folder)
+    trades, events = (_frame(folder, f"{name}.parquet", contents) for name in ("trades", "events"))
+    with _making_sense(folder):
+        wrong = _wrong_trades(trades)
+    if wrong is not None:
+        raise _senseless(folder, wrong)
     return SavedRun(folder, manifest, trades, events)
+
+
+def _senseless(folder: Path, why: str) -> SavedRunError:
+    return SavedRunError(
+        f"{str(folder)!r} holds no run of this version: {why}.",
+        hint="save it again with bk backtest ... --save.",
+    )
+
+
+@contextmanager
+def _making_sense(folder: Path) -> Iterator[None]:
+    """For a block, turn what absurd values of a saved run raise into one error."""
+    from polars.exceptions import PanicException
+
+    try:
+        yield
+    except BkError:
+        raise
+    except (Exception, PanicException) as error:
+        raise _senseless(folder, f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _frame(folder: Path, name: str, contents: Mapping[str, bytes]) -> pl.DataFrame:
+    import polars as pl
+
+    with _making_sense(folder):
+        return pl.read_parquet(io.BytesIO(contents[name]))
+
+
+def _wrong_trades(trades: pl.DataFrame) -> str | None:
+    """What makes the trades unfit to be shown, or None."""
+    import polars as pl
+
+    kinds: dict[str, Callable[[Any], bool]] = {
+        "text": lambda kind: kind in (pl.String, pl.Enum, pl.Categorical),
+        "time": lambda kind: kind == pl.Datetime("ms", "UTC"),
+        "number": lambda kind: kind in (pl.Int64, pl.Float64),
+        "list": lambda kind: kind == pl.List(pl.Struct({"type": pl.String, "percent": pl.Float64})),
+    }
+    for kind, names in _COLUMNS.items():
+        for name in names:
+            if name not in trades.columns:
+                return f"its trades have no column {name!r}"
+            if not kinds[kind](trades.schema[name]):
+                return f"its trades have {trades.schema[name]} in the column {name!r}, not {kind}"
+    for name in _COLUMNS["time"]:
+        if not trades[name].dt.epoch("ms").is_between(0, _LAST_TIME_MS).all():
+            return f"its trades have an impossible moment in {name!r}"
+    closed = trades.filter(pl.col("status") == "closed")
+    for name in (name for names in _COLUMNS.values() for name in names if name not in _MAY_BE_EMPTY):
+        if closed[name].null_count():
+            return f"a closed trade has no {name!r}"
+    if not closed["position"].is_in(["long", "short"]).all():
+        return "a closed trade is neither long nor short"
+    return None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -156,7 +223,8 @@ class SavedRun:
         """Statistics of all closed trades."""
         from bkapi.statistics.measured import backtest_statistics
 
-        return backtest_statistics(trades_of_statistics(self.trades, self.symbol), row_limit=None)
+        with _making_sense(self.folder):
+            return backtest_statistics(trades_of_statistics(self.trades, self.symbol), row_limit=None)
 
     def conditions(self) -> str:
         """One line on how the numbers were made."""
@@ -178,9 +246,10 @@ class SavedRun:
         record = self.statistics
         if not record.total_signals:
             return "\n".join([title, "", "No signals closed yet."])
-        table = table_lines(self._rows(row_limit), "backtest_columns")
-        lines = [title, "", *body("backtest", record, table), ""]
-        return "\n".join([*lines, *legend("backtest", self.conditions())])
+        with _making_sense(self.folder):
+            table = table_lines(self._rows(row_limit), "backtest_columns")
+            lines = [title, "", *body("backtest", record, table), ""]
+            return "\n".join([*lines, *legend("backtest", self.conditions())])
 
     def _rows(self, row_limit: int | None) -> list[SimpleNamespace]:
         closed = (
