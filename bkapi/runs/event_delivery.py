@@ -194,7 +194,7 @@ class EventDelivery:
             self._bits = self._gathered_bits()
         return self._bits
 
-    def has_to_tell(self) -> bool:
+    def must_deliver(self) -> bool:
         """Whether events must be delivered during the run: somebody listens who cannot read the log afterwards."""
         return (
             bool(self._own_bits)

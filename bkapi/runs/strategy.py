@@ -143,7 +143,7 @@ class StrategyRun:
         take_log   called with the run if it delivered no events; :func:`bkapi.runs.ledger.results_of` passes it
         """
         try:
-            if not self.is_played and (self.asks or self.risk or self.delivery.has_to_tell()):
+            if not self.is_played and (self.asks or self.risk or self.delivery.must_deliver()):
                 yield from self._listening_results()
             else:
                 self._finish_silently()
@@ -182,9 +182,9 @@ class StrategyRun:
         return wake, raised, first
 
     @property
-    def is_unheard(self) -> bool:
+    def needs_no_python(self) -> bool:
         """True when the run needs no Python: no ``get_signal``, risk profile, action or listener."""
-        return not (self.asks or self.risk or self.schema.actions or self.delivery.has_to_tell())
+        return not (self.asks or self.risk or self.schema.actions or self.delivery.must_deliver())
 
     @property
     def is_played(self) -> bool:

@@ -95,4 +95,4 @@ class Ahead:
     def _needs_no_python(conditions: Conditions, run: StrategyRun) -> bool:
         """Whether the run needs no Python, and no listener of its beginning could change that."""
         told = emitters.before_start_subject.listeners or conditions.frame.callbacks is not None
-        return run.is_unheard and not told
+        return run.needs_no_python and not told

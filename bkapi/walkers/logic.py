@@ -196,7 +196,7 @@ class Walk:
             Lookup.remove_activity(self.symbol, activity, True)
         if ahead is not None and ahead.stats is not None:
             return run, ahead.stats
-        repeatable = candidate.parameters is not None and run.is_unheard and not run.is_stopped
+        repeatable = candidate.parameters is not None and run.needs_no_python and not run.is_stopped
         return run, all_statistics(run, self.candidates.again(candidate, run) if repeatable else None)
 
     def _begin(self, run: StrategyRun) -> None:

@@ -64,6 +64,14 @@ def test_a_saved_run_is_what_was_run(tmp_path: Path) -> None:
     assert saved.manifest["run_hash"] in repr(saved)
 
 
+def test_a_finished_run_works_out_its_frames_and_statistics_once() -> None:
+    run = example()
+    assert run.trades is run.trades
+    assert run.events is run.events
+    assert run.statistics() is run.statistics()
+    assert run.statistics(row_limit=5).total_signals == 5 != run.statistics().total_signals
+
+
 def test_its_document_is_the_document_of_the_run(tmp_path: Path) -> None:
     run = example()
     context = {"strategy_name": "sma_cross", "exchange_name": "file", "frame_name": "file"}
