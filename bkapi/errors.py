@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from bkcore.errors import BkError, did_you_mean
 
@@ -42,6 +43,9 @@ class SchemaError(BkError):
     ``ValueError``, so that it passes through pydantic and reaches the caller as it is.
     """
 
+    #: Whether the name of a schema that is refused with this error is taken all the same, as recorded.
+    takes_name: ClassVar[bool] = False
+
     def __init__(self, kind: str, problem: str, *, field: str | None = None, hint: str | None = None) -> None:
         self.kind = kind
         self.field = field
@@ -74,7 +78,7 @@ class UnknownNameError(BkError, LookupError):
 
 
 class NotRegisteredError(BkError, LookupError):
-    """Raised by ``get_exchange_schema("x")`` when the registration of ``x`` was refused.
+    """Raised by ``get_action_schema("x")`` when the handler of ``x`` was refused.
 
     The name is known then, but it has no schema (spec market-data.md, trap 13).
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -35,3 +36,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"did you mean 'sma_cross'? "`` for the nearest known name, or an empty string."""
     nearest = get_close_matches(name, list(known), n=1)
     return f"did you mean {nearest[0]!r}? " if nearest else ""
+
+
+def shown(value: object) -> str:
+    """A foreign value as errors show it: its ``repr``, shortened."""
+    try:
+        return reprlib.repr(value)
+    except Exception:  # noqa: BLE001 - a foreign ``repr`` may raise anything, and that of an integer of 5,000 digits does
+        return f"<{type(value).__name__}>"
+
+
+def type_name(value: object) -> str:
+    """The type of ``value`` as errors name it: ``list``, or ``pandas.DataFrame`` where other libraries have one too."""
+    kind = type(value)
+    library = kind.__module__.partition(".")[0]
+    return kind.__qualname__ if library in ("builtins", "__main__") else f"{library}.{kind.__qualname__}"

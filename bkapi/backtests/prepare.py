@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from bkapi.base import config
 from bkapi.base.context import Context, ExecutionContext, MethodContext, names_of, run_within
 from bkapi.base.coroutines import settle
-from bkapi.base.timestamps import from_ms, this_minute_ms
+from bkapi.base.timestamps import this_minute_ms
 from bkapi.errors import SchemaError
 from bkapi.market.exchange import client_of
 from bkapi.market.frames import FrameConnectionService, ticks
@@ -27,9 +25,7 @@ from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
 from bkcore.machine.market import Market
 from bkcore.machine.run import Driver, Frame, Hooks
 from bkcore.machine.settings import EngineSettings
-from bkcore.machine.signals import SignalTable, bind_signals
-
-logger = logging.getLogger("bkapi")
+from bkcore.machine.signals import Asking, SignalTable, bind_signals
 
 
 def prepare(
@@ -64,7 +60,7 @@ def prepare(
             field="interval",
             hint=f"known intervals: {', '.join(STRATEGY_INTERVALS)}.",
         )
-    settings = EngineSettings.from_config(config.get_config(), step_ms=client.step_ms, fill=strategy.fill)
+    settings = config.engine_settings(step_ms=client.step_ms, fill=strategy.fill)
     _check_steps(settings, frame, client.schema)
     first = frame.start_ms - settings.average_candles * settings.step_ms
     end = frame.end_ms + 2 * settings.step_ms
@@ -157,19 +153,15 @@ def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> Signa
         }
     ).with_columns(closed_at=pl.col("timestamp") + market.step_ms)
     interval_ms = interval_step_ms(strategy.interval)
-    table = bind_signals(settle(strategy.signals(candles, **strategy.params)), symbol, interval_ms)
-    if not _any_on_boundary(table.records["time"], interval_ms):
-        logger.warning(
-            "no signal of strategy_name=%r lies on a boundary of its interval %r (the first: %s): a strategy is asked "
-            "once per interval, at the first tick of it. Move the timestamps there, or give the strategy a shorter "
-            "interval.",
-            strategy.strategy_name,
-            strategy.interval,
-            from_ms(int(table.records["time"][0])),
-        )
-    return table
+    return bind_signals(
+        settle(strategy.signals(candles, **strategy.params)),
+        symbol,
+        interval_ms,
+        asking=asking_of(market, interval_ms),
+    )
 
 
-def _any_on_boundary(times: NDArray[np.int64], interval_ms: int) -> bool:
-    """Whether a moment is a multiple of the interval, or there is none. Looks at the first few before all."""
-    return not times.size or any(bool((part % interval_ms == 0).any()) for part in (times[:64], times[64:]))
+def asking_of(market: Market, interval_ms: int) -> Asking:
+    """When a strategy of that interval can be asked in a market that has candles."""
+    first, last = (int(market.timestamps[edge]) for edge in (0, -1))
+    return Asking(first, last + market.step_ms, max(interval_ms, market.step_ms))

@@ -8,24 +8,41 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bkapi.errors import ConfigError
+from bkcore.errors import did_you_mean, shown
+
+if TYPE_CHECKING:
+    from bkcore.machine.settings import EngineSettings, FillModel
 
 logger = logging.getLogger(__name__)
 
 
+#: The largest number of things that a constant may count, and of minutes: 1,900 years fit into the ms of an int64
+#: wherever they begin.
+MOST = 1_000_000_000
+
+
 def is_number(value: Any) -> bool:
-    """Whether ``value`` is a finite number; a boolean is not."""
-    return isinstance(value, Real) and value is not True and value is not False and math.isfinite(value)
+    """Whether ``value`` is a finite number that a float can hold; a boolean is not."""
+    try:
+        return isinstance(value, Real) and value is not True and value is not False and math.isfinite(value)
+    except OverflowError:  # an integer beyond the largest float
+        return False
 
 
-def _is_integer(value: Any) -> bool:
-    return is_number(value) and value == math.floor(value)
+def _is_count(value: Any, least: int) -> bool:
+    return is_number(value) and least <= value <= MOST and bool(value == math.floor(value))
+
+
+def _is_switch(value: Any) -> bool:
+    return type(value).__name__ in ("bool", "bool_") or (is_number(value) and value in (0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +55,13 @@ class _Domain:
 
 _NOT_NEGATIVE = _Domain("a finite number >= 0", lambda value: is_number(value) and value >= 0)
 _POSITIVE = _Domain("a finite number > 0", lambda value: is_number(value) and value > 0)
-_COUNT = _Domain("an integer >= 0", lambda value: _is_integer(value) and value >= 0)
-_POSITIVE_COUNT = _Domain("an integer > 0", lambda value: _is_integer(value) and value > 0)
+_COUNT = _Domain(f"an integer from 0 to {MOST:,}", lambda value: _is_count(value, 0))
+_POSITIVE_COUNT = _Domain(f"an integer from 1 to {MOST:,}", lambda value: _is_count(value, 1))
 _LIFETIME = _Domain(
-    'an integer > 0, or float("inf") for signals without an end',
-    lambda value: value == math.inf or (_is_integer(value) and value > 0),
+    f'an integer from 1 to {MOST:,}, or float("inf") for signals without an end',
+    lambda value: _is_count(value, 1) or (isinstance(value, Real) and bool(value == math.inf)),
 )
+_SWITCH = _Domain("True or False", _is_switch)
 _ANY = _Domain("anything", lambda _: True)
 
 
@@ -55,10 +73,10 @@ class Constant:
     default: Any
     unit: str
     meaning: str
-    domain: _Domain = _ANY
+    domain: _Domain = _COUNT
 
 
-#: Every documented constant. Those that are checked come first, in the order in which problems are reported.
+#: Every documented constant, in the order in which problems are reported.
 CONSTANTS: tuple[Constant, ...] = (
     Constant("CC_PERCENT_SLIPPAGE", 0.1, "%", "slippage per side in PnL", _NOT_NEGATIVE),
     Constant("CC_PERCENT_FEE", 0.1, "%", "fee per side in PnL", _NOT_NEGATIVE),
@@ -99,23 +117,31 @@ CONSTANTS: tuple[Constant, ...] = (
     Constant("CC_MAX_NOTIFICATIONS", 500, "", "notifications kept per mode", _POSITIVE_COUNT),
     Constant("CC_MAX_SIGNALS", 50, "", "signals kept in the storage per mode", _POSITIVE_COUNT),
     Constant(
-        "CC_ENABLE_DCA_EVERYWHERE", False, "", "average buys need no better price than the entries before"
+        "CC_ENABLE_DCA_EVERYWHERE",
+        False,
+        "",
+        "average buys need no better price than the entries before",
+        _SWITCH,
     ),
-    Constant("CC_ENABLE_PPPL_EVERYWHERE", False, "", "partial closes on either side of the entry"),
-    Constant("CC_ENABLE_TRAILING_EVERYWHERE", False, "", "trailing may loosen a level"),
-    Constant("CC_ENABLE_LONG_SIGNAL", True, "", "long signals are allowed"),
-    Constant("CC_ENABLE_SHORT_SIGNAL", True, "", "short signals are allowed"),
-    Constant("CC_POSITION_ENTRY_COST", 100, "USD", "default cost of an entry"),
+    Constant("CC_ENABLE_PPPL_EVERYWHERE", False, "", "partial closes on either side of the entry", _SWITCH),
+    Constant("CC_ENABLE_TRAILING_EVERYWHERE", False, "", "trailing may loosen a level", _SWITCH),
+    Constant("CC_ENABLE_LONG_SIGNAL", True, "", "long signals are allowed", _SWITCH),
+    Constant("CC_ENABLE_SHORT_SIGNAL", True, "", "short signals are allowed", _SWITCH),
+    Constant("CC_POSITION_ENTRY_COST", 100, "USD", "default cost of an entry", _POSITIVE),
     Constant("CC_ORDER_OPEN_RETRY_ATTEMPTS", 5, "", "live: attempts to open an order"),
     Constant("CC_ORDER_CHECK_RETRY_ATTEMPTS", 5, "", "live: failed order checks that are tolerated"),
     Constant("CC_ORDER_CLOSE_RETRY_ATTEMPTS", 5, "", "live: attempts to close an order"),
-    Constant("CC_ENABLE_CANDLE_FETCH_MUTEX", True, "", "one candle request at a time in the process"),
-    Constant("CC_ENABLE_BACKTEST_PARALLEL_SPIN", True, "", "parallel backtests take turns"),
+    Constant(
+        "CC_ENABLE_CANDLE_FETCH_MUTEX", True, "", "one candle request at a time in the process", _SWITCH
+    ),
+    Constant("CC_ENABLE_BACKTEST_PARALLEL_SPIN", True, "", "parallel backtests take turns", _SWITCH),
     Constant("CC_ORDER_BOOK_MAX_DEPTH_LEVELS", 1000, "levels", "default depth of an order book request"),
-    Constant("CC_AGGREGATED_TRADES_MAX_MINUTES", 60, "min", "largest single request of aggregated trades"),
+    Constant(  # judged where trades are asked for
+        "CC_AGGREGATED_TRADES_MAX_MINUTES", 60, "min", "largest single request of aggregated trades", _ANY
+    ),
     Constant("CC_NOTIFICATION_ORDER_CHECK_TTL", 900_000, "ms", "pause between order check notifications"),
     Constant("CC_MAX_LOG_LINES", 1000, "", "log entries kept"),
-    Constant("CC_REPORT_SHOW_SIGNAL_NOTE", False, "", "reports have a note column"),
+    Constant("CC_REPORT_SHOW_SIGNAL_NOTE", False, "", "reports have a note column", _SWITCH),
     Constant("CC_WALKER_MARKDOWN_TOP_N", 10, "rows", "strategies in the table of a walker report"),
     Constant("CC_MAX_BACKTEST_MARKDOWN_ROWS", 250, "rows", "rows kept for the backtest report"),
     Constant("CC_MAX_LIVE_MARKDOWN_ROWS", 250, "rows", "rows kept for the live report"),
@@ -140,7 +166,7 @@ def _as_number(value: object) -> float:
     """The number that ``value`` counts as in a sum: itself, a text that reads as a number, else NaN."""
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
@@ -176,14 +202,33 @@ def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     for constant in CONSTANTS:
         value = config[constant.name]
         if not constant.domain.holds(value):
-            yield f"{constant.name}={value!r} must be {constant.domain.words} ({constant.meaning})."
+            yield f"{constant.name}={shown(value)} must be {constant.domain.words} ({constant.meaning})."
         if constant.name in _RULES:
             yield from _RULES[constant.name](config)
 
 
+def _misspelt(names: Iterable[Any]) -> Iterator[str]:
+    """A sentence per name that is no constant, but was meant as one: it looks like one, or nearly has its name."""
+    for name in names:
+        if not isinstance(name, str):
+            yield f"{shown(name)} is no name of a constant."
+            continue
+        folded = name.upper()
+        if name in DEFAULTS or not (folded.startswith("CC_") or f"CC_{folded}" in DEFAULTS):
+            continue
+        near = did_you_mean(folded, DEFAULTS)
+        if near or not any(
+            map(str.isdigit, name)
+        ):  # no constant has a digit: such keys are one's own, as recorded
+            yield f"{shown(name)} is no constant; {near or 'get_config() lists them all.'}".rstrip()
+
+
 def validate_config(config: Mapping[str, Any]) -> None:
     """Check every rule of spec market-data.md 18.1; raises one :class:`ConfigError` with all problems."""
-    problems = list(_problems(config))
+    _refuse([*_problems(config)])
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise ConfigError(
             "GLOBAL_CONFIG validation failed:",
@@ -196,23 +241,53 @@ def set_config(partial: Mapping[str, Any] | None = None, /, unsafe: bool = False
     """Change constants: ``set_config(CC_PERCENT_FEE=0.05)`` or ``set_config({"CC_PERCENT_FEE": 0.05})``.
 
     The configuration that results is validated as a whole, unless ``unsafe``; raises :class:`ConfigError`
-    with all problems numbered, and the previous values stay. Unknown keys are stored without an error, even then. An
-    infinite lifetime is ``float("inf")``. Takes effect at once (spec engine.md 2).
+    with all problems numbered, and the previous values stay. A misspelt constant is refused; keys of one's own are
+    stored without an error, even then. An infinite lifetime is ``float("inf")``. Takes effect at once (spec
+    engine.md 2).
     """
     global _current
-    if not isinstance(partial or {}, Mapping):
+    if partial is not None and not isinstance(partial, Mapping):
         raise ConfigError(
-            f"set_config: {partial!r:.60} is not a mapping.", (), hint='give {"CC_PERCENT_FEE": 0.05}.'
+            f"set_config: {shown(partial)} is not a mapping.", (), hint='give {"CC_PERCENT_FEE": 0.05}.'
         )
-    changed = {**_current, **(partial or {}), **constants}
+    given = {**(partial or {}), **constants}
+    changed = {**_current, **given}
     if not unsafe:
+        kept = {name: value for name, value in given.items() if not [*_misspelt([name])]}
         try:
-            validate_config(changed)
+            _refuse([*_problems(changed), *_misspelt(given)])
         except ConfigError as error:
             logger.warning("set_config: %s", error.message)
-            _current = {**changed, **_current}  # keys that were not there before stay, as recorded
+            _current = {**kept, **_current}  # keys that were not there before stay, as recorded
             raise
     _current = changed
+
+
+@contextmanager
+def restored_config() -> Iterator[None]:
+    """For a block; afterwards, also after an error, the constants have the values that they had before."""
+    global _current
+    before = _current
+    try:
+        yield
+    finally:
+        _current = before
+
+
+def engine_settings(*, step_ms: int = 60_000, fill: FillModel = "vwap") -> EngineSettings:
+    """What the engine reads of the constants in force, for candles of ``step_ms``.
+
+    Raises :class:`ConfigError` for values that ``unsafe`` has let in and the engine cannot compute with.
+    """
+    from bkcore.machine.settings import EngineSettings
+
+    try:
+        settings = EngineSettings.from_config(_current, step_ms=step_ms, fill=fill)
+        settings.record()
+    except (TypeError, ValueError, OverflowError):
+        validate_config(_current)
+        raise
+    return settings
 
 
 def reset_config() -> None:

@@ -32,6 +32,9 @@ Start = Annotated[str | None, typer.Option(help="First tick, as 2024-01-31 or 20
 End = Annotated[str | None, typer.Option(help="Last tick. Default: one candle before the candles end.")]
 FrameInterval = Annotated[str, typer.Option(help="Time between ticks: 1m, 5m, 15m, 1h ...")]
 Gaps = Annotated[str, typer.Option(help="Missing candles: raise, keep or fill.")]
+RunGaps = Annotated[
+    str | None, typer.Option(help="Missing candles of the file: raise (the default), keep or fill.")
+]
 Config = Annotated[list[str] | None, typer.Option(help="A configuration constant, as CC_PERCENT_FEE=0.05.")]
 Strategy = Annotated[str, typer.Argument(help="A Python file that registers a strategy, or 'example'.")]
 File = Annotated[str, typer.Argument(help="A candle file, or a quoted pattern such as 'dumps/*.zip'.")]
@@ -58,24 +61,35 @@ class Market:
     start: Start = None
     end: End = None
     frame_interval: FrameInterval = "1m"
-    gaps: Gaps = "raise"
+    gaps: RunGaps = None
     config: Config = None
 
     def given(self) -> dict[str, Any]:
         """Put the configuration in force and read the candles: what ``set_up`` takes beside the strategy."""
         configure(self.config)
-        candles = self.candles
         return {
-            "candles": None if candles is None else read(candles, self.symbol, "1m", self.gaps),
+            "candles": self._candles(),
             "start": self.start,
             "end": self.end,
             "frame_interval": self.frame_interval,
         }
 
+    def _candles(self) -> CandleFrame | None:
+        """The candles of ``--candles``; None for the bundled sample, to which the other options mean nothing."""
+        if self.candles is not None:
+            return read(self.candles, self.symbol, "1m", self.gaps or "raise")
+        for option, value in (("--symbol", self.symbol), ("--gaps", self.gaps)):
+            if value is not None:
+                raise ArgumentError(
+                    f"{option} {value} is about a candle file, and none is given.",
+                    hint=f"give it with --candles FILE, or leave {option} out: the bundled sample is complete.",
+                )
+        return None
+
     def how(self) -> dict[str, str | None]:
         """What reads the same candles again, wherever that is done."""
         file = None if self.candles is None else str(Path(self.candles).absolute())
-        return {"candles": file, "symbol": self.symbol, "gaps": self.gaps}
+        return {"candles": file, "symbol": self.symbol, "gaps": self.gaps or "raise"}
 
 
 def takes_market(command: Callable[..., None]) -> Callable[..., None]:

@@ -68,8 +68,9 @@ def code_of(saved: SavedRun) -> CodeOfRun | None:
     return CodeOfRun(saved.folder / "strategy.py", digest, False, note)
 
 
+@config.restored_config()
 def repeat_run(folder: str | Path | SavedRun) -> Repetition:
-    """Repeat the run saved in ``folder``, with its configuration; registers the schemas that it needs.
+    """Repeat the run saved in ``folder``, with its configuration while it runs; registers the schemas that it needs.
 
     This executes the strategy file of the run (:func:`code_of` says which), so the folder must come from somebody whom
     you trust. If the file has changed since, a note says so, and the copy in the folder is run. Raises

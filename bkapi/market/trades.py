@@ -12,6 +12,7 @@ from bkapi.base.timestamps import from_ms
 from bkapi.market.answers import CandleRequestError
 from bkapi.market.ranges import whole_limit
 from bkapi.schemas.exchange import ExchangeSchema
+from bkcore.errors import shown
 from bkcore.intervals import MINUTE_MS
 
 logger = logging.getLogger(__name__)
@@ -64,9 +65,9 @@ def recent_trades(
 
 def _window_ms() -> int:
     minutes = config.value("CC_AGGREGATED_TRADES_MAX_MINUTES")
-    if not config.is_number(minutes) or minutes < 1:
+    if not config.is_number(minutes) or not 1 <= minutes <= config.MOST:
         raise CandleRequestError(
-            f"CC_AGGREGATED_TRADES_MAX_MINUTES is {minutes!r}: trades are asked for by at least a minute.",
+            f"CC_AGGREGATED_TRADES_MAX_MINUTES is {shown(minutes)}: trades are asked for by at least a minute.",
             hint="set it to 2 or more; 60 is the default.",
         )
     return (int(minutes) - 1) * MINUTE_MS

@@ -19,7 +19,6 @@ from bkapi.events.payloads import LevelEvent, PingEvent
 from bkapi.events.results import SIDES
 from bkapi.schemas.registry import validate_names
 from bkcore.machine.records import POSITION
-from bkcore.machine.settings import EngineSettings
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +142,7 @@ class ClientBreakeven(_Tracker):
         trades = np.zeros(1, POSITION)
         trades[0]["side"] = SIDES[_field(row, "position")]
         trades[0]["effective_open"] = _field(row, "price_open")
-        settings = EngineSettings.from_config(config.get_config()).record()
+        settings = config.engine_settings().record()
         if not breakeven_due(settings, trades, float(price)):
             return False
         self._reached = True

@@ -13,7 +13,6 @@ from bkapi.base.dotted_paths import get as _field
 from bkapi.errors import BkError, SignalError
 from bkapi.events.results import SIDES, PnlRecord
 from bkcore.machine.records import ENTRY, PARTIAL, POSITION
-from bkcore.machine.settings import EngineSettings
 
 _KINDS = {"profit": 1, "loss": -1}
 
@@ -49,7 +48,7 @@ def to_profit_loss_dto(signal: Any, price_close: float) -> PnlRecord:
             f"Partial closes dollar value ({closed:.4f}) exceeds total invested ({invested:g}).",
             hint="each partial is a percent of the cost basis that was left before it.",
         )
-    settings = EngineSettings.from_config(config.get_config()).record()
+    settings = config.engine_settings().record()
     percent = float(history_percent(settings, trades, entries, partials, float(price_close)))
     return PnlRecord(
         pnl_percentage=percent,

@@ -6,7 +6,12 @@ import math
 
 from bkapi.errors import SignalError
 from bkapi.positions.forms import Forms, View
+from bkapi.runs.validation import as_number
+from bkcore.errors import shown
 from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS, interval_step_ms
+
+#: Minutes that no run lasts.
+_FOREVER = 1e12
 
 
 class Wakes(View):
@@ -44,15 +49,14 @@ class Wakes(View):
             "after_minutes": after_minutes,
         }
         for name, value in numbers.items():
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value)
-            ):
+            if value is not None and math.isnan(as_number(value)):
                 raise SignalError(
-                    f"wake_on: {name}={value!r} is not a number.", hint="give prices and percents as numbers."
+                    f"wake_on: {name}={shown(value)} is not a number.",
+                    hint="give prices and percents as numbers.",
                 )
-        if next_interval is not None and next_interval not in INTERVAL_MINUTES:
+        if next_interval is not None and next_interval not in tuple(INTERVAL_MINUTES):
             raise SignalError(
-                f"wake_on: next_interval={next_interval!r} is no interval.",
+                f"wake_on: next_interval={shown(next_interval)} is no interval.",
                 hint=f"known: {', '.join(INTERVAL_MINUTES)}.",
             )
         if next_interval is None and all(value is None for value in numbers.values()):
@@ -62,17 +66,13 @@ class Wakes(View):
         now = self.run.now_ms()
         moments = []
         if after_minutes is not None:
-            moments.append(now + math.ceil(after_minutes * MINUTE_MS))
+            moments.append(now + math.ceil(max(0.0, min(float(after_minutes), _FOREVER)) * MINUTE_MS))
         if next_interval is not None:
             step = interval_step_ms(next_interval)
             moments.append((now // step + 1) * step)
-        self.run.wake(
-            above=above,
-            below=below,
-            pnl_above=pnl_above,
-            pnl_below=pnl_below,
-            at_ms=min(moments, default=None),
-        )
+        levels = {name: None if value is None else float(value) for name, value in numbers.items()}
+        del levels["after_minutes"]
+        self.run.wake(**levels, at_ms=min(moments, default=None))
 
 
 wake_on = Forms(Wakes).ambient(Wakes.wake_on)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from bkapi.base import config
 from bkapi.reporting.provenance import code_version, digest_of, provenance
 from bkapi.runs.ledger import runs_of
+from bkcore.candles.errors import utc_text
 
 if TYPE_CHECKING:
     from bkapi.base.context import RunKey
@@ -31,13 +33,19 @@ def costs(fee: float, slippage: float, fill: str, average_candles: int) -> str:
     )
 
 
+def span(frame: Mapping[str, int]) -> str:
+    """First and last tick in words: a day that ends a frame is its midnight."""
+    return f"ticks from {utc_text(frame['start_ms'])} to {utc_text(frame['end_ms'])}, the last one"
+
+
 def run_conditions(run: StrategyRun) -> str:
     """How the numbers of one run were made."""
     settings = run.settings
     about = provenance(run)
     return (
         f"{costs(settings.fee_percent, settings.slippage_percent, settings.fill, settings.average_candles)}; "
-        f"{ANNUALISATION}; candles {about['candles']}; run {about['run_hash']}; code {about['code']}"
+        f"{ANNUALISATION}; {span(about['frame'])}; "
+        f"candles {about['candles']}; run {about['run_hash']}; code {about['code']}"
     )
 
 

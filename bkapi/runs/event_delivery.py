@@ -47,6 +47,7 @@ from bkcore.machine.record_views import read_event
 from bkcore.machine.records import FROM_SLOT
 from bkcore.machine.run import Frame, Run
 from bkcore.machine.settings import EngineSettings
+from bkcore.machine.signals import SignalTable
 
 #: What a backtest yields.
 BacktestResult: TypeAlias = ScheduledResult | OpenedResult | ClosedResult | CancelledResult
@@ -54,6 +55,8 @@ Results: TypeAlias = Generator[BacktestResult, None, None]
 
 _ALWAYS = (EventKind.SCHEDULED, EventKind.OPENED, EventKind.CLOSED, EventKind.CANCELLED)
 _BEGINS = (EventKind.SCHEDULED, EventKind.OPENED)
+#: Names of the levels of a signal that gives them in percent of its entry.
+_IN_PERCENT = ("take_profit_percent", "stop_loss_percent")
 _EVENT_BITS = {kind: Listen.EVENTS << kind for kind in EventKind}
 _ACTIONS: dict[int, CommitAction] = {
     int(code): cast("CommitAction", code.name.lower().replace("_", "-")) for code in Commit
@@ -133,6 +136,7 @@ class DeliveringRun(Protocol):
     source: dict[str, Any]
     repeats: ErrorRepeats
     asks: bool
+    table: SignalTable | None
 
     @property
     def backtest(self) -> bool:
@@ -339,7 +343,7 @@ class EventDelivery:
         if asked is not None:
             return asked
         number = self._state.candidate
-        signal = dict(self._described(number))
+        signal = {name: value for name, value in self._described(number).items() if name not in _IN_PERCENT}
         _, signal["price_take_profit"], signal["price_stop_loss"], *_ = self._run.candidate_terms()
         if number != FROM_SLOT:
             identity = int(self._run.signals[number]["id"])
@@ -359,14 +363,20 @@ class EventDelivery:
         """A candidate of the table or of the slot as the fields of a signal; None for fields that were not given."""
         slot = self._run.slot[0] if candidate == FROM_SLOT else self._run.signals[candidate]
         given = int(slot["given"])
-        return {
+        take, stop = _IN_PERCENT if given & Given.PERCENT_LEVELS else ("price_take_profit", "price_stop_loss")
+        described = {
             "position": POSITIONS.get(int(slot["side"])),
             "price_open": float(slot["price_open"]) if given & Given.PRICE_OPEN else None,
-            "price_take_profit": float(slot["take_profit"]),
-            "price_stop_loss": float(slot["stop_loss"]),
+            take: float(slot["take_profit"]),
+            stop: float(slot["stop_loss"]),
             "minute_estimated_time": float(slot["lifetime"]) if given & Given.LIFETIME else None,
             "cost": float(slot["cost"]) if given & Given.COST else None,
         }
+        table = self._owner.table
+        if candidate != FROM_SLOT and table is not None:  # what the engine cannot use, as it was written
+            odd = {"position": not slot["side"], "symbol": bool(given & Given.FOREIGN_SYMBOL)}
+            described |= {name: column[candidate] for name, column in table.written.items() if odd[name]}
+        return cast("SignalInput", described)
 
     def _tell_scheduled(self, trade: int, timestamp: int, price: float) -> Results:
         result = self._rows.scheduled(trade, price)

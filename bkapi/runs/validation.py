@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bkapi.base import config
 from bkapi.events.results import SignalInput, side_of
+from bkcore.errors import shown
 from bkcore.intervals import MINUTE_MS
 from bkcore.machine.codes import Given, Violation
 from bkcore.machine.commands import signal_violations
@@ -21,13 +24,7 @@ _Sentence = Callable[[SignalInput, float, EngineSettings], str]
 
 
 def _price(name: str) -> _Sentence:
-    return lambda dto, price, settings: f"{name} must be a finite number above 0, got {dto.get(name)!r}"
-
-
-def _distance(name: str, limit: str, what: str) -> _Sentence:
-    return lambda dto, price, settings: (
-        f"{name} {dto.get(name)!r} is {what} {getattr(settings, limit)} % of price_open {_entry(dto, price)!r}"
-    )
+    return lambda dto, price, settings: f"{name} must be a finite number above 0, got {shown(dto.get(name))}"
 
 
 def _entry(dto: SignalInput, price: float) -> Any:
@@ -35,52 +32,100 @@ def _entry(dto: SignalInput, price: float) -> Any:
     return price if entry is None else entry
 
 
-def _side(name: str, long: str, short: str) -> _Sentence:
-    return lambda dto, price, settings: (
-        f"{name} {dto.get(name)!r} must be {long if dto.get('position') == 'long' else short} price_open "
-        f"{_entry(dto, price)!r}"
-    )
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A level of a signal, in sentences that name it as the signal does: as a price or in percent of the entry."""
+
+    price: str
+    percent: str
+    least: str
+    side: tuple[str, str]
+
+    def given(self, dto: SignalInput) -> tuple[str, Any]:
+        name = self.percent if self.percent in dto else self.price
+        return name, dto.get(name)
+
+    def unusable(self, dto: SignalInput, price: float, settings: EngineSettings) -> str:
+        name, value = self.given(dto)
+        if name == self.percent and 0 < as_number(value) < math.inf:
+            return f"{name} {shown(value)} puts {self.price} at or below 0"
+        return f"{name} must be a finite number above 0, got {shown(value)}"
+
+    def on_the_wrong_side(self, dto: SignalInput, price: float, settings: EngineSettings) -> str:
+        name, value = self.given(dto)
+        if name == self.percent:
+            return f"{name} {shown(value)} must be above 0: it is a distance from the entry"
+        where = self.side[dto.get("position") != "long"]
+        return f"{name} {shown(value)} must be {where} price_open {shown(_entry(dto, price))}"
+
+    def too_close(self, dto: SignalInput, price: float, settings: EngineSettings) -> str:
+        name, value = self.given(dto)
+        least = getattr(settings, self.least)
+        if name == self.price:
+            return f"{name} {shown(value)} is closer than {least} % of price_open {shown(_entry(dto, price))}"
+        in_percent = as_number(value) * 100.0
+        meant = f": did you mean {in_percent:g}?" if in_percent >= least else ""
+        return f"{name} {shown(value)} is closer than {least} %{meant}"
+
+    def too_far(self, dto: SignalInput, price: float, settings: EngineSettings) -> str:
+        name, value = self.given(dto)
+        of = "" if name == self.percent else f" of price_open {shown(_entry(dto, price))}"
+        return f"{name} {shown(value)} is farther than {settings.max_stop_loss_percent} %{of}"
+
+    def beyond(self, dto: SignalInput, price: float, settings: EngineSettings) -> str:
+        name, value = self.given(dto)
+        return f"the market ({price!r}) is at or beyond {name} {shown(value)}: it would close at once"
+
+
+_TAKE_PROFIT = _Level(
+    "price_take_profit", "take_profit_percent", "min_take_profit_percent", ("above", "below")
+)
+_STOP_LOSS = _Level("price_stop_loss", "stop_loss_percent", "min_stop_loss_percent", ("below", "above"))
+
+_SIDES_MEANT = {"long": "long", "buy": "long", "short": "short", "sell": "short"}
+
+
+def _position(dto: SignalInput, price: float, settings: EngineSettings) -> str:
+    value = dto.get("position")
+    meant = _SIDES_MEANT.get(value.strip().lower()) if isinstance(value, str) else None
+    hint = "" if meant is None else f": did you mean {meant!r}?"
+    return f"position must be 'long' or 'short', got {shown(value)}{hint}"
 
 
 def _lifetime(rule: str) -> _Sentence:
     return lambda dto, price, settings: (
-        f"minute_estimated_time {dto.get('minute_estimated_time')!r} {rule.format(settings.max_lifetime_minutes)}"
+        f"minute_estimated_time {shown(dto.get('minute_estimated_time'))} "
+        f"{rule.format(settings.max_lifetime_minutes)}"
     )
 
 
 _SENTENCES: dict[Violation, _Sentence] = {
     Violation.CURRENT_PRICE: lambda dto, price, _: (
-        f"current_price must be a finite number above 0, got {price!r}"
+        f"current_price must be a finite number above 0, got {shown(price)}"
     ),
-    Violation.POSITION: lambda dto, *_: f"position must be 'long' or 'short', got {dto.get('position')!r}",
+    Violation.POSITION: _position,
     Violation.LONG_DISABLED: lambda *_: "long signals are switched off (CC_ENABLE_LONG_SIGNAL)",
     Violation.SHORT_DISABLED: lambda *_: "short signals are switched off (CC_ENABLE_SHORT_SIGNAL)",
     Violation.PRICE_OPEN: _price("price_open"),
-    Violation.TAKE_PROFIT: _price("price_take_profit"),
-    Violation.STOP_LOSS: _price("price_stop_loss"),
-    Violation.TAKE_PROFIT_SIDE: _side("price_take_profit", "above", "below"),
-    Violation.STOP_LOSS_SIDE: _side("price_stop_loss", "below", "above"),
-    Violation.TAKE_PROFIT_TOO_CLOSE: _distance("price_take_profit", "min_take_profit_percent", "closer than"),
-    Violation.STOP_LOSS_TOO_CLOSE: _distance("price_stop_loss", "min_stop_loss_percent", "closer than"),
-    Violation.STOP_LOSS_TOO_FAR: _distance("price_stop_loss", "max_stop_loss_percent", "farther than"),
+    Violation.TAKE_PROFIT: _TAKE_PROFIT.unusable,
+    Violation.STOP_LOSS: _STOP_LOSS.unusable,
+    Violation.TAKE_PROFIT_SIDE: _TAKE_PROFIT.on_the_wrong_side,
+    Violation.STOP_LOSS_SIDE: _STOP_LOSS.on_the_wrong_side,
+    Violation.TAKE_PROFIT_TOO_CLOSE: _TAKE_PROFIT.too_close,
+    Violation.STOP_LOSS_TOO_CLOSE: _STOP_LOSS.too_close,
+    Violation.STOP_LOSS_TOO_FAR: _STOP_LOSS.too_far,
     Violation.LIFETIME: _lifetime("must be above 0"),
     Violation.LIFETIME_FRACTION: _lifetime("must be a whole number of minutes"),
     Violation.LIFETIME_INFINITE: _lifetime("is allowed only when CC_MAX_SIGNAL_LIFETIME_MINUTES is inf"),
     Violation.LIFETIME_TOO_LONG: _lifetime("is longer than CC_MAX_SIGNAL_LIFETIME_MINUTES ({:g})"),
     Violation.LIFETIME_STEP: lambda dto, _, settings: (
-        f"minute_estimated_time {dto.get('minute_estimated_time')!r} is not a multiple of the candles, which are "
+        f"minute_estimated_time {shown(dto.get('minute_estimated_time'))} is not a multiple of the candles, which are "
         f"{settings.step_ms // MINUTE_MS} minutes long (base_interval of the exchange)"
     ),
-    Violation.COST: lambda dto, *_: f"cost must be a finite number above 0, got {dto.get('cost')!r}",
-    Violation.WOULD_CLOSE_AT_TAKE_PROFIT: lambda dto, price, _: (
-        f"the market ({price!r}) is at or beyond price_take_profit {dto.get('price_take_profit')!r}: "
-        "it would close at once"
-    ),
-    Violation.WOULD_CLOSE_AT_STOP_LOSS: lambda dto, price, _: (
-        f"the market ({price!r}) is at or beyond price_stop_loss {dto.get('price_stop_loss')!r}: "
-        "it would close at once"
-    ),
-    Violation.SYMBOL: lambda dto, *_: f"Symbol mismatch: the signal is for {dto.get('symbol')!r}",
+    Violation.COST: _price("cost"),
+    Violation.WOULD_CLOSE_AT_TAKE_PROFIT: _TAKE_PROFIT.beyond,
+    Violation.WOULD_CLOSE_AT_STOP_LOSS: _STOP_LOSS.beyond,
+    Violation.SYMBOL: lambda dto, *_: f"Symbol mismatch: the signal is for {shown(dto.get('symbol'))}",
 }
 
 
@@ -93,7 +138,9 @@ def violation_message(
     found: int, dto: SignalInput, symbol: str, *, price: float, settings: EngineSettings
 ) -> str:
     """``Invalid signal for <position> position (<symbol>):`` and a line per violation (spec engine.md 6.1)."""
-    title = f"Invalid signal for {dto.get('position')} position ({symbol}):"
+    position = dto.get("position")
+    told = position if isinstance(position, str) else shown(position)
+    title = f"Invalid signal for {told} position ({symbol}):"
     return "\n".join([title, *violation_lines(found, dto, price, settings)])
 
 
@@ -105,8 +152,11 @@ def as_number(value: object) -> float:
     if type(value) is float:
         return value
     if isinstance(value, _NUMBERS) and not isinstance(value, bool):
-        return float(value)
-    return float("nan")
+        try:
+            return float(value)
+        except OverflowError:  # an integer beyond the largest float
+            pass
+    return math.nan
 
 
 def violations_of(dto: SignalInput, price: float, settings: EngineSettings) -> int:
@@ -138,7 +188,7 @@ def validate_signal(dto: SignalInput | None, current_price: float) -> bool:
     if not isinstance(dto, Mapping):
         logger.warning("validate_signal: %s is not a mapping of signal fields", type(dto).__name__)
         return False
-    settings = EngineSettings.from_config(config.get_config())
+    settings = config.engine_settings()
     found = violations_of(dto, current_price, settings)
     if found:
         symbol = str(dto.get("symbol") or "any symbol")

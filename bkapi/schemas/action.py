@@ -15,9 +15,13 @@ from bkapi.schemas.base import Name, Schema, optional, or_default
 class InvalidHandlerMethodError(SchemaError):
     """Raised by ``add_action_schema`` for a handler with a method that no event calls, such as ``sgnal``."""
 
+    takes_name = True
+
 
 class DiscouragedHandlerMethodError(SchemaError):
     """Raised by ``add_action_schema`` for a handler with ``order_sync`` or ``order_check``, which are a broker's."""
+
+    takes_name = True
 
 
 #: The methods that an action handler may define (spec live.md 8.1).

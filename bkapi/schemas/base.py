@@ -12,12 +12,13 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     StrictStr,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
 
 from bkapi.errors import SchemaError
-from bkcore.errors import did_you_mean
+from bkcore.errors import did_you_mean, shown
 
 
 def or_default(default: Any) -> BeforeValidator:
@@ -53,11 +54,27 @@ class Schema(BaseModel):
 
     @classmethod
     def unchecked(cls, values: Mapping[str, Any]) -> Self:
-        """A schema of ``values`` as they are, for overrides; only an unknown field is refused."""
+        """A schema of ``values`` as they are; only an unknown field is refused."""
         for name in values:
             if name not in cls.model_fields:
                 raise _unknown_field(cls, name)
         return cls.model_construct(**dict(values))
+
+    @classmethod
+    def partly(cls, values: Mapping[str, Any]) -> Self:
+        """A schema of ``values`` checked and converted one by one; fields may be missing."""
+        checked = cls.unchecked(values)
+        for name in values:
+            field = cls.model_fields[name]
+            annotation: Any = (
+                Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            )
+            try:
+                value = TypeAdapter(annotation, config=cls.model_config).validate_python(values[name])
+            except ValidationError:
+                raise not_usable(cls, name, values) from None
+            checked.__dict__[name] = value
+        return checked
 
     def given(self) -> dict[str, Any]:
         """The fields that were given, without those left to their defaults."""
@@ -65,13 +82,13 @@ class Schema(BaseModel):
             name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
         }
 
-    def overridden(self, partial: Mapping[str, Any]) -> Self:
-        """A copy with the fields of ``partial`` replaced, not validated (spec 19)."""
+    def overridden(self, partial: Mapping[str, Any]) -> dict[str, Any]:
+        """The given fields with those of ``partial`` in their place; one of several alternatives drops the others."""
         values = self.given()
         if any(name in partial for name in self.alternatives):
             for name in self.alternatives:
                 values.pop(name, None)
-        return type(self).unchecked({**values, **partial})
+        return {**values, **partial}
 
 
 def owner(schema: type[Schema], values: object) -> str:
@@ -96,7 +113,7 @@ def _first_problem(schema: type[Schema], values: object, error: ValidationError)
     problem = error.errors(include_url=False)[0]
     if not problem["loc"]:
         fields = ", ".join(schema.model_fields)
-        return SchemaError(schema.kind, f"{values!r} is not a mapping.", hint=f"known fields: {fields}.")
+        return SchemaError(schema.kind, f"{shown(values)} is not a mapping.", hint=f"known fields: {fields}.")
     field = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
         return _unknown_field(schema, field)
@@ -104,7 +121,7 @@ def _first_problem(schema: type[Schema], values: object, error: ValidationError)
 
 
 def not_usable(schema: type[Schema], field: str, values: Mapping[str, Any]) -> SchemaError:
-    what = f"{field}={values[field]!r} is not usable" if field in values else f"missing {field}"
+    what = f"{field}={shown(values[field])} is not usable" if field in values else f"missing {field}"
     about = schema.model_fields[field].description
     return SchemaError(schema.kind, f"{what}{owner(schema, values)}.", field=field, hint=f"{field}: {about}.")
 

@@ -2,7 +2,8 @@
 
 A registry holds two maps, as documented: the *known* names with the schema as first given, which
 ``validate`` and ``list_*_schema`` read, and the *schemas* that runs use, which ``override`` changes. A
-registration that is refused leaves its name known (trap 13); ``override`` then completes it.
+registration that is refused registers nothing. Only an action whose handler has a wrong method leaves its name known,
+as recorded; ``override`` then completes it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Registry(Generic[S]):
         self._known: dict[str, S] = {}
         self._schemas: dict[str, S] = {}
         self._refused: dict[str, SchemaError] = {}
+        self._incomplete: set[str] = set()
         self._validated: set[str] = set()
 
     def add(self, schema: S | Mapping[str, Any] | None = None, /, **fields: Any) -> S:
@@ -62,8 +64,11 @@ class Registry(Generic[S]):
         try:
             checked = self.model.model_validate(self._values(values, {}))
         except SchemaError as error:
-            self._refused[name] = error
-            self._known[name] = self.model.unchecked({**_names_in(self.model, values), self.name_field: name})
+            if error.takes_name:
+                self._refused[name] = error
+                self._known[name] = self.model.unchecked(
+                    {**_names_in(self.model, values), self.name_field: name}
+                )
             raise
         self._known[name] = checked
         return checked
@@ -93,9 +98,10 @@ class Registry(Generic[S]):
         return self.lookup(name)
 
     def override(self, partial: Mapping[str, Any] | None = None, /, **fields: Any) -> S:
-        """Replace the given fields of a known schema; returns the merged schema, not validated.
+        """Replace the given fields of a known schema; returns the merged schema, checked as by :meth:`add`.
 
-        Raises :class:`UnknownNameError` for an unknown name and :class:`SchemaError` for an unknown field.
+        Raises :class:`UnknownNameError` for an unknown name and :class:`SchemaError` for a schema that breaks its
+        rules; then nothing has changed.
         """
         values = self._values(partial, fields)
         name = values.get(self.name_field)
@@ -105,9 +111,20 @@ class Registry(Generic[S]):
         return self.merge(name, values)
 
     def merge(self, name: str, values: Mapping[str, Any]) -> S:
-        """:meth:`override` for any name; one that is unknown is registered (spec 19)."""
+        """:meth:`override` for any name; one that is unknown is registered with the fields that are given (spec 19)."""
         current, values = self._schemas.get(self._text(name)), self._values(values, {})
-        merged = self.model.unchecked(values) if current is None else current.overridden(values)
+        if current is None:
+            self._incomplete.add(name)
+        else:
+            values = current.overridden(values)
+        try:
+            merged = self.model.model_validate(values)
+        except SchemaError as error:
+            if name not in self._incomplete or error.field in values:
+                raise
+            merged = self.model.partly(values)
+        else:
+            self._incomplete.discard(name)
         self._schemas[name] = merged
         self._refused.pop(name, None)
         return merged
@@ -145,6 +162,7 @@ class Registry(Generic[S]):
         """Forget everything."""
         for store in (self._known, self._schemas, self._refused):
             store.clear()
+        self._incomplete.clear()
         self._validated.clear()
 
     def _values(self, schema: S | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class SchemaService(Generic[S]):
         return found
 
     def override(self, name: str, partial: Mapping[str, Any]) -> S:
-        """Replace the given fields, unchecked; returns the merged schema."""
+        """Replace the given fields; returns the merged schema, checked as at registration."""
         merged: S = self.registry.merge(name, partial)
         return merged
 

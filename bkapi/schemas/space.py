@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bkapi.base.deferred import pl
 from bkapi.errors import BkError
-from bkcore.errors import did_you_mean
+from bkcore.errors import did_you_mean, shown
 
 _DRAWN = 4096  # random combinations that are drawn at a time
 _CHECKED: Final = 65_536  # combinations that conditions look at together
@@ -348,7 +348,7 @@ def _plain(value: Any) -> Any:
 def _whole_number(name: str, value: Any, least: int) -> int:
     if not isinstance(value, int | np.integer) or value < least:
         raise SpaceError(
-            f"{name}={value!r} is no whole number from {least} on.",
+            f"{name}={shown(value)} is no whole number from {least} on.",
             hint="draw at least one combination." if name == "count" else "choose another seed.",
         )
     return int(value)
@@ -368,9 +368,19 @@ def _whole(axis: tuple[Any, ...]) -> bool:
     return all(isinstance(end, int) for end in axis)
 
 
+def _is_end(value: Any) -> bool:
+    """Whether a range may end there: drawn values have to fit into floats, or into integers of 64 bits."""
+    if isinstance(value, int):
+        return abs(value) <= 2**62
+    return isinstance(value, float) and math.isfinite(value)
+
+
 def _check_range(name: str, axis: tuple[Any, ...], *, is_log: bool) -> None:
-    if not (len(axis) == 2 and all(isinstance(end, int | float) and math.isfinite(end) for end in axis)):
-        raise SpaceError(f"{name}={axis!r} is no range.", hint=f"give a pair, {name}=(1.0, 5.0), or a list.")
+    if not (len(axis) == 2 and all(map(_is_end, axis)) and math.isfinite(float(axis[1]) - float(axis[0]))):
+        raise SpaceError(
+            f"{name}={shown(axis)} is no range.",
+            hint=f"give a pair of finite numbers, {name}=(1.0, 5.0), or a list; whole ones reach to 2**62.",
+        )
     if not axis[0] < axis[1] or (is_log and axis[0] <= 0):
         above = " above 0" if is_log else ""
         raise SpaceError(f"{name}={axis!r} does not rise{above}.", hint="give the lower end first.")

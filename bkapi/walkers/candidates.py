@@ -22,7 +22,6 @@ from bkapi.sweeps.plan import Roles, SweepError, check_bracket, check_hooks, che
 from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import told_parameters
 from bkcore.machine.market import Market
-from bkcore.machine.settings import EngineSettings
 from bkcore.machine.signals import SignalTable
 
 _KEPT_TABLES: Final = 32  # sets of parameters whose signals are kept
@@ -112,7 +111,7 @@ class Candidates(Sequence[Candidate]):
                 hint=f"make {roles.bracket[0]} one of its params.",
             )
         step = client_of(self._context["exchange_name"], "Walker").step_ms
-        settings = EngineSettings.from_config(config.get_config(), step_ms=step, fill=strategy.fill)
+        settings = config.engine_settings(step_ms=step, fill=strategy.fill)
         check_bracket(space, roles.bracket, settings)
         check_policy(space, roles.policy)
         check_hooks(space, roles.hooks)

@@ -1,12 +1,16 @@
-"""Reads packed candle files: the one CSV of a zip archive or gzip stream, up to a limit of size."""
+"""Reads packed candle files: the one CSV of a zip archive or of a compressed stream, up to a limit of size."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
-from bkcore.candles.errors import CandleFileError, damaged, shown
+from bkcore.candles.errors import FOREIGN, CandleFileError, damaged, shown
 
 #: Content beyond this is refused before memory is spent; ten years of minutes are 0.8 GB of CSV.
 MAX_BYTES = 2 << 30
@@ -27,7 +31,7 @@ def unzipped(data: bytes, about: str) -> bytes:
                 return stream.read()  # ends at the announced size, checksum compared
     except CandleFileError:
         raise
-    except Exception:  # noqa: BLE001 - a damaged archive can raise nearly anything, and means one thing
+    except FOREIGN:  # a damaged archive can raise nearly anything, and means one thing
         raise damaged(about, "the zip archive") from None
 
 
@@ -52,14 +56,30 @@ def _only_member(archive: zipfile.ZipFile, about: str) -> zipfile.ZipInfo:
     return member
 
 
-def gunzipped(data: bytes, about: str) -> bytes:
-    """The content of the gzip stream ``data``; raises :class:`CandleFileError` when damaged or too large."""
+def _zstd(data: io.BytesIO) -> Any:
+    import pyarrow
+
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(data, "r"), "zstd")
+
+
+#: How the stream of each kind is opened.
+_STREAMS: dict[str, Callable[[io.BytesIO], Any]] = {
+    "gzip": lambda data: gzip.GzipFile(fileobj=data),
+    "xz": lzma.LZMAFile,
+    "bzip2": bz2.BZ2File,
+    "zstd": _zstd,
+}
+STREAMS = tuple(_STREAMS)
+
+
+def decompressed(data: bytes, kind: str, about: str) -> bytes:
+    """The content of a stream of one of :data:`STREAMS`; raises :class:`CandleFileError` when damaged or too large."""
     limit = min(MAX_BYTES, max(FREE_BYTES, MAX_EXPANSION * len(data)))
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            content = stream.read(limit + 1)
-    except Exception:  # noqa: BLE001 - a damaged stream can raise nearly anything, and means one thing
-        raise damaged(about, "the gzip stream") from None
+        with _STREAMS[kind](io.BytesIO(data)) as stream:
+            content: bytes = stream.read(limit + 1)
+    except FOREIGN:  # a damaged stream can raise nearly anything, and means one thing
+        raise damaged(about, f"the {kind} stream") from None
     _check_expansion(len(content), len(data), about)
     return content
 

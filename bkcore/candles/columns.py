@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bkcore.candles.checks import COLUMNS, FloatColumn
 from bkcore.candles.errors import (
+    FOREIGN,
     CandleColumnError,
     CandleTypeError,
     CandleValueError,
@@ -23,7 +24,7 @@ from bkcore.candles.errors import (
     told_kind,
     utc_text,
 )
-from bkcore.candles.times import TimestampUnit, utc_milliseconds
+from bkcore.candles.times import TimestampUnit, joined_clock, utc_milliseconds
 
 #: The twelve columns of a Binance kline, in dumps and in answers of its API.
 BINANCE_COLUMNS = (
@@ -52,6 +53,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "close": ("close", "c", "closeprice"),
     "volume": ("volume", "v", "vol", "basevolume"),
 }  # fmt: skip
+
+#: A number that may have one comma and has no point.
+_WITH_COMMA = r"^\s*[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?\s*$"
 
 #: Names that data frames give to an index without a name; it is the open time when no other column is.
 INDEX_NAMES = ("index", "__index_level_0__", "Unnamed: 0")
@@ -87,10 +91,11 @@ def _folded(name: str) -> str:
 
 
 def find_columns(names: Sequence[str], about: str) -> dict[str, int]:
-    """Position of each candle column among ``names``; ``filled`` only where it is there.
+    """Position of each candle column among ``names``; ``filled`` and ``clock`` only where they are there.
 
     The documented name wins over an alias, an alias over a spelling that differs in case or punctuation;
-    two names equally near are refused. Raises :class:`CandleColumnError`.
+    two names equally near are refused, but a date and a time make a timestamp together, ``clock`` is the time then.
+    Raises :class:`CandleColumnError`.
     """
     found: dict[str, int] = {}
     for column, aliases in ALIASES.items():
@@ -102,6 +107,8 @@ def find_columns(names: Sequence[str], about: str) -> dict[str, int]:
         if column == "timestamp":
             levels.append([at for at, name in enumerate(names) if name in INDEX_NAMES])
         nearest = next((level for level in levels if level), [])
+        if [_folded(names[at]) for at in nearest] == ["date", "time"]:
+            found["clock"] = nearest.pop()
         if len(nearest) > 1:
             candidates = " and ".join(shown(names[at]) for at in nearest)
             raise CandleColumnError(
@@ -142,7 +149,13 @@ def settle(raw: RawColumns, about: str, unit: TimestampUnit | None) -> pl.DataFr
             f"{about}: there are no candles (0 rows).",
             hint="check the source or the time range it was cut to.",
         )
-    times = utc_milliseconds(series["timestamp"], about, unit)
+    stamps = series["timestamp"]
+    if "clock" in series:
+        stamps = joined_clock(
+            stamps, series["clock"], [raw.names[places[name]] for name in ("timestamp", "clock")], about
+        )
+    times = utc_milliseconds(stamps, about, unit)
+    series |= decimal_points({name: series[name] for name in COLUMNS[1:]}, times, about)
     columns: dict[str, NDArray[Any] | pl.Series] = {"timestamp": np.array(times) if raw.borrowed else times}
     for name in COLUMNS[1:]:
         values = _floats(series[name], name, times, about)
@@ -151,6 +164,36 @@ def settle(raw: RawColumns, about: str, unit: TimestampUnit | None) -> pl.DataFr
     if marks is not None:
         columns["filled"] = marks
     return pl.DataFrame(columns).rechunk()
+
+
+def decimal_points(
+    series: dict[str, pl.Series], times: NDArray[np.int64], about: str
+) -> dict[str, pl.Series]:
+    """Columns of text with decimal commas, with points in their place; nothing where there are none.
+
+    A comma before three digits can also part thousands, so some value has to have another number of digits. Raises
+    :class:`CandleValueError` where none has.
+    """
+    texts = {name: text for name, text in series.items() if isinstance(text.dtype, pl.String)}
+    with_comma = {name: text for name, text in texts.items() if text.str.contains(",", literal=True).any()}
+    if not with_comma or not all(
+        text.drop_nulls().str.contains(_WITH_COMMA).all() for text in texts.values()
+    ):
+        return {}
+    if not any(
+        text.str.contains(r"^\s*[+-]?(?:0,|\d+,(?:\d{1,2}|\d{4,})\b)").any() for text in with_comma.values()
+    ):
+        name, text = next(iter(with_comma.items()))
+        row = text.str.contains(",", literal=True).arg_max() or 0
+        raise CandleValueError(
+            f"{about}: candle[{row}] has {name}={shown(text[row])}, where the comma can part thousands or decimals "
+            f"({utc_text(int(times[row]))}, row {row:,}).",
+            hint="write numbers like 42283.58.",
+            column=name,
+            row=row,
+            timestamp=int(times[row]),
+        )
+    return {name: text.str.replace(",", ".", literal=True) for name, text in with_comma.items()}
 
 
 def _floats(values: pl.Series, column: str, times: NDArray[np.int64], about: str) -> FloatColumn:
@@ -173,12 +216,18 @@ def _floats(values: pl.Series, column: str, times: NDArray[np.int64], about: str
         flaw = f"{column} is missing" if empty else f"{column}={shown(value)} is no number"
         raise CandleValueError(
             f"{about}: candle[{row}] has invalid numeric values: {flaw} ({utc_text(time)}, row {row:,}).",
-            hint="correct or drop the candle; numbers are written like 42283.58 or 4.2e4.",
+            hint=_hint_for(value),
             column=column,
             row=row,
             timestamp=time,
         )
     return numbers.rechunk().to_numpy()
+
+
+def _hint_for(value: object) -> str:
+    if isinstance(value, str) and "," in value:
+        return "write numbers like 42283.58: a comma may part decimals, but not thousands."
+    return "correct or drop the candle; numbers are written like 42283.58 or 4.2e4."
 
 
 def _marks(values: pl.Series) -> pl.Series | None:
@@ -199,13 +248,20 @@ def column_of(values: Any, name: str, about: str) -> pl.Series:
     if isinstance(values, list | tuple | range):
         return _column_of_objects(list(values), name, about)
     if hasattr(values, "__len__") and not isinstance(values, str | bytes | Mapping):
-        with suppress(Exception):  # a foreign column may raise anything; it then is no candle column
-            return pl.Series(name, values)
+        with suppress(*FOREIGN):  # a foreign column may raise anything; it then is no candle column
+            return pl.Series(name, _narrowed(values))
     raise CandleTypeError(
         f"{about}: column {name!r} is {type(values).__name__!r}, not a column of values.",
         hint="give a list, an array or a series.",
         column=name,
     )
+
+
+def _narrowed(values: Any) -> Any:
+    """Decimals of Arrow that are wider than those of Polars as floats; anything else as it is."""
+    if str(getattr(values, "type", "")).startswith("decimal256"):
+        return values.cast("float64")
+    return values
 
 
 def _column_of_array(values: NDArray[Any], name: str, about: str) -> pl.Series:
@@ -241,16 +297,16 @@ def _column_of_objects(values: list[Any], name: str, about: str) -> pl.Series:
             lambda given: pl.Series(name, list(map(_float, given))),
         ),
         ((str,), lambda given: pl.Series(name, given, dtype=pl.String)),
-        ((datetime,), lambda given: pl.Series(name, given)),
+        ((datetime,), lambda given: _moments(name, given)),
         ((date,), lambda given: pl.Series(name, given)),
-        ((np.datetime64,), lambda given: pl.Series(name, np.array(given, dtype="datetime64[us]"))),
+        ((np.datetime64,), lambda given: pl.Series(name, _numpy_moments(given))),
     )
     present = {type(value) for value in values} - {type(None)}
     if not present:
         return pl.Series(name, values, dtype=pl.Null)
     for types, build in kinds:
         if all(issubclass(kind, types) for kind in present):
-            with suppress(Exception):  # e.g. an integer of more than 128 bits; the next kind may fit
+            with suppress(*FOREIGN):  # e.g. an integer of more than 128 bits; the next kind may fit
                 return build(values)
     usual = type(next(value for value in values if value is not None))
     row = next((at for at, value in enumerate(values) if value is not None and type(value) is not usual), 0)
@@ -262,6 +318,25 @@ def _column_of_objects(values: list[Any], name: str, about: str) -> pl.Series:
         column=name,
         row=row,
     )
+
+
+def _numpy_moments(values: list[Any]) -> NDArray[Any]:
+    """Microseconds, or nanoseconds where a moment needs them."""
+    coarse = np.array(values, dtype="datetime64[us]")
+    fine = any(value is not None and value != moment for value, moment in zip(values, coarse, strict=True))
+    return np.array(values, dtype="datetime64[ns]") if fine and not np.isnat(coarse).any() else coarse
+
+
+def _moments(name: str, values: list[Any]) -> pl.Series:
+    """Datetimes, also those of pandas: with nanoseconds where a moment has them, null for its NaT."""
+    present = [None if value is None or value != value else value for value in values]
+    if not any(getattr(value, "nanosecond", 0) for value in present):
+        return pl.Series(name, present)
+    nanoseconds = [
+        None if value is None else int(value.as_unit("ns").value) if hasattr(value, "as_unit") else None
+        for value in present
+    ]
+    return pl.Series(name, nanoseconds, dtype=pl.Int64).cast(pl.Datetime("ns"))
 
 
 def _float(value: Any) -> float | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import reprlib
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from bkcore.errors import BkError
+from bkcore.errors import BkError, shown as shown
+
+#: What a foreign library may raise over a foreign object; a panic of Polars is no ``Exception``.
+FOREIGN = (Exception, pl.exceptions.PanicException)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,11 +26,6 @@ def utc_text(timestamp: int) -> str:
     if timestamp % 1000:
         text += f".{timestamp % 1000:03d}"
     return text + " UTC"
-
-
-def shown(value: object) -> str:
-    """A foreign value as errors show it: its ``repr``, shortened."""
-    return reprlib.repr(value)
 
 
 def told_kind(dtype: pl.DataType) -> str:

@@ -12,17 +12,20 @@ from typing import Any
 
 import polars as pl
 
-from bkcore.candles.archives import MAX_BYTES, gunzipped, unzipped
+from bkcore.candles.archives import MAX_BYTES, STREAMS, decompressed, unzipped
 from bkcore.candles.columns import RawColumns
 from bkcore.candles.errors import CandleFileError, EmptyCandlesError, shown
 from bkcore.candles.formats import columns_of_arrow, columns_of_csv, columns_of_parquet, encoded
 from bkcore.errors import did_you_mean
 from bkcore.intervals import INTERVAL_MINUTES
 
-#: Formats by suffix; all but zip can be written.
+#: Formats by suffix.
 FORMATS = {
     ".csv": "CSV",
     ".csv.gz": "gzip",
+    ".csv.xz": "xz",
+    ".csv.bz2": "bzip2",
+    ".csv.zst": "zstd",
     ".zip": "zip",
     ".parquet": "Parquet",
     ".pq": "Parquet",
@@ -30,7 +33,16 @@ FORMATS = {
     ".feather": "Arrow",
     ".ipc": "Arrow",
 }
-_MAGIC = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"PK": "zip", b"\x1f\x8b": "gzip"}
+_WRITTEN = [suffix for suffix, kind in FORMATS.items() if kind not in ("zip", "xz", "bzip2", "zstd")]
+_MAGIC = {
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+    b"PK": "zip",
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 
 #: Quote currencies by which a word of a file name is known to be a symbol.
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "BTC", "ETH", "BNB")
@@ -99,8 +111,8 @@ def read_columns(path: Path, about: str) -> RawColumns:
         return columns_of_arrow(data, about)
     if named == "zip":
         data = unzipped(data, about)
-    elif named == "gzip":
-        data = gunzipped(data, about)
+    elif named in STREAMS:
+        data = decompressed(data, named, about)
     return columns_of_csv(data, about)
 
 
@@ -163,10 +175,10 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
     Raises :class:`CandleFileError` (no such folder, a directory, unknown suffix, or an error of the system).
     """
     suffix = _suffix(path)
-    if suffix is None or suffix == ".zip":
+    if suffix not in _WRITTEN:
         raise CandleFileError(
             f"{path.name!r}: candles are not written to files with {_told_suffix(path)}.",
-            hint=f"known are {', '.join(known for known in FORMATS if known != '.zip')}.",
+            hint=f"known are {', '.join(_WRITTEN)}.",
         )
     content = encoded(frame, FORMATS[suffix])
     try:

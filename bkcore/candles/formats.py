@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,17 +14,29 @@ import polars as pl
 
 from bkcore.candles.checks import COLUMNS
 from bkcore.candles.columns import RawColumns, column_of, positional_names
-from bkcore.candles.errors import CandleColumnError, CandleFileError, EmptyCandlesError, damaged
+from bkcore.candles.errors import (
+    FOREIGN,
+    CandleColumnError,
+    CandleFileError,
+    EmptyCandlesError,
+    damaged,
+    shown,
+)
 
 if TYPE_CHECKING:
     import pyarrow
+
+logger = logging.getLogger(__name__)
 
 #: Rows a binary file may announce: 38 years of minutes.
 MAX_ROWS = 20_000_000
 
 
 def columns_of_csv(data: bytes, about: str) -> RawColumns:
-    """CSV as columns of text; the separator is a comma, semicolon or tab, a header line is recognised."""
+    """CSV as columns of text; the separator is a comma, semicolon, tab or bar, a header line is recognised.
+
+    Lines above the header that are plainly comments are skipped, and told in a warning.
+    """
     data = data.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise CandleFileError(f"{about}: the text is UTF-16, not UTF-8.", hint="save it as UTF-8.")
@@ -35,9 +48,10 @@ def columns_of_csv(data: bytes, about: str) -> RawColumns:
             f"{about}: the text is not UTF-8: byte 0x{data[error.start]:02x} in line {line:,}.",
             hint="save it as UTF-8, or download it again.",
         ) from None
+    data = _without_comments(data, about)
     head, *rest = re.split(rb"[\r\n]", data, maxsplit=1)
     first = head.decode("utf-8")
-    separator = max(",;\t", key=first.count)
+    separator = _separator(first)
     fields = [field.strip().strip('"').strip() for field in first.split(separator)]
     header = not any(_looks_like_a_value(field) for field in fields)
     if header and not (rest and rest[0].strip()):
@@ -51,11 +65,47 @@ def columns_of_csv(data: bytes, about: str) -> RawColumns:
     return RawColumns(names, lambda places: [column_of(table.column(at), names[at], about) for at in places])
 
 
+def _separator(line: str) -> str:
+    """The sign that parts the fields; a comma may also part decimals, so it comes last."""
+    return next(
+        (sign for sign in "\t;|" if line.count(sign) >= len(COLUMNS) - 1), max(",;\t|", key=line.count)
+    )
+
+
+#: How a line above the header begins that is plainly none of the table.
+_COMMENT = re.compile(rb"\s*(?:#|//|sep=|https?://|www\.|$)", re.IGNORECASE)
+
+
+def _without_comments(data: bytes, about: str) -> bytes:
+    """The text from the header, or the first row, on."""
+    start = 0
+    skipped: list[str] = []
+    for line in re.finditer(rb"([^\r\n]*)(?:\r\n|\r|\n|\Z)", data):
+        told = line[1].decode("utf-8")
+        if (
+            not _COMMENT.match(line[1]) or told.count(_separator(told)) >= len(COLUMNS) - 1
+        ):  # "#timestamp,open,..."
+            break
+        start = line.end()
+        if told.strip():
+            skipped.append(told.strip())
+        if start == len(data):
+            break
+    if skipped:
+        logger.warning(
+            "%s: skipped %d lines of comment above the header, the first is %s",
+            about,
+            len(skipped),
+            shown(skipped[0]),
+        )
+    return data[start:]
+
+
 def _looks_like_a_value(field: str) -> bool:
     try:
         float(field)
     except ValueError:
-        return re.match(r"\d{4}-\d{2}-\d{2}", field) is not None
+        return re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", field) is not None
     return True
 
 
@@ -64,10 +114,12 @@ def _parsed_csv(data: bytes, separator: str, width: int, header: bool, about: st
     from pyarrow import csv
 
     names = [str(at) for at in range(width)]
-    odd: list[tuple[int, int]] = []
+    odd: list[tuple[int, int, str]] = []
 
     def note(row: Any) -> str:
-        odd.append((row.number, row.actual_columns))
+        if not row.text.strip():
+            return "skip"
+        odd.append((row.number, row.actual_columns, row.text))
         return "error"
 
     def parse(threads: bool) -> pyarrow.Table:
@@ -80,19 +132,25 @@ def _parsed_csv(data: bytes, separator: str, width: int, header: bool, about: st
             ),
         )
 
-    with suppress(Exception):  # the second pass, in order, finds the row
+    with suppress(*FOREIGN):  # the second pass, in order, finds the row
         return parse(threads=True)
     odd.clear()
     try:
         return parse(threads=False)
-    except Exception:  # noqa: BLE001 - told below
+    except FOREIGN:  # told below
         if not odd:
             raise damaged(about, "the CSV text") from None
-    number, fields = odd[0]
+    number, fields, text = odd[0]
     row = number - 1 - int(header)
+    if text.rstrip("\r\n").endswith(separator) and fields == width + 1:
+        hint = "the rows end with a separator, so the header has to end with one, too."
+    elif data.rstrip().endswith(text.strip().encode()):
+        hint = "a cut line at the end means an unfinished download; otherwise look for a stray separator."
+    else:
+        hint = "look for a stray separator, or for a line that is none of the table."
     raise CandleColumnError(
         f"{about}: row {row:,} has {fields} fields, the {'header' if header else 'first row'} has {width}.",
-        hint="a cut line at the end means an unfinished download; otherwise look for a stray separator.",
+        hint=hint,
         row=row,
     )
 
@@ -109,14 +167,14 @@ def columns_of_parquet(data: bytes, about: str) -> RawColumns:
     try:
         file = parquet.ParquetFile(pyarrow.BufferReader(data), page_checksum_verification=True)
         rows, names = file.metadata.num_rows, tuple(file.schema_arrow.names)
-    except Exception:  # noqa: BLE001 - a damaged footer can raise nearly anything, and means one thing
+    except FOREIGN:  # a damaged footer can raise nearly anything, and means one thing
         raise damaged(about, "the Parquet file") from None
     _check_rows(rows, about)
 
     def take(places: Sequence[int]) -> list[pl.Series]:
         try:
             table = file.read(columns=[names[at] for at in places])
-        except Exception:  # noqa: BLE001 - as above
+        except FOREIGN:  # as above
             raise damaged(about, "the Parquet file") from None
         return [column_of(table.column(names[at]), names[at], about) for at in places]
 
@@ -131,7 +189,7 @@ def columns_of_arrow(data: bytes, about: str) -> RawColumns:
     try:
         table = ipc.open_file(pyarrow.BufferReader(data)).read_all()
         table.validate(full=True)
-    except Exception:  # noqa: BLE001 - a damaged file can raise nearly anything, and means one thing
+    except FOREIGN:  # a damaged file can raise nearly anything, and means one thing
         raise damaged(about, "the Arrow file") from None
     _check_rows(table.num_rows, about)
     names = tuple(table.column_names)

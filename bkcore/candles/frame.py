@@ -361,7 +361,7 @@ class CandleFrame:
 
 def _milliseconds(moment: Any) -> int:
     """The first whole UTC ms from ``moment`` on."""
-    if isinstance(moment, datetime):
+    if isinstance(moment, datetime) and moment == moment:  # the NaT of pandas is a datetime, but not itself
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return -((datetime(1970, 1, 1, tzinfo=UTC) - aware) // timedelta(milliseconds=1))
     if isinstance(moment, int | np.integer) and abs(int(moment)) < 2**63:

@@ -12,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bkcore.candles.columns import RawColumns, column_of, positional_names
-from bkcore.candles.errors import CandleColumnError, CandleTypeError, EmptyCandlesError
+from bkcore.candles.errors import FOREIGN, CandleColumnError, CandleTypeError, EmptyCandlesError
+from bkcore.errors import type_name
 
 _SHAPES = "a data frame, a dict of columns, a list of dicts or of rows, or an array (n, 6)"
 
@@ -25,7 +26,7 @@ def raw_columns(data: Any, about: str) -> RawColumns:
     if isinstance(data, pl.LazyFrame):
         try:
             data = data.collect()
-        except Exception:  # noqa: BLE001 - whatever the query does wrong, collect() shows it to its author best
+        except FOREIGN:  # whatever the query does wrong, collect() shows it to its author best
             raise CandleTypeError(
                 f"{about}: the lazy frame cannot be collected.", hint="call .collect() on it to see why."
             ) from None
@@ -123,11 +124,11 @@ def _of_foreign(data: Any, about: str) -> RawColumns:
     import narwhals
 
     unknown = CandleTypeError(
-        f"{about}: {type(data).__name__!r} cannot be read as candles.", hint=f"candles are {_SHAPES}."
+        f"{about}: {type_name(data)!r} cannot be read as candles.", hint=f"candles are {_SHAPES}."
     )
     try:
         frame = narwhals.from_native(data, eager_only=True)
-    except Exception:  # noqa: BLE001 - not one of its frames; the protocol is tried next
+    except FOREIGN:  # not one of its frames; the protocol is tried next
         twice = _name_given_twice(data)
         if twice is not None:
             raise CandleColumnError(
@@ -137,7 +138,7 @@ def _of_foreign(data: Any, about: str) -> RawColumns:
             raise unknown from None
         try:
             return _of_polars(pl.DataFrame(data), about, borrowed=True)
-        except Exception:  # noqa: BLE001 - a stream of something that is no table
+        except FOREIGN:  # a stream of something that is no table
             raise unknown from None
     index = narwhals.maybe_get_index(frame)
     if index is not None and type(index).__name__ == "RangeIndex":
@@ -154,6 +155,6 @@ def _of_foreign(data: Any, about: str) -> RawColumns:
 
 def _name_given_twice(data: Any) -> str | None:
     names: list[str] = []
-    with suppress(Exception):  # a foreign object may raise anything when asked for its columns
+    with suppress(*FOREIGN):  # a foreign object may raise anything when asked for its columns
         names = [str(name) for name in getattr(data, "column_names", None) or data.columns]
     return next((name for name, count in Counter(names).items() if count > 1), None)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bkcore.candles.errors import CandleAlignmentError, CandleTimeError, CandleTypeError, shown, told_kind
+from bkcore.candles.errors import (
+    CandleAlignmentError,
+    CandleColumnError,
+    CandleTimeError,
+    CandleTypeError,
+    shown,
+    told_kind,
+)
 
 TimestampUnit = Literal["s", "ms", "us", "ns"]
 
@@ -27,11 +35,20 @@ _MAGNITUDES = np.array([10**11, 10**14, 10**17], dtype=np.int64)
 #: First second after the years a candle may lie in, 1970..2199.
 _END_SECOND = 7_258_118_400
 
-_ISO = (
-    r"^(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d{1,6})0*)?)?)?"
-    r" ?(?P<zone>Z|z|UTC|[+-]\d{2}:?\d{2})?$"
+_CLOCK = (
+    r"(?:[T ](?P<hour>\d{1,2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:\.(?P<fraction>\d{1,6})0*)?)?)?"
+    r" ?(?P<zone>Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?$"
 )
+#: Times whose date begins with the year: ISO 8601, with slashes or points, or without anything between.
+_YEAR_FIRST = r"^(?P<year>\d{4})(?P<sign>[-/.]?)(?P<month>\d{2})[-/.]?(?P<day>\d{2})" + _CLOCK
+#: Times whose date ends with the year; which of the first two numbers is the day has to show.
+_YEAR_LAST = r"^(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second_number>\d{1,2})[-/.](?P<year>\d{4})" + _CLOCK
+
+#: 20240131; as a number it would be a moment of August 1970.
+_DAY_WITHOUT_SIGNS = r"^(?:19[7-9]\d|2[01]\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
+
+#: No zone is farther ahead of or behind UTC, in minutes.
+_FARTHEST_ZONE = 14 * 60
 
 
 def utc_milliseconds(times: pl.Series, about: str, unit: TimestampUnit | None = None) -> NDArray[np.int64]:
@@ -145,9 +162,11 @@ def _in_milliseconds(
 
 
 def _from_text(times: pl.Series, about: str, unit: TimestampUnit | None) -> NDArray[np.int64]:
-    """Text of digits, or ISO 8601; the first row decides which."""
+    """Text of digits, or of dates; the first row decides which."""
     text = times.str.strip_chars()
     _refuse_missing(text.replace("", None), about)
+    if _all_match(text, _DAY_WITHOUT_SIGNS):
+        text = text + "T00:00"
     numbers = text.cast(pl.Int64, strict=False)
     if numbers.null_count():
         decimals = text.cast(pl.Float64, strict=False)
@@ -157,9 +176,14 @@ def _from_text(times: pl.Series, about: str, unit: TimestampUnit | None) -> NDAr
             row = numbers.is_null().arg_max() or 0
             raise _unreadable(row, times[row], about)
         return utc_milliseconds(numbers, about, unit)
-    parts = text.str.extract_groups(_ISO).struct.unnest()
+    if _all_match(text, _YEAR_LAST):
+        parts = _day_and_month(text.str.extract_groups(_YEAR_LAST).struct.unnest(), times, about)
+    else:
+        parts = text.str.extract_groups(_YEAR_FIRST).struct.unnest()
     clock = parts.select(
-        days=pl.col("date").str.to_date("%Y-%m-%d", strict=False).cast(pl.Int64),
+        days=pl.concat_str("year", "month", "day", separator="-")
+        .str.to_date("%Y-%m-%d", strict=False)
+        .cast(pl.Int64),
         hour=pl.col("hour").cast(pl.Int64).fill_null(0),
         minute=pl.col("minute").cast(pl.Int64).fill_null(0),
         second=pl.col("second").cast(pl.Int64).fill_null(0),
@@ -167,7 +191,11 @@ def _from_text(times: pl.Series, about: str, unit: TimestampUnit | None) -> NDAr
         ahead=_minutes_ahead(pl.col("zone")),
     )
     wrong = clock.select(
-        pl.col("days").is_null() | (pl.col("hour") > 23) | (pl.col("minute") > 59) | (pl.col("second") > 59)
+        pl.col("days").is_null()
+        | (pl.col("hour") > 23)
+        | (pl.col("minute") > 59)
+        | (pl.col("second") > 59)
+        | (pl.col("ahead").abs() > _FARTHEST_ZONE)
     ).to_series()
     if wrong.any():
         row = wrong.arg_max() or 0
@@ -177,9 +205,46 @@ def _from_text(times: pl.Series, about: str, unit: TimestampUnit | None) -> NDAr
     return _in_milliseconds(microseconds.to_numpy(), "us", times, about)
 
 
+def _all_match(text: pl.Series, pattern: str) -> bool:
+    return all(bool(part.str.contains(pattern).all()) for part in (text.head(1), text))
+
+
+def _day_and_month(parts: pl.DataFrame, times: pl.Series, about: str) -> pl.DataFrame:
+    """The parts with ``day`` and ``month``, where a number above 12 or a point between tells which is which."""
+    first, other = (parts[name].cast(pl.Int64) for name in ("first", "second_number"))
+    day_first = bool((first > 12).any()) or bool((parts["sign"] == ".").all())
+    month_first = bool((other > 12).any())
+    if not (day_first or month_first or (first == other).all()):
+        raise CandleTimeError(
+            f"{about}: timestamp {shown(times[0])} can begin with the day or with the month (row 0), and no row shows "
+            "which.",
+            hint="write times like 2024-01-31 12:00.",
+            column="timestamp",
+            row=0,
+        )
+    names = (
+        ("first", "second_number") if day_first else ("second_number", "first")
+    )  # of both, one is no month
+    return parts.with_columns(day=pl.col(names[0]).str.zfill(2), month=pl.col(names[1]).str.zfill(2))
+
+
+def joined_clock(dates: pl.Series, clocks: pl.Series, names: Sequence[str], about: str) -> pl.Series:
+    """Dates and times of day as one column of text; raises :class:`CandleColumnError` for anything else."""
+    text = clocks.cast(pl.String, strict=False) if clocks.dtype in (pl.String, pl.Time) else None
+    if text is None or not text.str.contains(r"^\s*\d{1,2}:?\d{2}(?::?\d{2}(?:\.\d+)?)?\s*$").all():
+        raise CandleColumnError(
+            f"{about}: columns {' and '.join(map(shown, names))} could each be 'timestamp'.",
+            hint="name one of them 'timestamp', or drop the others; a time of day beside a date is written 12:30.",
+            column="timestamp",
+        )
+    days = dates.cast(pl.String, strict=False).str.strip_chars().str.replace(r"[T ]00:00:00(?:\.0+)?$", "")
+    return (days + " " + text.str.strip_chars()).alias("timestamp")
+
+
 def _minutes_ahead(zone: pl.Expr) -> pl.Expr:
-    """Minutes a zone such as ``+05:30`` is ahead of UTC; 0 without one."""
+    """Minutes a zone such as ``+05:30`` is ahead of UTC; 0 without one, beyond every zone where they are none."""
     sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
     hours = zone.str.extract(r"^[+-](\d{2})").cast(pl.Int64)
-    minutes = zone.str.extract(r"(\d{2})$").cast(pl.Int64)
-    return (sign * (hours * 60 + minutes)).fill_null(0)
+    minutes = zone.str.extract(r"^[+-]\d{2}:?(\d{2})$").cast(pl.Int64).fill_null(0)
+    beyond = pl.when(minutes > 59).then(_FARTHEST_ZONE * 2).otherwise(0)
+    return (sign * (hours * 60 + minutes + beyond)).fill_null(0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field as dataclass_field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.errors import BkError, did_you_mean
+from bkcore.errors import BkError, did_you_mean, type_name
 from bkcore.intervals import MINUTE_MS
 from bkcore.machine.codes import Given
 from bkcore.machine.records import SIGNAL
@@ -53,18 +54,31 @@ class SignalTable:
     """Candidates in time order (``SIGNAL`` records), and their texts.
 
     ``ids`` are the distinct ids, ``records["id"]`` is an index into them; ``notes`` has a text per record or is None.
+    ``written`` has the columns that hold values which the engine refuses, as they were given.
     """
 
     records: NDArray[np.void]
     ids: tuple[str, ...] = ()
     notes: tuple[str | None, ...] | None = None
+    written: Mapping[str, pl.Series] = dataclass_field(default_factory=dict)
 
 
-def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS) -> SignalTable:
+class Asking(NamedTuple):
+    """When a strategy may be asked: ``first`` to ``last`` (ms UTC, both included), at multiples of ``step_ms``."""
+
+    first: int
+    last: int
+    step_ms: int
+
+
+def bind_signals(
+    frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS, *, asking: Asking | None = None
+) -> SignalTable:
     """Check ``frame`` (columns: :data:`COLUMNS`) and turn it into the machine's records.
 
     interval_ms   length of the strategy's interval: a row without a signal matters only after one with a signal
                   in the same interval
+    asking        refuse signals that nobody would ever ask for; not checked without it
 
     Raises :class:`SignalFrameError` naming the column, the row, its time and the remedy.
     """
@@ -73,6 +87,8 @@ def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS)
     frame = _checked_columns(frame)
     time, side = _rising(_time(frame["timestamp"])), _side(frame["position"])
     silent = side == 0
+    if asking is not None:
+        _check_moments(time, silent, asking)
     if silent.any():
         keep = ~silent | _follows_signal(time, silent, interval_ms)
         frame, time, side = frame.filter(pl.Series(keep)), time[keep], side[keep]
@@ -80,6 +96,7 @@ def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS)
     records["time"] = time
     records["side"] = np.where(np.isnan(side), 0.0, side)
     in_percent = "take_profit_percent" in frame.columns
+    written = {"position": frame["position"]} if np.isnan(side).any() else {}
     given = np.where(side == 0, int(Given.NOTHING), 0)
     given |= int(Given.PERCENT_LEVELS) if in_percent else 0
     for price, percent, field in _LEVELS:
@@ -91,6 +108,8 @@ def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS)
     if "symbol" in frame.columns:
         foreign = (_text(frame["symbol"]) != symbol).fill_null(False)
         given |= foreign.to_numpy() * int(Given.FOREIGN_SYMBOL)
+        if foreign.any():
+            written["symbol"] = frame["symbol"]
     records["given"] = given
     ids: tuple[str, ...] = ()
     records["id"] = -1
@@ -101,23 +120,25 @@ def bind_signals(frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS)
         codes = texts.cast(pl.Enum(distinct)).to_physical().cast(pl.Int64).fill_null(-1)
         records["id"] = codes.to_numpy()
     notes = tuple(_text(frame["note"])) if "note" in frame.columns else None
-    return SignalTable(records, ids, notes)
+    return SignalTable(records, ids, notes, written)
 
 
 def _checked_columns(frame: Any) -> pl.DataFrame:
     import polars as pl
 
+    from bkcore.candles.errors import FOREIGN
+
     if isinstance(frame, pl.LazyFrame):
         try:
             frame = frame.collect()
-        except Exception:  # noqa: BLE001 - whatever the query does wrong, collect() shows it to its author best
+        except FOREIGN:  # whatever the query does wrong, collect() shows it to its author best
             raise SignalFrameError(
                 "the lazy signal frame cannot be collected.",
                 hint="call .collect() in the signals function to see why.",
             ) from None
     if not isinstance(frame, pl.DataFrame):
         raise SignalFrameError(
-            f"a signal frame is a polars DataFrame or LazyFrame, got {type(frame).__name__}.",
+            f"a signal frame is a polars DataFrame or LazyFrame, got {type_name(frame)}.",
             hint="return candles.select(timestamp=..., position=..., price_take_profit=..., price_stop_loss=...).",
         )
     for name in frame.columns:
@@ -183,6 +204,50 @@ def _rising(column: pl.Series) -> NDArray[np.int64]:
             hint="sort the frame: .sort('timestamp').",
         )
     return time
+
+
+#: How the times of another unit become ms; exact within any years.
+_UNITS: dict[str, tuple[int, int]] = {
+    "seconds": (1000, 1),
+    "microseconds": (1, 1000),
+    "nanoseconds": (1, 1_000_000),
+}
+
+
+def _check_moments(time: NDArray[np.int64], silent: NDArray[np.bool_], asking: Asking) -> None:
+    """Refuse signals in another unit than ms, signals of another time altogether, and signals between two askings."""
+    from bkcore.candles.errors import utc_text
+
+    if not time.size:
+        return
+    span = f"the candles go from {utc_text(asking.first)} to {utc_text(asking.last)}"
+    outside = (time < asking.first) | (time > asking.last)
+    for unit, (times, parts) in _UNITS.items():
+        fitting = (
+            outside & (time >= -(-asking.first * parts // times)) & (time <= asking.last * parts // times)
+        )
+        if fitting.any():
+            row = int(fitting.argmax())
+            raise SignalFrameError(
+                f"column 'timestamp' of the signal frame holds {time[row]} in row {row:,}, but {span}.",
+                hint=f"these look like {unit}: give milliseconds, or a column of datetimes.",
+            )
+    if outside.all():
+        raise SignalFrameError(
+            f"column 'timestamp' of the signal frame goes from {utc_text(int(time[0]))} (row 0) to "
+            f"{utc_text(int(time[-1]))} (row {time.size - 1:,}), but {span}: no signal would ever be seen.",
+            hint="make signals for these candles; timestamps are ms since 1970 UTC.",
+        )
+    off = (time % asking.step_ms != 0) & ~silent
+    if off.any():
+        row = int(off.argmax())
+        minutes = asking.step_ms // MINUTE_MS
+        raise SignalFrameError(
+            f"column 'timestamp' of the signal frame holds {utc_text(int(time[row]))} ({time[row]}) in row {row:,}: "
+            f"the strategy is asked at multiples of {minutes:,} min, so this signal would be missed.",
+            hint=f"move it to the next one, {utc_text(-(-int(time[row]) // asking.step_ms) * asking.step_ms)}, or give "
+            "the strategy a shorter interval.",
+        )
 
 
 def _side(column: pl.Series) -> NDArray[np.float64]:

@@ -94,8 +94,8 @@ def test_all_problems_are_numbered_in_documented_order() -> None:
         config.set_config(broken)
     lines = caught.value.message.splitlines()
     assert lines[0] == "GLOBAL_CONFIG validation failed:"
-    assert [line.split(".")[0] for line in lines[1:]] == [str(number) for number in range(1, 20)]
-    assert [re.findall(r"CC_\w+", line) for line in lines[1:]] == [
+    assert [line.split(".")[0] for line in lines[1:]] == [str(number) for number in range(1, 48)]
+    assert [re.findall(r"CC_\w+", line) for line in lines[1:20]] == [
         ["CC_PERCENT_SLIPPAGE"],
         ["CC_PERCENT_FEE"],
         ["CC_BREAKEVEN_THRESHOLD"],
@@ -125,8 +125,8 @@ def test_a_refused_change_changes_no_value_not_even_its_good_part(caplog: pytest
         config.set_config(CC_AVG_PRICE_CANDLES_COUNT=7, CC_PERCENT_FEE=-1)
     assert config.get_config() == dict(config.DEFAULTS)
     with pytest.raises(ConfigError):
-        config.set_config(CC_MINE=7, CC_PERCENT_FEE=-1)
-    assert config.get_config() == {**config.DEFAULTS, "CC_MINE": 7}
+        config.set_config(mine=7, CC_PERCENT_FEE=-1)
+    assert config.get_config() == {**config.DEFAULTS, "mine": 7}
     assert "GLOBAL_CONFIG validation failed" in caplog.text
 
 
@@ -156,10 +156,68 @@ def test_only_the_lifetime_may_be_infinite() -> None:
         config.set_config(CC_MAX_SIGNALS=math.inf)
 
 
-def test_unsafe_skips_the_rules_and_unknown_keys_are_stored() -> None:
+def test_unsafe_skips_the_rules_and_keys_of_ones_own_are_stored() -> None:
     config.set_config({"CC_MIN_TAKEPROFIT_DISTANCE_PERCENT": 0, "CC_MINE": "x"}, unsafe=True)
     assert config.value("CC_MIN_TAKEPROFIT_DISTANCE_PERCENT") == 0
     assert config.get_config()["CC_MINE"] == "x"
+    config.reset_config()
+    config.set_config(mine=1, CC_XYZ_2=2)  # a digit: no constant has one
+    assert (config.get_config()["mine"], config.get_config()["CC_XYZ_2"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CC_FEE", "CC_PERCENT_FEE"),
+        ("cc_percent_fee", "CC_PERCENT_FEE"),
+        ("Percent_Fee", "CC_PERCENT_FEE"),
+        ("CC_MAX_SIGNALS2", "CC_MAX_SIGNALS"),
+        ("CC_NOTHING_OF_THE_KIND", "get_config()"),
+        (5, "no name"),
+    ],
+)
+def test_a_misspelt_constant_is_refused_and_not_stored(name: Any, meant: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.set_config({name: 0, "CC_PERCENT_SLIPPAGE": 0.0})
+    assert repr(name) in str(caught.value)
+    assert meant in str(caught.value)
+    assert config.get_config() == dict(config.DEFAULTS)
+
+
+@pytest.mark.parametrize("name", [one.name for one in config.CONSTANTS if one.domain is not config._ANY])
+@pytest.mark.parametrize(
+    "value",
+    ["abc", [], None, 10**400, 10**5000, np.array([1, 2]), math.nan, -1],
+    ids=lambda value: type(value).__name__,
+)
+def test_no_constant_takes_an_odd_value(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=name):
+        config.set_config({name: value})
+    assert config.get_config() == dict(config.DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    "name", ["CC_SCHEDULE_AWAIT_MINUTES", "CC_MAX_SIGNAL_LIFETIME_MINUTES", "CC_AVG_PRICE_CANDLES_COUNT"]
+)
+def test_what_is_counted_fits_into_the_integers_of_the_engine(name: str) -> None:
+    config.set_config({name: 10**9})
+    for value in (10**9 + 1, 2**63, 1e300):
+        with pytest.raises(ConfigError, match="1,000,000,000"):
+            config.set_config({name: value})
+
+
+def test_what_the_engine_cannot_compute_with_is_told_even_after_unsafe() -> None:
+    config.set_config(CC_AVG_PRICE_CANDLES_COUNT="many", unsafe=True)
+    with pytest.raises(ConfigError, match="CC_AVG_PRICE_CANDLES_COUNT='many'"):
+        config.engine_settings()
+
+
+def test_a_block_may_change_constants_for_a_while() -> None:
+    config.set_config(CC_PERCENT_FEE=0.05)
+    with pytest.raises(ZeroDivisionError), config.restored_config():
+        config.set_config(CC_PERCENT_FEE=-3, mine=1, unsafe=True)
+        raise ZeroDivisionError
+    assert config.get_config() == {**config.DEFAULTS, "CC_PERCENT_FEE": 0.05}
 
 
 def test_copies_and_defaults_cannot_be_used_to_change_the_values() -> None:

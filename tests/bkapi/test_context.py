@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
+import pandas
 import pytest
 
 from bkapi.base import context
@@ -285,7 +287,19 @@ def test_a_date_is_its_midnight_and_parts_of_a_millisecond_are_cut_off() -> None
     assert to_ms(from_ms(NOON + 123)) == NOON + 123
 
 
-@pytest.mark.parametrize("moment", ["yesterday", "", None, 1.5, True, [], 10**20])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *["yesterday", "", None, 1.5, True, [], 10**20, 10**400, 2**63 - 1, float("nan")],
+        *[pandas.NaT, np.datetime64("NaT"), np.datetime64(2**62, "s"), np.datetime64(-(2**62), "us")],
+        *[
+            "2024-01-01T00:00+05:75",
+            "2024-01-01T00:00-0560",
+            "2024-01-01T00:00+14:30",
+            "2024-01-01T00:00+24:00",
+        ],
+    ],
+)
 def test_what_names_no_moment(moment: Any) -> None:
     with pytest.raises(MomentError, match="is not a moment in time"):
         to_ms(moment)

@@ -123,7 +123,8 @@ def test_a_candle_too_far_in_signals_is_caught() -> None:
 
 def test_signals_stamped_with_the_opening_of_their_candle_are_caught() -> None:
     def early(candles: pl.DataFrame) -> pl.DataFrame:
-        return rows(candles, close > pl.col("open")).with_columns(timestamp=pl.col("timestamp") - 60_000)
+        stamped = candles.with_columns(closed_at="timestamp")
+        return rows(stamped, close > pl.col("open"))
 
     assert judged(signals=early).kind == "signal"
 

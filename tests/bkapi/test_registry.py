@@ -12,6 +12,7 @@ import bkapi as bk
 from bkapi.errors import AlreadyExistsError, NotRegisteredError, SchemaError, UnknownNameError
 from bkapi.schemas import doors, registry
 from bkapi.schemas.frame import FrameSchema
+from bkapi.schemas.policy import Policy
 from bkapi.schemas.registry import REGISTRIES, Registry, strategies
 from bkapi.schemas.strategy import StrategySchema
 
@@ -65,16 +66,36 @@ def test_a_second_registration_is_refused() -> None:
         registry.frames.register("f", doors.get_frame_schema("f"))
 
 
-def test_a_refused_registration_leaves_its_name_known_and_an_override_completes_it() -> None:
-    with pytest.raises(SchemaError, match="missing get_candles"):
-        doors.add_exchange_schema(exchange_name="e")
-    with pytest.raises(AlreadyExistsError, match=r"its registration was refused: .*missing get_candles"):
-        doors.add_exchange_schema(exchange_name="e", get_candles=nothing)
-    with pytest.raises(NotRegisteredError, match=r"^Tool not registered name=e registryName=exchange_schema"):
-        doors.get_exchange_schema("e")
-    assert registry.exchanges.validate("e", "test")
-    doors.override_exchange_schema(exchange_name="e", get_candles=nothing)
-    assert doors.get_exchange_schema("e").get_candles is nothing
+def test_a_refused_registration_registers_nothing() -> None:
+    for _ in range(2):
+        with pytest.raises(SchemaError, match="missing get_candles"):
+            doors.add_exchange_schema(exchange_name="e")
+        with pytest.raises(SchemaError, match="empty timeframe range"):
+            doors.add_frame_schema(frame_name="e", start_date=END, end_date=START)
+    assert (doors.list_exchange_schema(), doors.list_frame_schema()) == ([], [])
+    with pytest.raises(UnknownNameError):
+        doors.override_exchange_schema(exchange_name="e", get_candles=nothing)
+    doors.add_exchange_schema(exchange_name="e", get_candles=nothing)
+    doors.add_frame_schema(frame_name="e", start_date=START, end_date=END)
+
+
+def test_an_action_with_a_wrong_method_takes_its_name_and_an_override_completes_it() -> None:
+    with pytest.raises(SchemaError, match="invalid method"):
+        doors.add_action_schema(action_name="a", handler={"sgnal": nothing})
+    with pytest.raises(AlreadyExistsError, match=r"its registration was refused: .*invalid method"):
+        doors.add_action_schema(action_name="a", handler={"signal": nothing})
+    with pytest.raises(NotRegisteredError, match=r"^Tool not registered name=a registryName=action_schema"):
+        doors.get_action_schema("a")
+    assert registry.actions.validate("a", "test")
+    doors.override_action_schema(action_name="a", note="later")  # recorded: not yet complete
+    with pytest.raises(SchemaError, match="callbacks=5 is not usable"):
+        doors.override_action_schema(action_name="a", callbacks=5)
+    with pytest.raises(SchemaError, match="invalid method"):
+        doors.override_action_schema(action_name="a", handler={"sgnal": nothing})
+    doors.override_action_schema(action_name="a", handler={"signal": nothing})
+    assert doors.get_action_schema("a").note == "later"
+    with pytest.raises(SchemaError, match="handler=None is not usable"):
+        doors.override_action_schema(action_name="a", handler=None)
 
 
 def test_a_name_that_is_no_text_leaves_nothing_behind() -> None:
@@ -89,13 +110,45 @@ def test_the_empty_name_is_a_name() -> None:
     assert doors.get_frame_schema("").start_date == START
 
 
-def test_an_override_merges_without_a_check_and_list_shows_the_original() -> None:
+def test_an_override_merges_and_list_shows_the_original() -> None:
     first = doors.add_frame_schema(frame_name="f", start_date=START, end_date=END)
     merged = doors.override_frame_schema({"frame_name": "f", "interval": "nonsense"}, note="x")
     assert (merged.interval, merged.note, merged.start_date) == ("nonsense", "x", START)
     assert doors.get_frame_schema("f") is merged
     assert doors.list_frame_schema() == [first]
     assert doors.override_frame_schema(frame_name="f", note="y").interval == "nonsense"
+
+
+def test_an_override_checks_and_converts_as_a_registration_does() -> None:
+    doors.add_strategy_schema(strategy_name="s", get_signal=nothing)
+    changed = doors.override_strategy_schema(
+        strategy_name="s",
+        policy={"breakeven_from_percent": 0.5},
+        callbacks={"on_open": nothing},
+        actions=["a"],
+    )
+    assert isinstance(changed.policy, Policy)
+    assert changed.callbacks is not None
+    assert changed.callbacks.on_open is nothing
+    assert changed.actions == ("a",)
+    for fields in (
+        {"policy": {"breakeven": 1}},
+        {"callbacks": {"on_opne": nothing}},
+        {"callbacks": {"on_open": 5}},
+        {"fill": "best"},
+        {"risk_list": ["a", "a"]},
+        {"get_signal": None, "kernel": 5},
+        {"signals": nothing, "get_signal": nothing},
+    ):
+        with pytest.raises(SchemaError):
+            doors.override_strategy_schema(strategy_name="s", **fields)
+        assert doors.get_strategy_schema("s") is changed
+    doors.add_exchange_schema(exchange_name="e", get_candles=nothing)
+    with pytest.raises(SchemaError, match="missing get_candles"):
+        doors.override_exchange_schema(exchange_name="e", candles=None)
+    doors.add_frame_schema(frame_name="f", start_date=START, end_date=END)
+    with pytest.raises(SchemaError, match="empty timeframe range"):
+        doors.override_frame_schema(frame_name="f", end_date=0)
 
 
 def test_an_override_needs_a_known_name_and_known_fields() -> None:

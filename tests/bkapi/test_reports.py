@@ -389,3 +389,10 @@ def test_live_rows_replace_each_other_as_documented() -> None:
     rows = service.get_data("BTCUSDT", "s", "e", "", False).event_list
     assert [row.action for row in rows] == ["closed", "active", "idle"]
     assert rows[2].timestamp == int((at + timedelta(minutes=4)).timestamp() * 1000)
+
+
+def test_a_key_that_stands_several_times_is_one_problem() -> None:
+    columns = [bkapi.ColumnModel("a", "A", lambda row, index: "") for _ in range(3)]
+    with pytest.raises(bkapi.ConfigError) as caught:
+        bkapi.set_columns({"risk_columns": columns})
+    assert caught.value.problems == ('risk_columns: Duplicate key "a" at indexes 0, 1, 2',)

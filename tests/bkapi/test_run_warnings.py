@@ -12,6 +12,7 @@ import pytest
 import bkapi as bk
 from bkcore.candles.errors import CandleGapError
 from bkcore.candles.frame import CandleFrame
+from bkcore.machine.signals import Asking, SignalFrameError, bind_signals
 from tests.bkapi.short_runs import CONTEXT, MIDNIGHT, MIDNIGHT_MS, SYMBOL, candles_of, register
 
 CLOSES = [100.0] * 200
@@ -41,21 +42,78 @@ def run_signals(minutes: list[int], interval: str) -> bk.FinishedRun:
     return bk.Backtest.finish(SYMBOL, {**CONTEXT, "strategy_name": "framed"})
 
 
-def test_signals_that_no_tick_asks_for_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        finished = run_signals([67, 127], "1h")
-    assert finished.trades.is_empty()
-    assert "no signal of strategy_name='framed' lies on a boundary of its interval '1h'" in caplog.text
-    assert f"the first: {MIDNIGHT + timedelta(minutes=67)}" in caplog.text
+@pytest.mark.parametrize("minutes", [[67, 127], [60, 127], [60] * 70 + [67]])
+def test_a_signal_that_no_tick_asks_for_is_refused(minutes: list[int]) -> None:
+    row = next(at for at, minute in enumerate(minutes) if minute % 60)
+    with pytest.raises(SignalFrameError) as caught:
+        run_signals(minutes, "1h")
+    assert (
+        f"({MIDNIGHT_MS + minutes[row] * 60_000}) in row {row:,}: the strategy is asked at multiples of 60 min"
+        in str(caught.value)
+    )
+    assert f"{MIDNIGHT + timedelta(hours=minutes[row] // 60 + 1):%H:%M} UTC" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("minutes", [[60, 127], [67] * 70 + [120], []])
+@pytest.mark.parametrize("minutes", [[60, 120], []])
 def test_signals_on_a_boundary_pass_without_a_word(
     minutes: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         run_signals(minutes, "1h")
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(0.001, "seconds"), (1000, "microseconds"), (1_000_000, "nanoseconds")]
+)
+def test_signal_times_in_another_unit_are_refused(factor: float, unit: str) -> None:
+    times = pl.Series([0, MIDNIGHT_MS + 3_600_000], dtype=pl.Int64)
+    table = frame_of(pl.Series([0, int(times[1] * factor)], dtype=pl.Int64))
+    with pytest.raises(SignalFrameError, match=f"in row 1, but the candles go from(.|\n)*look like {unit}"):
+        bind_signals(table, SYMBOL, asking=Asking(MIDNIGHT_MS, MIDNIGHT_MS + 86_400_000, 60_000))
+
+
+@pytest.mark.parametrize("days", [-365, 365, 1_000_000])
+def test_signals_of_another_time_altogether_are_refused(days: int) -> None:
+    asking = Asking(MIDNIGHT_MS, MIDNIGHT_MS + 86_400_000, 60_000)
+    shift = days * 86_400_000
+    times = pl.Series([MIDNIGHT_MS + shift, MIDNIGHT_MS + shift + 60_000])
+    with pytest.raises(SignalFrameError, match="no signal would ever be seen"):
+        bind_signals(frame_of(times), SYMBOL, asking=asking)
+    times = pl.Series([MIDNIGHT_MS - 60_000, MIDNIGHT_MS, MIDNIGHT_MS + 2 * 86_400_000])
+    assert bind_signals(frame_of(times), SYMBOL, asking=asking).records.size == 3  # some of them are seen
+    assert bind_signals(frame_of(times[:0]), SYMBOL, asking=asking).records.size == 0
+
+
+def frame_of(times: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame({"timestamp": times}).with_columns(
+        position=pl.lit("long"), take_profit_percent=pl.lit(2.0), stop_loss_percent=pl.lit(2.0)
+    )
+
+
+def test_withdrawals_may_come_between() -> None:
+    times = pl.Series([MIDNIGHT_MS, MIDNIGHT_MS + 60_000])
+    frame = frame_of(times).with_columns(position=pl.Series(["long", None]))
+    asking = Asking(MIDNIGHT_MS, MIDNIGHT_MS + 86_400_000, 3_600_000)
+    assert bind_signals(frame, SYMBOL, 3_600_000, asking=asking).records["side"].tolist() == [1, 0]
+
+
+def test_a_refused_row_is_told_as_it_was_written() -> None:
+    register(candles_of(CLOSES), {})
+    times = pl.Series([MIDNIGHT_MS + minute * 60_000 for minute in (60, 70, 80)])
+    frame = frame_of(times).with_columns(
+        position=pl.Series(["BUY", "long", "long"]),
+        symbol=pl.Series([None, "OTHER", None]),
+        take_profit_percent=pl.Series([2.0, 2.0, 0.04]),
+    )
+    bk.add_strategy_schema(strategy_name="odd", signals=lambda candles: frame)
+    heard: list[Exception] = []
+    bk.listen_error(heard.append)
+    list(bk.Backtest.run(SYMBOL, {**CONTEXT, "strategy_name": "odd"}))
+    told = "\n".join(map(str, heard))
+    assert "got 'BUY': did you mean 'long'?" in told
+    assert "the signal is for 'OTHER'" in told
+    assert "take_profit_percent 0.04 is closer than 0.5 %: did you mean 4?" in told
 
 
 def test_an_error_at_every_tick_is_logged_once_per_wording(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,7 @@ import bkapi
 from bkapi.backtests.backtest import Backtest
 from bkapi.cli.file_run import set_up
 from bkapi.cli.main import app
+from bkapi.cli.run_folder import conditions
 from bkapi.reporting.saved.saved_runs import SavedRunError, load_run, save_run
 from bkapi.runs.finished import FinishedRun
 
@@ -167,6 +169,19 @@ def test_a_run_without_how_cannot_be_repeated(tmp_path: Path) -> None:
         bkapi.repeat_run(folder)
 
 
+@pytest.mark.parametrize("candles", [None, "nowhere/BTCUSDT-1m.csv"])
+def test_repeating_leaves_the_configuration_as_it_was(tmp_path: Path, candles: str | None) -> None:
+    bkapi.set_config(CC_PERCENT_FEE=0.05)
+    folder = save_run(example(), tmp_path, how={"strategy": "example", "candles": candles})
+    bkapi.reset()
+    if candles is None:
+        assert bkapi.repeat_run(folder).is_same
+    else:
+        with pytest.raises(bkapi.BkError, match="no folder"):
+            bkapi.repeat_run(folder)
+    assert bkapi.get_config()["CC_PERCENT_FEE"] == 0.1
+
+
 def test_a_manifest_keeps_infinities(tmp_path: Path) -> None:
     bkapi.set_config(CC_MAX_SIGNAL_LIFETIME_MINUTES=float("inf"))
     folder = save_run(example(), tmp_path)
@@ -304,3 +319,11 @@ def test_only_regular_files_of_the_folder_are_read(tmp_path: Path, name: str, ki
         path.symlink_to("/dev/zero" if kind == "endless" else tmp_path / "outside")
     with pytest.raises(SavedRunError, match=f"{name} is no regular file"):
         load_run(folder)
+
+
+def test_a_report_names_the_last_tick_of_a_day_without_a_time() -> None:
+    setup = set_up("example", start=date(2024, 1, 2), end=date(2024, 1, 4))
+    run = Backtest.finish(setup.symbol, setup.context)
+    ticks = "ticks from 2024-01-02 00:00 UTC to 2024-01-04 00:00 UTC, the last one"
+    assert ticks in conditions(run)
+    assert ticks in Backtest.get_report(setup.symbol, setup.context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -210,20 +210,31 @@ def test_names_may_be_members_of_an_enum() -> None:
 def test_given_fields_and_overrides() -> None:
     schema = frame(note="x")
     assert set(schema.given()) == {"frame_name", "start_date", "end_date", "note"}
-    changed = schema.overridden({"interval": "30m", "end_date": 1_704_067_200_000})
-    assert (changed.interval, changed.end_date, changed.note) == ("30m", START, "x")
+    changed = FrameSchema(**schema.overridden({"interval": "30m", "end_date": 1_706_745_600_000}))
+    assert (changed.interval, changed.end_date, changed.note) == ("30m", END, "x")
     assert schema.interval == "1m"
-    with pytest.raises(SchemaError, match="unknown field 'intervall'"):
-        schema.overridden({"intervall": "30m"})
-    with pytest.raises(SchemaError, match="end_date='soon' is not usable"):
-        schema.overridden({"end_date": "soon"})
 
 
 def test_an_override_with_another_form_replaces_the_first() -> None:
-    schema = StrategySchema(strategy_name="s", get_signal=nothing).overridden({"signals": nothing})
-    assert (schema.get_signal, schema.signals) == (None, nothing)
-    kept = StrategySchema(strategy_name="s", get_signal=nothing).overridden({"note": "x"})
-    assert kept.get_signal is nothing
+    schema = StrategySchema(strategy_name="s", get_signal=nothing)
+    assert schema.overridden({"signals": nothing}) == {"strategy_name": "s", "signals": nothing}
+    assert schema.overridden({"note": "x"})["get_signal"] is nothing
+
+
+@pytest.mark.parametrize("year", [1, 1969, 2200, 9999])
+@pytest.mark.parametrize("field", ["start_date", "end_date"])
+def test_a_frame_lies_in_the_years_of_candles(field: str, year: int) -> None:
+    with pytest.raises(SchemaError, match=f"{field}=.* is not usable.*\n.*from 1970 to 2199"):
+        frame(**{field: datetime(year, 6, 1, tzinfo=UTC)})
+
+
+def test_a_frame_that_ends_before_it_starts_is_refused() -> None:
+    with pytest.raises(
+        SchemaError, match="end_date 2023-12-31 23:59:59 UTC lies before start_date 2024-01-01"
+    ) as caught:
+        frame(end_date=START - timedelta(seconds=1))
+    assert caught.value.field == "end_date"
+    assert frame(end_date=START).end_ms == frame().start_ms  # one tick
 
 
 @pytest.mark.parametrize(

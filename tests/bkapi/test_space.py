@@ -287,3 +287,12 @@ def test_an_error_names_field_value_and_remedy(make: Any, words: list[str]) -> N
 def test_only_spaces_can_be_crossed() -> None:
     with pytest.raises(TypeError):
         Space.grid(a=[1]) * 3  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "ends", [(0, 2**64 - 1), (-(2**63), 0), (0, 10**400), (-1e308, 1e308), (0.0, float("inf"))]
+)
+def test_a_range_fits_into_the_numbers_of_the_machine(ends: tuple[Any, Any]) -> None:
+    with pytest.raises(SpaceError, match=r"fall=.* is no range"):
+        Space.random(5, fall=ends)
+    assert len({Space.random(9, fall=(0, 2**62)).parameters(k)["fall"] for k in range(9)}) == 9

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import stat
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import polars as pl
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from pyarrow.parquet import write_table
 
 from bkcore.candles import archives as candle_archives, files as candle_files, formats as candle_formats
 from bkcore.candles.errors import (
+    CandleAlignmentError,
     CandleColumnError,
     CandleConflictError,
     CandleDuplicateError,
@@ -322,11 +330,17 @@ MALFORMED: dict[str, tuple[str, bytes, type[CandleError], list[str]]] = {
         ["'close' and 'close'", "each be 'close'"],
     ),
     "a stray quote": ("x.csv", line(4, '"' + LINES[4]), CandleError, ["x.csv"]),
-    "a decimal comma": (
+    "a comma for decimals or thousands": (
         "x.csv",
-        CSV.replace(b",", b";").replace(b".", b","),
+        b"timestamp;open;high;low;close;volume\n" + b"1735603200000;1,234;1,234;1,234;1,234;5\n",
         CandleValueError,
-        ["open=", "is no number", "row 0"],
+        ["open='1,234'", "thousands or decimals", "row 0"],
+    ),
+    "commas for thousands": (
+        "x.csv",
+        b"timestamp;open;high;low;close;volume\n" + b"1735603200000;1,234.5;1,234.5;1,234.5;1,234.5;5\n",
+        CandleValueError,
+        ["open='1,234.5'", "not thousands", "row 0"],
     ),
     "text for a number": (
         "x.csv",
@@ -595,6 +609,144 @@ def test_files_of_other_symbols_or_none_are_refused(tmp_path):
         with pytest.raises(CandleFileError) as refused:
             CandleFrame.read_many(nothing)
         assert_clean(refused.value)
+
+
+# ---- tables that are not quite as ours ----
+
+HEADER, ROWS = LINES[0], [text.split(",") for text in LINES[1:]]
+
+
+def table(sep: str = ",", header: str = HEADER, moment: str | None = None, **changes: str) -> bytes:
+    """The good candles; ``moment`` is a pattern of strftime, ``comma`` the sign of decimals."""
+    rows = [list(row) for row in ROWS]
+    for row in rows:
+        if moment is not None:
+            row[0] = datetime.fromtimestamp(int(row[0]) / 1000, UTC).strftime(moment)
+        if "point" in changes:
+            row[1:] = [value.replace(".", changes["point"]) for value in row[1:]]
+    return "\n".join([header.replace(",", sep), *(sep.join(row) for row in rows)]).encode()
+
+
+READABLE = {
+    "a decimal comma": table(";", point=","),
+    "a decimal comma without a header": table(";", point=",").partition(b"\n")[2],
+    "bars": table("|"),
+    "a title of Excel": b"sep=,\n" + CSV,
+    "a link": b"https://www.example.com\n\n" + CSV,
+    "remarks": b"# made by hand\r\n// twice, with, many, commas\r\n" + CSV,
+    "a marked header": b"#" + CSV,
+    "blank lines": CSV.replace(b"\n", b"\n   \n", 3) + b"\n  \n\t\n",
+    "date and time": table(header="Date,Time,open,high,low,close,volume", moment="%Y-%m-%d,%H:%M:%S"),
+    "date and time of other programs": table(
+        header="<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>", moment="%Y%m%d,%H%M%S"
+    ),
+    "points between": table(moment="%d.%m.%Y %H:%M"),
+    "the day first": table(moment="%d/%m/%Y %H:%M"),
+    "the month first": table(moment="%m/%d/%Y %H:%M:%S"),
+    "slashes": table(moment="%Y/%m/%d %H:%M"),
+    "no signs": table(moment="%Y%m%d %H%M%S"),
+    "a short zone": table(moment="%Y-%m-%dT%H:%M:%S+00"),
+}
+
+
+@pytest.mark.parametrize("case", list(READABLE))
+def test_a_table_that_can_only_be_meant_in_one_way_is_read(tmp_path, caplog, case):
+    (tmp_path / "BTCUSDT-1m.csv").write_bytes(READABLE[case])
+    assert CandleFrame.read(tmp_path / "BTCUSDT-1m.csv") == GOOD
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == (case in ("a title of Excel", "a link", "remarks"))
+    assert all("comment above the header" in text for text in told)
+
+
+def test_days_without_signs_are_days(tmp_path):
+    days = "\n".join([HEADER, *(",".join([day, *ROWS[0][1:]]) for day in ("20240131", "20240201"))])
+    (tmp_path / "X-1d.csv").write_text(days)
+    assert CandleFrame.read(tmp_path / "X-1d.csv", symbol="X").start == datetime(2024, 1, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "named"),
+    [
+        ("01/02/2024 00:00", "day or with the month"),
+        ("13/13/2024 00:00", "cannot be read"),
+        ("2024-01-01T00:00+99:99", "cannot be read"),
+        ("2024-01-01T00:00+24:00", "cannot be read"),
+        ("2024-01-01T00:00-05:75", "cannot be read"),
+        ("2024-01-01T00:00+14:30", "cannot be read"),
+        ("2024-01-01T00:00-0560", "cannot be read"),
+    ],
+)
+def test_a_time_that_means_nothing_or_two_things_is_refused(moment, named):
+    rows = [[moment, *map(float, ROWS[0][1:])]]
+    with pytest.raises(CandleTimeError, match=named) as refused:
+        CandleFrame.from_any(rows, symbol="BTCUSDT")
+    assert refused.value.row == 0
+
+
+def test_two_columns_of_a_date_are_still_one_too_many(tmp_path):
+    (tmp_path / "x.csv").write_bytes(
+        table(header="date,time,open,high,low,close,volume", moment="%Y-%m-%d,%s000")
+    )
+    with pytest.raises(CandleColumnError, match="'date' and 'time' could each be 'timestamp'"):
+        CandleFrame.read(tmp_path / "x.csv", symbol="BTCUSDT", interval="1m")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"),
+    [
+        (".csv.xz", lzma.compress),
+        (".csv.bz2", bz2.compress),
+        (".csv.zst", lambda data: pyarrow.compress(data, "zstd", asbytes=True)),
+    ],
+)
+def test_a_compressed_table_is_read_but_not_written(tmp_path, suffix, pack):
+    path = tmp_path / f"BTCUSDT-1m{suffix}"
+    path.write_bytes(pack(CSV))
+    assert CandleFrame.read(path) == GOOD
+    for content, named in (
+        (pack(CSV)[:-9], "damaged or cut short"),
+        (pack(b"0" * (17 << 20)), "expand to"),
+        (CSV, "the content starts with"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(CandleFileError, match=named) as refused:
+            CandleFrame.read(path)
+        assert_clean(refused.value)
+    with pytest.raises(CandleFileError, match="not written"):
+        GOOD.write(path)
+
+
+@pytest.mark.parametrize(
+    ("moments", "kind"),
+    [
+        (
+            [np.datetime64(START * 1_000_000 + 1, "ns"), np.datetime64(START + MINUTE, "ms")],
+            CandleAlignmentError,
+        ),
+        (
+            [pandas.Timestamp(START * 1_000_000 + 1), pandas.Timestamp(START + MINUTE, unit="ms")],
+            CandleAlignmentError,
+        ),
+        ([pandas.Timestamp(START * 1_000_000 + 1, tz="America/New_York")], CandleAlignmentError),
+        ([pandas.NaT, pandas.Timestamp(START, unit="ms")], CandleTimeError),
+        ([np.datetime64("NaT"), np.datetime64(START, "ms")], CandleTimeError),
+        ([pandas.NaT], CandleTimeError),
+    ],
+)
+def test_a_list_of_times_is_read_as_exactly_as_an_array(moments, kind):
+    columns = {name: [1.0] * len(moments) for name in ("open", "high", "low", "close", "volume")}
+    for times in (moments, pandas.to_datetime(moments)):
+        with pytest.raises(kind) as refused:
+            CandleFrame.from_any({"timestamp": times, **columns}, symbol="BTCUSDT")
+        assert refused.value.row == 0
+
+
+def test_wide_decimals_are_read(tmp_path):
+    wide = pyarrow.array([Decimal(str(value)) for value in GOOD.open], pyarrow.decimal256(60, 20))
+    frame = GOOD.frame.to_arrow().set_column(1, "open", wide)
+    write_table(frame, tmp_path / "BTCUSDT-1m.parquet")
+    assert CandleFrame.read(tmp_path / "BTCUSDT-1m.parquet") == GOOD
+    assert CandleFrame.from_any(frame, symbol="BTCUSDT") == GOOD
 
 
 # ---- arbitrary bytes ----

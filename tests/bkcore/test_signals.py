@@ -169,3 +169,17 @@ def test_a_query_that_fails_is_not_shown() -> None:
 def test_what_is_no_frame_is_refused(thing: Any) -> None:
     with pytest.raises(SignalFrameError, match="polars DataFrame or LazyFrame"):
         bind_signals(thing, "BTCUSDT")
+
+
+def test_a_frame_of_another_library_is_named_with_it() -> None:
+    import pandas
+
+    with pytest.raises(SignalFrameError, match=r"got pandas\.DataFrame"):
+        bind_signals(pandas.DataFrame(GOOD), "BTCUSDT")  # type: ignore[arg-type]
+
+
+def test_what_the_engine_refuses_is_kept_as_it_was_written() -> None:
+    table = bound(position=["BUY", "long"], symbol=[None, "ETHUSDT"])
+    assert table.written["position"].to_list() == ["BUY", "long"]
+    assert table.written["symbol"].to_list() == [None, "ETHUSDT"]
+    assert bound(symbol=["BTCUSDT", None]).written == {}

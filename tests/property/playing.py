@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import bkapi
+from bkapi.backtests import prepare
 from bkapi.base.context import get_timestamp
 from bkapi.base.timestamps import from_ms, to_ms
 from bkcore.machine.run import Driver
+from bkcore.machine.signals import Asking
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.engine import Engine, RiskCheck
 from tests.naive.events import CALLBACKS
@@ -109,8 +112,13 @@ def _named(record: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
 
 @contextmanager
 def registered(scene: Scene, **strategy: Any) -> Iterator[dict[str, str]]:
-    """The scene as schemas, from a clean start and leaving nothing behind; the strategy is as given."""
+    """The scene as schemas, from a clean start and leaving nothing behind; the strategy is as given.
+
+    Signals between two askings, which the door refuses, are let in: the engine has a rule for them.
+    """
     bkapi.reset()
+    always = mock.patch.object(prepare, "asking_of", lambda market, interval_ms: Asking(0, 2**62, 1))
+    always.start()
     try:
         bkapi.set_config(scene.config, unsafe=True)
         bkapi.add_exchange_schema(
@@ -131,6 +139,7 @@ def registered(scene: Scene, **strategy: Any) -> Iterator[dict[str, str]]:
         )
         yield CONTEXT
     finally:
+        always.stop()
         bkapi.reset()
 
 

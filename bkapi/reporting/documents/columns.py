@@ -201,13 +201,16 @@ class ColumnValidationService:
                         problems.append(f"{where}.{field} must be a non-empty string, got {value!r}")
                 elif not callable(value):
                     problems.append(f'{where}.{field} must be a function, got "{_type(value)}"')
-        keys: dict[Any, int] = {}
+        places: dict[str, list[int]] = {}
         for index, entry in enumerate(entries):
             key = read(entry, "key") if _is_object(entry) else None
             if isinstance(key, str) and key:
-                if key in keys:
-                    problems.append(f'{name}: Duplicate key "{key}" at indexes {keys[key]}, {index}')
-                keys.setdefault(key, index)
+                places.setdefault(key, []).append(index)
+        problems += [
+            f'{name}: Duplicate key "{key}" at indexes {", ".join(map(str, at))}'
+            for key, at in places.items()
+            if len(at) > 1
+        ]
         return problems
 
 

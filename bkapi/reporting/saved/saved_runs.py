@@ -19,7 +19,7 @@ import orjson
 
 from bkapi.base.deferred import pl
 from bkapi.errors import BkError
-from bkapi.reporting.conditions import ANNUALISATION, costs
+from bkapi.reporting.conditions import ANNUALISATION, costs, span
 from bkapi.reporting.provenance import differences, provenance
 from bkapi.reporting.saved.folder import SavedRunError, read_files, write_files
 from bkapi.reporting.saved.manifest import Manifest
@@ -233,8 +233,8 @@ class SavedRun:
             about["fee_percent"], about["slippage_percent"], about["fill"], about["average_candles"]
         )
         return (
-            f"Conditions: {words}; {ANNUALISATION}; candles {made['candles']}; run {self.manifest['run_hash']}; "
-            f"code {made['code']}."
+            f"Conditions: {words}; {ANNUALISATION}; {span(made['frame'])}; candles {made['candles']}; "
+            f"run {self.manifest['run_hash']}; code {made['code']}."
         )
 
     def to_markdown(self, *, row_limit: int | None = 250) -> str:

@@ -1,4 +1,4 @@
-"""Tick times of a frame."""
+"""Tick times of a frame; one that ends before it starts is refused when it is registered."""
 
 import hashlib
 from types import ModuleType
@@ -17,14 +17,6 @@ def play(api: ModuleType, case: Case) -> Record:
     def on_timeframe(times: Any, start: Any, end: Any, interval: str) -> None:
         calls.append([len(times), ms(start), ms(end), interval])
 
-    api.add_frame_schema(
-        frame_name=frame,
-        start_date=given["start_ms"],
-        end_date=given["end_ms"],
-        interval=given.get("interval"),
-        callbacks={"on_timeframe": on_timeframe},
-    )
-
     def ask() -> Record:
         first, second = (api.get_backtest_timeframe(symbol) for symbol in ("BTCUSDT", "ETHUSDT"))
         times = [ms(time) for time in first]
@@ -37,6 +29,13 @@ def play(api: ModuleType, case: Case) -> Record:
         }
 
     try:
+        api.add_frame_schema(
+            frame_name=frame,
+            start_date=given["start_ms"],
+            end_date=given["end_ms"],
+            interval=given.get("interval"),
+            callbacks={"on_timeframe": on_timeframe},
+        )
         answer: Record = {"ok": api.run_in_mock_context(ask, frame_name=frame, backtest=True)}
     except api.BkError as error:
         answer = {"error": {"kind": next(kind for words, kind in ERROR_KINDS.items() if words in str(error))}}
