@@ -8,9 +8,10 @@ import numpy as np
 from numba import int64
 
 from bkcore.jit import routine, rule
-from bkcore.machine.codes import Command, Given
+from bkcore.machine.codes import Command, Given, Side
 from bkcore.machine.commands import execute
 from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, RAISED, call_kernel, call_manage
+from bkcore.machine.market import known_price
 from bkcore.machine.records import FROM_SLOT
 
 
@@ -32,11 +33,12 @@ def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scr
     time = candles.timestamps[row]
     scratch.position[0] = tables.trades[state.current]
     keep_memory(scratch.memory)
+    known = known_price(candles, prices, plan.settings, row)
     count = call_manage(
         state.manage_address,
         (
             time,
-            *(series[row], series[row - 1]),
+            *(series[row], known),
             *(candles.open[:row], candles.high[:row], candles.low[:row], candles.close[:row]),
             *(candles.volume[:row], scratch.position[0], plan.parameters),
             *(scratch.memory[:MEMORY_SIZE], orders),
@@ -47,7 +49,7 @@ def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scr
     for k in range(min(count, MOST_ORDERS)):
         command = int64(orders[k, 0])
         trails = command == Command.TRAILING_STOP or command == Command.TRAILING_TAKE
-        price = series[row] if trails else series[row - 1]
+        price = series[row] if trails else known
         execute(state, plan.settings, tables, command, price, orders[k, 1], time)
     return False
 
@@ -78,6 +80,10 @@ def ask_kernel(state: Any, candles: Any, plan: Any, scratch: Any) -> Any:
     if answer == RAISED:
         return True
     if answer != 0:
+        signal.time = state.tick_time
+        signal.id = -1
+        if signal.side != Side.LONG and signal.side != Side.SHORT:
+            signal.side = int64(Side.UNKNOWN)  # refused, as in a signal frame
         given = int64(0)
         if not np.isnan(signal.price_open):
             given |= int64(Given.PRICE_OPEN)

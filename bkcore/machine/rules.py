@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.intervals import MINUTE_MS
+from bkcore.intervals import MINUTE_MS, MOST_MINUTES
 from bkcore.jit import rule
 from bkcore.machine.codes import CloseReason, EventKind, Given, Side, Sound, Status, Violation
 from bkcore.machine.pnl import pnl_percent, renew
@@ -38,16 +38,12 @@ def is_price(value: Any) -> Any:
 def compare_percent(distance: Any, price: Any, percent: Any) -> Any:
     """-1, 0 or 1: how ``distance`` in percent of ``price`` compares with ``percent``; 0 without a limit (0 percent).
 
-    Divides, as the specification does, only where a product cannot tell for certain.
+    What differs by less than a billionth is equal: a distance is worked out from rounded prices (deviation 18).
     """
     if percent == 0.0:
         return 0
-    limit = price * percent
-    scaled = distance * 100.0
-    if price > 0.0 and abs(scaled - limit) > limit * 1e-9:
-        return 1 if scaled > limit else -1
-    share = (distance / price) * 100.0
-    return -1 if share < percent else (1 if share > percent else 0)
+    scaled = distance / price * 100.0
+    return -1 if scaled < percent * (1.0 - 1e-9) else (1 if scaled > percent * (1.0 + 1e-9) else 0)
 
 
 @rule
@@ -96,6 +92,8 @@ def violations(
     elif lifetime == np.inf:
         if settings.max_lifetime != np.inf:
             found |= int64(Violation.LIFETIME_INFINITE)
+    elif lifetime > MOST_MINUTES:
+        found |= int64(Violation.LIFETIME_TOO_LONG)
     else:
         if lifetime != np.floor(lifetime):
             found |= int64(Violation.LIFETIME_FRACTION)
@@ -152,6 +150,8 @@ def rests(side: Any, price_open: Any, price: Any) -> Any:
 def terms_of(state: Any, settings: Any, signal: Any) -> Any:
     """What a candidate asks for: ``(price_open, resting, take_profit, stop_loss, lifetime, cost)`` (spec engine.md 5).
 
+    A limit at or beyond the market opens at once: at its own price by the documented rule, at the market's where
+    candles touch levels.
     Where the signal gives its levels in percent, a sweep's fractions in ``state`` replace them; NaN replaces nothing.
     """
     price = state.tick_price
@@ -159,6 +159,8 @@ def terms_of(state: Any, settings: Any, signal: Any) -> Any:
     given = signal.given
     price_open = signal.price_open if given & int64(Given.PRICE_OPEN) else price
     resting = given & int64(Given.PRICE_OPEN) != 0 and rests(side, price_open, price)
+    if settings.touches and not resting and is_price(price_open):
+        price_open = price
     take_profit = signal.take_profit
     stop_loss = signal.stop_loss
     if given & int64(Given.PERCENT_LEVELS):

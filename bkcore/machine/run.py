@@ -257,13 +257,23 @@ class Run:
                 signal = _nothing_yet(state.tick_time)
                 self._hooks.kernel(state.tick_time, state.tick_price, *known, parameters, memory, signal)
             else:
-                prices = (float(values[row]), float(values[row - 1]))
+                prices = (float(values[row]), self.known_price())
                 position = self._trades[state.current].copy()
                 orders = np.zeros((MOST_ORDERS, 2))
                 self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
         except Exception as error:  # noqa: BLE001 - the user's function may raise anything
             return error
         return RuntimeError(f"the {'kernel' if asked else 'manage'} function of the strategy raised once")
+
+    def known_price(self) -> float:
+        """The price that is known at the candle or tick where the run stands; NaN before the first tick."""
+        row = self.now.row
+        if row == 0:
+            return np.nan
+        if self.now.has_holes and row < len(self.market) and self.series.values is not self.market.close:
+            row_time = int(self.market.timestamps[row])
+            return self.market.price_known_at(row_time, int(self.settings["window"][0]))
+        return float(self.series.values.item(row - 1))
 
     def candidate_terms(self) -> tuple[float, float, float, float, float]:
         """Price of entry, take-profit, stop-loss, lifetime (minutes) and cost of the candidate that ``now`` names."""
