@@ -21,7 +21,7 @@ from bkapi.events.payloads import DoneEvent
 from bkapi.positions.methods import PositionMethods
 from bkapi.reporting.facades import BacktestReports
 from bkapi.runs import gates
-from bkapi.runs.finished import FinishedRun
+from bkapi.runs.finished import FinishedRun, finished_run
 from bkapi.runs.ledger import finished
 from bkapi.runs.strategy import BacktestResult, StrategyRun
 from bkcore.machine.run import Driver
@@ -129,7 +129,8 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
         strategy_run.yields = False
         for _ in results:
             pass
-        return self.last_run(symbol, context)
+        known = finished.get(strategy_run.key)  # a run of the same names in another thread may have replaced it
+        return known if known is not None and known.strategy_run is strategy_run else finished_run(strategy_run)
 
     def last_run(self, symbol: str, context: Context) -> FinishedRun:
         """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before."""

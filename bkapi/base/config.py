@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bkapi.errors import ConfigError
+from bkcore.intervals import MOST_MINUTES
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,13 @@ _NOT_NEGATIVE = _Domain("a finite number >= 0", lambda value: is_number(value) a
 _POSITIVE = _Domain("a finite number > 0", lambda value: is_number(value) and value > 0)
 _COUNT = _Domain("an integer >= 0", lambda value: _is_integer(value) and value >= 0)
 _POSITIVE_COUNT = _Domain("an integer > 0", lambda value: _is_integer(value) and value > 0)
+_MINUTES = _Domain(
+    f"an integer > 0 and at most {MOST_MINUTES:,}",
+    lambda value: _is_integer(value) and 0 < value <= MOST_MINUTES,
+)
 _LIFETIME = _Domain(
-    'an integer > 0, or float("inf") for signals without an end',
-    lambda value: value == math.inf or (_is_integer(value) and value > 0),
+    f'{_MINUTES.words}, or float("inf") for signals without an end',
+    lambda value: value == math.inf or _MINUTES.holds(value),
 )
 _ANY = _Domain("anything", lambda _: True)
 
@@ -72,7 +77,7 @@ CONSTANTS: tuple[Constant, ...] = (
     ),
     Constant("CC_MIN_STOPLOSS_DISTANCE_PERCENT", 0.5, "%", "smallest distance of the stop-loss", _POSITIVE),
     Constant("CC_MAX_STOPLOSS_DISTANCE_PERCENT", 20, "%", "largest distance of the stop-loss", _POSITIVE),
-    Constant("CC_SCHEDULE_AWAIT_MINUTES", 120, "min", "how long a scheduled signal waits", _POSITIVE_COUNT),
+    Constant("CC_SCHEDULE_AWAIT_MINUTES", 120, "min", "how long a scheduled signal waits", _MINUTES),
     Constant(
         "CC_MAX_SIGNAL_LIFETIME_MINUTES", 1440, "min", "default and largest lifetime of a signal", _LIFETIME
     ),

@@ -296,4 +296,6 @@ def signal_violations(
     if not is_price(price):
         return int64(Violation.CURRENT_PRICE)
     resting = given & int64(Given.PRICE_OPEN) != 0 and rests(side, price_open, price)
-    return violations(setting[0], side, price_open, take_profit, stop_loss, lifetime, cost, price, resting)
+    return violations(
+        *(setting[0], side, price_open, take_profit, stop_loss, lifetime, cost, price, resting, False)
+    )

@@ -14,6 +14,9 @@ from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, RAISED, call_kernel, 
 from bkcore.machine.market import known_price
 from bkcore.machine.records import FROM_SLOT
 
+_FIRST_COMMAND = int(min(Command))
+_LAST_COMMAND = int(max(Command))
+
 
 @rule
 def keep_memory(memory: Any) -> None:
@@ -22,9 +25,15 @@ def keep_memory(memory: Any) -> None:
         memory[MEMORY_SIZE + k] = memory[k]
 
 
+@rule
+def is_command(code: Any) -> Any:
+    """Whether the number that a hook wrote is that of a ``Command``."""
+    return code == np.floor(code) and _FIRST_COMMAND <= code <= _LAST_COMMAND
+
+
 @routine
 def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scratch: Any) -> Any:
-    """Let the ``manage`` hook see the candle and carry out its orders; returns whether it raised.
+    """Let the ``manage`` hook see the candle and carry out its orders; returns whether it raised or wrote none.
 
     It sees a copy of the position and the candles before this one, as a listener of its ping does.
     """
@@ -44,9 +53,12 @@ def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scr
             *(scratch.memory[:MEMORY_SIZE], orders),
         ),
     )
-    if count == RAISED:
+    if not 0 <= count <= MOST_ORDERS:  # raised, or asks for more than there is room for
         return True
-    for k in range(min(count, MOST_ORDERS)):
+    for k in range(count):
+        if not is_command(orders[k, 0]):
+            return True
+    for k in range(count):
         command = int64(orders[k, 0])
         trails = command == Command.TRAILING_STOP or command == Command.TRAILING_TAKE
         price = series[row] if trails else known

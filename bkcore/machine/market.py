@@ -142,7 +142,7 @@ def known_price(candles: Any, prices: Any, settings: Any, row: Any) -> Any:
 @kernel(float64(i8, f8, f8, f8, f8, f8, int64, int64))
 def average_between(
     timestamps: Any,
-    open: Any,
+    open: Any,  # noqa: A002
     high: Any,
     low: Any,
     close: Any,

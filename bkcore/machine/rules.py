@@ -35,15 +35,24 @@ def is_price(value: Any) -> Any:
 
 
 @rule
-def compare_percent(distance: Any, price: Any, percent: Any) -> Any:
-    """-1, 0 or 1: how ``distance`` in percent of ``price`` compares with ``percent``; 0 without a limit (0 percent).
+def compare_level(level: Any, side: Any, price: Any, percent: Any, in_percent: Any) -> Any:
+    """-1, 0 or 1: how the distance from ``price`` to ``level``, towards ``side``, compares with a limit in percent.
 
-    What differs by less than a billionth is equal: a distance is worked out from rounded prices (deviation 18).
+    0 without a limit (0 percent). Divides, as the specification does, only where a product cannot tell for certain.
+    There a level that was given ``in_percent``, or that is the bracket of the limit, is at the limit: its distance is
+    worked out from rounded prices (deviation 18).
     """
     if percent == 0.0:
         return 0
-    scaled = distance / price * 100.0
-    return -1 if scaled < percent * (1.0 - 1e-9) else (1 if scaled > percent * (1.0 + 1e-9) else 0)
+    distance = side * (level - price)
+    limit = price * percent
+    scaled = distance * 100.0
+    if price > 0.0 and abs(scaled - limit) > limit * 1e-9:
+        return 1 if scaled > limit else -1
+    if in_percent or level == bracket_price(price, side, percent / 100.0):
+        return 0
+    share = (distance / price) * 100.0
+    return -1 if share < percent else (1 if share > percent else 0)
 
 
 @rule
@@ -57,6 +66,7 @@ def violations(
     cost: Any,
     price: Any,
     resting: Any,
+    in_percent: Any,
 ) -> Any:
     """Everything that is wrong with a signal, as bits of ``Violation`` (spec engine.md 6.1 - 6.3; deviation 7)."""
     if not resting and not is_price(price):
@@ -79,13 +89,12 @@ def violations(
             found |= int64(Violation.TAKE_PROFIT_SIDE)
         if not side * (price_open - stop_loss) > 0.0:
             found |= int64(Violation.STOP_LOSS_SIDE)
-        gain = side * (take_profit - price_open)
-        loss = side * (price_open - stop_loss)
-        if compare_percent(gain, price_open, settings.min_take_profit_percent) < 0:
+        nearest, farthest = settings.min_stop_loss_percent, settings.max_stop_loss_percent
+        if compare_level(take_profit, side, price_open, settings.min_take_profit_percent, in_percent) < 0:
             found |= int64(Violation.TAKE_PROFIT_TOO_CLOSE)
-        if compare_percent(loss, price_open, settings.min_stop_loss_percent) < 0:
+        if compare_level(stop_loss, -side, price_open, nearest, in_percent) < 0:
             found |= int64(Violation.STOP_LOSS_TOO_CLOSE)
-        if compare_percent(loss, price_open, settings.max_stop_loss_percent) > 0:
+        if compare_level(stop_loss, -side, price_open, farthest, in_percent) > 0:
             found |= int64(Violation.STOP_LOSS_TOO_FAR)
     if not lifetime > 0.0:
         found |= int64(Violation.LIFETIME)
@@ -124,7 +133,7 @@ def is_sound(settings: Any, side: Any, gain: Any, loss: Any, lifetime: Any, cost
         share = 1.0 + (2 * k - 1) * 1e-9
         take = bracket_price(1.0, side, gain * share)
         stop = bracket_price(1.0, -side, loss * share)
-        if violations(settings, side, 1.0, take, stop, lifetime, cost, 1.0, False):
+        if violations(settings, side, 1.0, take, stop, lifetime, cost, 1.0, False, True):
             return False
     return True
 
@@ -192,6 +201,7 @@ def violations_of(state: Any, settings: Any, signal: Any, terms: Any) -> Any:
             cost,
             state.tick_price,
             resting,
+            signal.given & int64(Given.PERCENT_LEVELS) != 0,
         )
     )
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bkcore.errors import BkError
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.machine.codes import Command, Listen, Phase, Wake
@@ -71,6 +72,10 @@ class Hooks:
 
 
 _NO_HOOKS = Hooks()
+
+
+class HookAnswerError(BkError, ValueError):
+    """Raised by a run whose ``manage`` function writes ``orders[0, 0] = 99``: there is no such command."""
 
 
 class Run:
@@ -260,7 +265,9 @@ class Run:
                 prices = (float(values[row]), self.known_price())
                 position = self._trades[state.current].copy()
                 orders = np.zeros((MOST_ORDERS, 2))
-                self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
+                count = self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
+                if wrong := _wrong_orders(count, orders):
+                    return wrong
         except Exception as error:  # noqa: BLE001 - the user's function may raise anything
             return error
         return RuntimeError(f"the {'kernel' if asked else 'manage'} function of the strategy raised once")
@@ -331,6 +338,21 @@ def _enlarged(table: Records, used: int) -> Records:
     larger = np.zeros(2 * table.size, table.dtype)
     larger[:used] = table[:used]
     return larger
+
+
+def _wrong_orders(count: int, orders: NDArray[np.float64]) -> Exception | None:
+    """What is wrong with the answer of a ``manage`` hook, as the kernel judges it."""
+    known = ", ".join(f"{command.name} ({command.value})" for command in Command)
+    if not 0 <= count <= MOST_ORDERS:
+        return HookAnswerError(
+            f"the manage function answered {count} orders.", hint=f"return how many, from 0 to {MOST_ORDERS}."
+        )
+    for k, code in enumerate(orders[:count, 0].tolist()):
+        if code not in list(Command):
+            return HookAnswerError(
+                f"the manage function wrote {code:g} as the command of order {k}.", hint=f"known: {known}."
+            )
+    return None
 
 
 def _nothing_yet(time: int) -> Any:
