@@ -180,7 +180,10 @@ class Space:
         combinations. Raises :class:`SpaceError` for an axis that cannot be drawn from.
         """
         count, seed = _whole_number("count", count, 1), _whole_number("seed", seed, 0)
-        chosen = frozenset([log] if isinstance(log, str) else log)
+        logged: Any = [log] if isinstance(log, str) else list(log) if isinstance(log, Iterable) else [log]
+        if not all(isinstance(name, str) for name in logged):
+            raise SpaceError(f"log={log!r} is no list of names.", hint='give log=["fast"], the names of pairs.')
+        chosen = frozenset(logged)
         kinds: dict[str, Any] = {}
         for name, axis in axes.items():
             kinds[name] = tuple(map(_plain, axis)) if isinstance(axis, tuple) else _values(name, axis)
@@ -377,8 +380,13 @@ def _whole(axis: tuple[Any, ...]) -> bool:
     return all(isinstance(end, int) for end in axis)
 
 
+def _is_drawable(end: float) -> bool:
+    """Whether a number is finite and, where it is whole, an int64."""
+    return abs(end) <= _MOST if isinstance(end, int) else math.isfinite(end)
+
+
 def _check_range(name: str, axis: tuple[Any, ...], *, is_log: bool) -> None:
-    if not (len(axis) == 2 and all(isinstance(end, int | float) and math.isfinite(end) for end in axis)):
+    if not (len(axis) == 2 and all(isinstance(end, int | float) and _is_drawable(end) for end in axis)):
         raise SpaceError(f"{name}={axis!r} is no range.", hint=f"give a pair, {name}=(1.0, 5.0), or a list.")
     if not axis[0] < axis[1] or (is_log and axis[0] <= 0):
         above = " above 0" if is_log else ""

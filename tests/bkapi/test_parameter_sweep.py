@@ -392,8 +392,8 @@ def test_threads_and_memory_change_nothing() -> None:
     wanted = swept(space, metrics="all", threads=1).frame
     for options in (
         {"threads": 2},
-        {"max_memory": 1},
-        {"max_memory": "64KiB", "threads": 3},
+        {"max_memory": "66M"},
+        {"max_memory": "70MiB", "threads": 3},
         {"max_memory": 3e9},
     ):
         assert swept(space, metrics="all", **options).frame.equals(wanted), options
@@ -480,17 +480,19 @@ def test_values_of_other_types_are_other_signals() -> None:
     assert result.frame["total_pnl"].n_unique() == 2
 
 
-def test_a_result_larger_than_max_memory_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sweep_that_needs_more_than_max_memory_is_refused_before_it_starts(tmp_path: Path) -> None:
     space = Space.grid(
         take_profit_percent=[1 + k / 1000 for k in range(300)],
         stop_loss_percent=[1 + k / 1000 for k in range(300)],
     )
-    with caplog.at_level(logging.WARNING, logger="bkapi"):
-        swept(space.where(pl.col("take_profit_percent") < 1.02), max_memory="1M")
-        assert "Give a folder" in caplog.text
-        caplog.clear()
-        swept(Space.grid(look=[5, 30]), max_memory="1M")
-        assert not caplog.text
+    made = sweep(space, max_memory="150M")
+    needs = r"the sweep needs \d+ MB .* more than max_memory=150.0 MB.\n.*max_memory=\"\d+M\", or a folder"
+    with pytest.raises(SweepError, match=needs):
+        made.run(progress=False, folder=None)
+    with pytest.raises(SweepError, match="a folder to keep the result in|max_memory="):
+        sweep(Space.grid(look=[5, 30]), max_memory=1).run(folder=tmp_path, progress=False)
+    assert not any(tmp_path.iterdir())
+    assert len(swept(Space.grid(look=[5, 30]), max_memory="1M")) == 2
 
 
 def test_a_parquet_file_of_a_result_is_whole_or_not_there(tmp_path: Path) -> None:
