@@ -75,6 +75,7 @@ class PartFolder:
             raise SweepFolderError(
                 f"{self.path} cannot be used: {_reason(error)}.", hint="choose another folder."
             ) from None
+        self._moved: list[str] = []
         self._files: dict[str, list[Path]] = {}
         for path in found:
             self._files.setdefault(path.name.rpartition("-")[0], []).append(path)
@@ -116,10 +117,16 @@ class PartFolder:
         return found
 
     def put_rest_aside(self) -> None:
-        """Put those files aside that no :meth:`find` has asked for: parts of another sweep."""
+        """Put files aside that no :meth:`find` has asked for, parts of another sweep, and tell what lies there."""
         while self._files:
             for path in self._files.popitem()[1]:
                 self._put_aside(path)
+        if self._moved:
+            logger.warning(
+                "%d files were damaged or no parts of this sweep, the first of them %s; they lie in %s now",
+                *(len(self._moved), self._moved[0], self.path / _ASIDE),
+            )
+            self._moved.clear()
 
     def _is_part(self, path: Path, market: int, chunk: int, expected: Callable[[], pl.DataFrame]) -> bool:
         try:
@@ -141,7 +148,7 @@ class PartFolder:
         with _writing(path, "cannot be put aside"):
             aside.mkdir(exist_ok=True)
             path.rename(place)
-        logger.warning("%s is no part of this sweep, or damaged; it lies in %s now", path.name, place)
+        self._moved.append(path.name)
 
     def write(self, market: int, chunk: int, frame: pl.DataFrame) -> Path:
         """Write a part and return its file, which is on disk then."""

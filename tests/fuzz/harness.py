@@ -30,7 +30,7 @@ def try_inputs(
         except BkError as error:
             ends["refused"] += 1
             problem = None if str(error).strip() else "an error without words"
-        except Exception as error:  # noqa: BLE001 - whatever is not ours is a fault
+        except Exception as error:
             ends["foreign"] += 1
             problem = "".join(traceback.format_exception(error)[-3:])
         if problem:
