@@ -31,7 +31,7 @@ def _fresh() -> Iterator[None]:
 def played(
     closes: Any, rows: dict[str, Any], *, minutes: list[int] | None = None, first: int = 5, **strategy: Any
 ) -> bk.FinishedRun:
-    """Candles that open at the close before, after a hole at their own; ``rows`` are columns of signals, ``at`` their minutes."""
+    """A run over candles without gaps between them but holes; ``rows`` are columns of signals, ``at`` their minutes."""
     places = list(range(len(closes))) if minutes is None else minutes
     close = np.asarray(closes, float)
     follows = np.diff(places, prepend=-1) == 1

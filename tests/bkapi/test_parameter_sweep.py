@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -629,6 +632,71 @@ def test_a_damaged_part_is_measured_again(tmp_path: Path, damage: str) -> None:
     assert sweep(MANY).run(folder=tmp_path, progress=False).frame.equals(whole)
     assert sorted(tmp_path.glob("part-*")) == parts
     assert victim.read_bytes() == content
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_of_another_sweep_are_put_aside_and_the_right_ones_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Space.grid(look=[5, 30], take_profit_percent=[0.7 + k / 100 for k in range(300)])
+    whole = sweep(MANY).run(folder=tmp_path / "a", progress=False).frame
+    sweep(other).run(folder=tmp_path / "b", progress=False)
+    own = sorted((tmp_path / "a").glob("part-*"))
+    for part in (tmp_path / "b").glob("part-*"):
+        shutil.copy(part, tmp_path / "a")
+    with caplog.at_level(logging.WARNING, logger="bkapi"):
+        assert sweep(MANY).run(folder=tmp_path / "a", progress=False).frame.equals(whole)
+    assert sorted((tmp_path / "a").glob("part-*")) == own
+    assert len([*(tmp_path / "a" / "aside").iterdir()]) == len([*(tmp_path / "b").glob("part-*")])
+    assert f"lie in {tmp_path / 'a' / 'aside'}" in caplog.text
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
+    whole = sweep(MANY).run(folder=tmp_path, progress=False).frame
+    manifest = tmp_path / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"part_combinations": 128', '"part_combinations": 64'))
+    with pytest.raises(SweepFolderError, match="was changed: part_combinations is 64"):
+        sweep(MANY).run(folder=tmp_path, progress=False)
+    manifest.write_text(text)
+    assert sweep(MANY).run(folder=tmp_path, progress=False).frame.equals(whole)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_full_disk_is_one_sentence_and_what_is_done_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = swept(MANY)
+
+    def full(at: int) -> Any:
+        left, fsync = [at], os.fsync
+
+        def flush(handle: int) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            fsync(handle)
+
+        return flush
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full(6))
+        with pytest.raises(SweepFolderError, match=r"cannot be written: No space left.*\nHint: make room"):
+            sweep(MANY).run(folder=tmp_path / "parts", progress=False)
+    done = {path: path.read_bytes() for path in (tmp_path / "parts").iterdir()}
+    assert 1 < len(done) < 6
+    assert not any(path.name.startswith(".") for path in done)
+    again = sweep(MANY).run(folder=tmp_path / "parts", progress=False)
+    assert again.frame.equals(whole.frame)
+    assert all(path.read_bytes() == content for path, content in done.items())
+    for place in ("/dev/full/rows.parquet", tmp_path / "parts" / "manifest.json" / "rows.parquet"):
+        with pytest.raises(SweepFolderError, match="cannot be written"):
+            whole.to_parquet(place)
+    monkeypatch.setattr(Path, "replace", lambda self, target: full(0)(0))
+    with pytest.raises(SweepFolderError, match="No space left"):
+        whole.to_parquet(tmp_path / "rows.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["parts"]
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -110,7 +110,7 @@ def _tamper(dice: Dice, folder: Path, foreign: Path) -> None:
     elif kind == 7:
         part.rename(part.with_name(part.name.replace("part-0000", "part-0007")))
     elif kind == 8:
-        shutil.copy(part, part.with_name(part.name[:-12] + "abcd.parquet"))
+        part.with_name(part.name[:-12] + "abcd.parquet").write_bytes(content)
     elif kind == 9:
         _rewrite(dice, part, content)
     elif kind == 10:
