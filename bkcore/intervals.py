@@ -9,6 +9,9 @@ from bkcore.errors import BkError, did_you_mean
 
 MINUTE_MS = 60_000
 
+#: The longest time in minutes: begun before the year 9999, it ends at a moment that an int64 of milliseconds holds.
+MOST_MINUTES = 150_000_000_000_000
+
 #: Documented intervals (spec market-data.md 2); candles know all of them but 12h, frames know all.
 INTERVAL_MINUTES: dict[str, int] = {
     "1m": 1,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bkapi.errors import ConfigError
 from bkcore.errors import did_you_mean, shown
+from bkcore.intervals import MOST_MINUTES
 
 if TYPE_CHECKING:
     from bkcore.machine.settings import EngineSettings, FillModel
@@ -37,8 +38,8 @@ def is_number(value: Any) -> bool:
         return False
 
 
-def _is_count(value: Any, least: int) -> bool:
-    return is_number(value) and least <= value <= MOST and bool(value == math.floor(value))
+def _is_count(value: Any, least: int, *, most: int = MOST) -> bool:
+    return is_number(value) and least <= value <= most and bool(value == math.floor(value))
 
 
 def _is_switch(value: Any) -> bool:
@@ -57,9 +58,12 @@ _NOT_NEGATIVE = _Domain("a finite number >= 0", lambda value: is_number(value) a
 _POSITIVE = _Domain("a finite number > 0", lambda value: is_number(value) and value > 0)
 _COUNT = _Domain(f"an integer from 0 to {MOST:,}", lambda value: _is_count(value, 0))
 _POSITIVE_COUNT = _Domain(f"an integer from 1 to {MOST:,}", lambda value: _is_count(value, 1))
+_MINUTES = _Domain(
+    f"an integer from 1 to {MOST_MINUTES:,}", lambda value: _is_count(value, 1, most=MOST_MINUTES)
+)
 _LIFETIME = _Domain(
-    f'an integer from 1 to {MOST:,}, or float("inf") for signals without an end',
-    lambda value: _is_count(value, 1) or (isinstance(value, Real) and bool(value == math.inf)),
+    f'{_MINUTES.words}, or float("inf") for signals without an end',
+    lambda value: _MINUTES.holds(value) or (isinstance(value, Real) and bool(value == math.inf)),
 )
 _SWITCH = _Domain("True or False", _is_switch)
 _ANY = _Domain("anything", lambda _: True)
@@ -90,7 +94,7 @@ CONSTANTS: tuple[Constant, ...] = (
     ),
     Constant("CC_MIN_STOPLOSS_DISTANCE_PERCENT", 0.5, "%", "smallest distance of the stop-loss", _POSITIVE),
     Constant("CC_MAX_STOPLOSS_DISTANCE_PERCENT", 20, "%", "largest distance of the stop-loss", _POSITIVE),
-    Constant("CC_SCHEDULE_AWAIT_MINUTES", 120, "min", "how long a scheduled signal waits", _POSITIVE_COUNT),
+    Constant("CC_SCHEDULE_AWAIT_MINUTES", 120, "min", "how long a scheduled signal waits", _MINUTES),
     Constant(
         "CC_MAX_SIGNAL_LIFETIME_MINUTES", 1440, "min", "default and largest lifetime of a signal", _LIFETIME
     ),

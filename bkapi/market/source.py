@@ -245,10 +245,11 @@ class ExchangeSource:
             market = self.market(symbol, int(frame.timestamps[0]), when_ms)
             end = interval_start(when_ms, self.base)
             row = int(np.searchsorted(market.timestamps, end))
-            if row < window or market.timestamps[row - 1] != end - market.step_ms:
-                about = self._about(symbol, self.base)
-                raise incomplete(row, window, end - window * market.step_ms, about)
-            return float(market.average_price(window).values[row - 1])
+            since = end - window * market.step_ms
+            is_over = row == len(market) and end > market.timestamps[-1] + market.step_ms
+            if is_over or since < market.timestamps[0]:
+                raise incomplete(row, window, since, self._about(symbol, self.base))
+            return market.price_known_at(end, window)
         span = closed_range(self.base, window, when_ms)
         return average_of(self.rows(symbol, span, backtest=backtest), symbol, span.step)
 

@@ -321,7 +321,12 @@ class CandleStore:
         with _spoken(series, "read from"):
             status = _status(path)
         if status is None:
-            return None
+            if not path.is_symlink():
+                return None
+            damage = DamagedMonthError(
+                f"{series.about} {month}: {str(path)!r} is a link to a file that is not there."
+            )
+            return self._put_aside(series, month, damage, locked=locked)
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         with self._keeping:
             kept = self._kept.get(path)
@@ -355,10 +360,11 @@ class CandleStore:
         try:
             with contextlib.nullcontext() if locked else _writing(series):
                 content = _content(path)
-                if content is None:
+                if content is None and not path.is_symlink():
                     return None
                 with contextlib.suppress(DamagedMonthError):
-                    return _decoded(content, series, month)
+                    if content is not None:
+                        return _decoded(content, series, month)
                 shelf.mkdir(parents=True, exist_ok=True)
                 path.replace(target)
                 error.hint = f"it lies in {str(shelf)!r} now; fetch the month again."

@@ -390,8 +390,7 @@ class StrategyRun:
 
     def known_price(self) -> float:
         """Price of the last candle that is closed now; NaN before the first tick (spec engine.md 3.2)."""
-        row = self._state.row
-        return self.run.series.values.item(row - 1) if row else float("nan")
+        return self.run.known_price()
 
     def status(self) -> dict[str, Any]:
         """Which commands and signals wait for their candle or tick (spec live.md 4.2)."""

@@ -13,7 +13,7 @@ import numpy as np
 from bkapi.base import config
 from bkapi.events.results import SignalInput, side_of
 from bkcore.errors import shown
-from bkcore.intervals import MINUTE_MS
+from bkcore.intervals import MINUTE_MS, MOST_MINUTES
 from bkcore.machine.codes import Given, Violation
 from bkcore.machine.commands import signal_violations
 from bkcore.machine.settings import EngineSettings
@@ -94,9 +94,15 @@ def _position(dto: SignalInput, price: float, settings: EngineSettings) -> str:
 
 def _lifetime(rule: str) -> _Sentence:
     return lambda dto, price, settings: (
-        f"minute_estimated_time {shown(dto.get('minute_estimated_time'))} "
-        f"{rule.format(settings.max_lifetime_minutes)}"
+        f"minute_estimated_time {shown(dto.get('minute_estimated_time'))} {rule.format(_longest(settings))}"
     )
+
+
+def _longest(settings: EngineSettings) -> str:
+    limit = settings.max_lifetime_minutes
+    if limit > MOST_MINUTES:
+        return f"{MOST_MINUTES:,}, the most that a time in milliseconds holds"
+    return f"CC_MAX_SIGNAL_LIFETIME_MINUTES ({limit:g})"
 
 
 _SENTENCES: dict[Violation, _Sentence] = {
@@ -117,7 +123,7 @@ _SENTENCES: dict[Violation, _Sentence] = {
     Violation.LIFETIME: _lifetime("must be above 0"),
     Violation.LIFETIME_FRACTION: _lifetime("must be a whole number of minutes"),
     Violation.LIFETIME_INFINITE: _lifetime("is allowed only when CC_MAX_SIGNAL_LIFETIME_MINUTES is inf"),
-    Violation.LIFETIME_TOO_LONG: _lifetime("is longer than CC_MAX_SIGNAL_LIFETIME_MINUTES ({:g})"),
+    Violation.LIFETIME_TOO_LONG: _lifetime("is longer than {}"),
     Violation.LIFETIME_STEP: lambda dto, _, settings: (
         f"minute_estimated_time {shown(dto.get('minute_estimated_time'))} is not a multiple of the candles, which are "
         f"{settings.step_ms // MINUTE_MS} minutes long (base_interval of the exchange)"

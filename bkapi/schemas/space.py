@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bkapi.base.deferred import pl
 from bkapi.errors import BkError
+from bkapi.schemas.elementwise import looks_around
 from bkcore.errors import did_you_mean, shown
 
 _DRAWN = 4096  # random combinations that are drawn at a time
@@ -179,7 +180,12 @@ class Space:
         combinations. Raises :class:`SpaceError` for an axis that cannot be drawn from.
         """
         count, seed = _whole_number("count", count, 1), _whole_number("seed", seed, 0)
-        chosen = frozenset([log] if isinstance(log, str) else log)
+        logged: Any = [log] if isinstance(log, str) else list(log) if isinstance(log, Iterable) else [log]
+        if not all(isinstance(name, str) for name in logged):
+            raise SpaceError(
+                f"log={log!r} is no list of names.", hint='give log=["fast"], the names of pairs.'
+            )
+        chosen = frozenset(logged)
         kinds: dict[str, Any] = {}
         for name, axis in axes.items():
             kinds[name] = tuple(map(_plain, axis)) if isinstance(axis, tuple) else _values(name, axis)
@@ -193,9 +199,10 @@ class Space:
         return cls([Drawn(kinds, count, seed, chosen)])
 
     def where(self, *conditions: pl.Expr) -> Space:
-        """The combinations that meet every condition: Polars expressions over the parameters.
+        """The combinations that meet every condition: Polars expressions over the parameters of one combination.
 
-        Raises :class:`SpaceError` for one that names no parameter of the space.
+        Raises :class:`SpaceError` for one that names no parameter of the space, and for aggregates, shifts, sorts and
+        whatever else looks at other combinations.
         """
         for condition in conditions:
             if not isinstance(condition, pl.Expr):
@@ -209,6 +216,13 @@ class Space:
                         f"a condition asks for {name!r}, which is no parameter of the space.",
                         hint=did_you_mean(name, self.names) + f"its parameters are {', '.join(self.names)}.",
                     )
+            if looks := looks_around(condition):
+                raise SpaceError(
+                    f"the condition {condition} looks at other combinations than the one that it judges ({looks}), and "
+                    "which these are depends on how the space is cut.",
+                    hint="compare parameters of one combination with each other or with constants; work out a mean or "
+                    "a rank before, from the values of the axes.",
+                )
         return Space(self.blocks, (*self.conditions, *conditions))
 
     def __mul__(self, other: Space) -> Space:
@@ -266,7 +280,7 @@ class Space:
                     hint="compare it with something.",
                 )
         met = each.select(pl.all_horizontal(pl.all().cast(pl.Boolean))).to_series().fill_null(False)
-        # A condition over constants or sums has one answer for all.
+        # A condition over constants has one answer for all.
         return np.broadcast_to(met.to_numpy(), len(frame))
 
     def led_by(self, names: Iterable[str]) -> tuple[Space, NumbersMap]:

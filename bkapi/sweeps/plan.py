@@ -20,7 +20,7 @@ from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.policies import policy_records
 from bkcore.errors import did_you_mean
-from bkcore.intervals import interval_step_ms
+from bkcore.intervals import MOST_MINUTES, interval_step_ms
 from bkcore.machine.codes import Given
 from bkcore.machine.market import Market
 from bkcore.machine.run import Frame, Records, no_signals
@@ -156,7 +156,14 @@ def _check_axis(name: str, values: Sequence[Any], least: float, most: float) -> 
             f"{name}={list(values)!r} is no list of numbers.", hint=f"give {name}=[1.0, 2.0]."
         ) from None
     for value in axis:
-        if not least <= value <= most or (name == "lifetime_minutes" and value != np.inf and value % 1):
+        if name == "lifetime_minutes" and MOST_MINUTES < value < np.inf:
+            raise SweepError(
+                f"lifetime_minutes={value:g} is longer than a time in milliseconds holds.",
+                hint=f"give at most {MOST_MINUTES:,} minutes, or inf for no end.",
+            )
+        # A percent that differs from a limit by less than a billionth is at the limit.
+        fits = least * (1.0 - 1e-9) <= value <= most * (1.0 + 1e-9)
+        if not fits or (name == "lifetime_minutes" and value != np.inf and value % 1):
             whole = "a whole number " if name == "lifetime_minutes" else ""
             raise SweepError(
                 f"{name}={value:g} is not {whole}between {least:g} and {most:g}.",

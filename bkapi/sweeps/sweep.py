@@ -24,6 +24,7 @@ from bkapi.base.progress import Progress, progress_of
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores, resident_bytes
 from bkapi.errors import UnknownNameError
+from bkapi.runs.commanding import commander_of
 from bkapi.runs.finished import FinishedRun
 from bkapi.schemas.registry import strategies
 from bkapi.schemas.space import Column, Space
@@ -62,7 +63,6 @@ _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
 _PART_SECONDS: Final = 4.0  # about the most that a killed sweep loses
 _PART_COMBINATIONS: Final = (256, 65_536)
 _LEAST_TABLE_MEMORY: Final = 64 << 20
-_SMALL_RESULT: Final = 16 << 20  # fits, whatever max_memory says
 _AMOUNT: Final = re.compile(r"\s*[\d.]+\s*[a-z]*\s*", re.IGNORECASE)  # pydantic would read "1,5G" as one byte
 
 #: What each group of metrics leaves out.
@@ -140,12 +140,14 @@ class ParameterSweep:
     metrics   ``results`` (what follows from the trades' results), ``drawdown`` (and from their best and worst moments),
               ``all`` (and the median and the price profile, at about ten times the cost)
     threads   default: the cores of this process
-    max_memory   bytes of the process, or a text such as ``"2G"``: tables are made smaller to fit, down to 64 MB. A
-                 warning tells when the result does not fit; then give :meth:`run` a folder
+    max_memory   bytes of the process, or a text such as ``"2G"``: tables are made smaller to fit, down to 64 MB.
+                 :meth:`run` raises where the sweep alone, its smallest tables, the parts in progress and the result,
+                 needs more; with a folder the result takes none
 
     Trades are those of :meth:`Backtest.run` with the parameters, whatever the plan. Raises :class:`SweepError` for
-    values that cannot be traded, :class:`SchemaError` for those that a policy does not take, and
-    :class:`UnknownNameError` for a name that is no parameter.
+    callbacks and listeners that may give commands, which no sweep calls, and for values that cannot be traded,
+    :class:`SchemaError` for those that a policy does not take, and :class:`UnknownNameError` for a name that is no
+    parameter.
     """
 
     def __init__(
@@ -196,6 +198,7 @@ class ParameterSweep:
                 hint="compare the combinations with add_walker_schema(space=...), which plays each as a backtest, or "
                 "sweep the strategy without its risk profiles.",
             )
+        self._refuse_commands()
         self._roles = Roles.of(space, self._strategy)
         if self._strategy.signals is None and self._roles.bracket:
             raise SweepError(
@@ -205,6 +208,16 @@ class ParameterSweep:
         self._resident = resident_bytes()
         self._probed: tuple[Choice, float, float] | None = None
         self._use_space(space)
+
+    def _refuse_commands(self) -> None:
+        """Raise :class:`SweepError` where a backtest would call Python code that gives commands: a sweep calls none."""
+        if commander := commander_of(self._strategy):
+            raise SweepError(
+                f"{commander} may give commands to {self._strategy.strategy_name!r}, and a sweep calls no Python code, "
+                "so its trades would not be those of a backtest.",
+                hint="compare the combinations with add_walker_schema(space=...), which plays each as a backtest; or "
+                "sweep without it: a Policy and a jitted manage function are swept.",
+            )
 
     def _use_space(self, space: Space) -> None:
         """Check a space, and prepare to measure it."""
@@ -303,11 +316,31 @@ class ParameterSweep:
         """Memory of a row of the result."""
         return 8 * (len(METRIC_NAMES) - len(_LEFT_OUT[self._depth]) + len(self.space.names) + 2)
 
+    def _part_memory(self) -> int:
+        """Memory of the parts that are measured, joined and written."""
+        return 5 * min(self.space.size, _PART_COMBINATIONS[1]) * (8 * len(METRIC_NAMES) + 512)
+
+    def _result_memory(self) -> int:
+        """Memory of the result, where it is not in a folder."""
+        return min(self.space.size * len(self._markets), _MOST_COMBINATIONS) * self._row_bytes()
+
     def _table_memory(self) -> int:
         """The part of ``max_memory`` left for tables, beside the process, the result and parts being measured."""
-        rows = min(self.space.size * len(self._markets), _MOST_COMBINATIONS)
-        parts = _PART_COMBINATIONS[1] * (8 * len(METRIC_NAMES) + 512)
-        return max(_LEAST_TABLE_MEMORY, self._memory - self._resident - rows * self._row_bytes() - 5 * parts)
+        taken = self._resident + self._result_memory() + self._part_memory()
+        return max(_LEAST_TABLE_MEMORY, self._memory - taken)
+
+    def _check_memory(self, choice: Choice, *, in_memory: bool) -> None:
+        """Raise :class:`SweepError` where ``max_memory`` is too little even with the smallest tables."""
+        tables = min(table_bytes(choice, self._depth), _LEAST_TABLE_MEMORY)
+        parts, result = self._part_memory(), self._result_memory() if in_memory else 0
+        if tables + parts + result > self._memory:
+            needed = (tables + parts + result) // 1_000_000 + 1
+            raise SweepError(
+                f"the sweep needs {needed:,} MB ({result / 1e6:,.1f} MB of results, {parts / 1e6:,.1f} MB of parts, "
+                f"{tables / 1e6:,.1f} MB of tables), more than max_memory={self._memory / 1e6:,.1f} MB.",
+                hint=f'give max_memory="{needed}M"'
+                + (", or a folder to keep the result in." if in_memory else "."),
+            )
 
     # ------------------------------------------------------------------------------------------------- running
 
@@ -333,6 +366,7 @@ class ParameterSweep:
         Ctrl-C returns what is done (``complete`` is False). Raises :class:`SweepError` when the results would not fit
         into memory, :class:`SweepFolderError` for the folder of another sweep, and what signals functions raise.
         """
+        self._refuse_commands()
         total = self.space.size * len(self._markets)
         if folder is None and total > _MOST_COMBINATIONS:
             told = f"{' x '.join(f'{block.size:,}' for block in self.space.blocks)} values make {total:,} brackets"
@@ -342,13 +376,7 @@ class ParameterSweep:
             )
         measure = self._engine(engine, address)
         choice = self._probe()[0]
-        result = total * self._row_bytes()
-        if folder is None and self._resident + result > max(self._memory, self._resident + _SMALL_RESULT):
-            logger.warning(
-                "the result of the sweep takes %d MB besides the %d MB of this process, more than max_memory=%d MB "
-                "in all. Give a folder to keep it on disk.",
-                *(result / 1e6, self._resident / 1e6, self._memory / 1e6),
-            )
+        self._check_memory(choice, in_memory=folder is None)
         size = self._part_size(choice)
         parts = None if folder is None else PartFolder(folder, self.manifest(), size)
         size = size if parts is None else parts.part_combinations
@@ -388,12 +416,17 @@ class ParameterSweep:
         def missing() -> Iterator[Part]:
             for place in range(len(self._markets)):
                 for chunk, first in enumerate(range(0, self._plan_space.size, size)):
-                    path = None if folder is None else folder.find(place, chunk)
+                    part = Part(place, chunk, *self._plan_space.columns(first, first + size))
+                    path = (
+                        None if folder is None else folder.find(place, chunk, partial(self._unmeasured, part))
+                    )
                     if path is None:
-                        yield Part(place, chunk, *self._plan_space.columns(first, first + size))
+                        yield part
                     else:
                         done[place, chunk] = path
                         tell(min(size, self.space.size - first))
+            if folder is not None:
+                folder.put_rest_aside()
 
         with closing(measure(missing(), tell)) as measured:
             for part, metrics, refused in measured:
@@ -456,6 +489,14 @@ class ParameterSweep:
             named.append(codes)
         return frame.with_columns(pl.col(list(measured)).fill_nan(None)).with_columns(named)
 
+    def _unmeasured(self, part: Part) -> pl.DataFrame:
+        """The rows of a part without their metrics."""
+        none = np.zeros(part.numbers.size, np.int64)
+        metrics = np.full((none.size, len(Metric)), np.nan)
+        metrics[:, list(COUNTS)] = 0.0
+        metrics[:, Metric.TREND] = 0.0
+        return self._frame_of(self._markets[part.place], part.numbers, part.columns, metrics, none)
+
     def _joined(self, done: Mapping[tuple[int, int], pl.DataFrame | Path]) -> pl.LazyFrame:
         """The parts of every market, each in the order of its combinations."""
         if not done:
@@ -499,6 +540,7 @@ class ParameterSweep:
 
     def play_in(self, combination: int, symbol: str, frame_name: str) -> FinishedRun:
         """Backtest a combination in any registered frame, of the sweep or not."""
+        self._refuse_commands()
         chosen = self.parameters(combination)
         bracket = {name: float(chosen[name]) for name in self._roles.bracket}
         return run_to_end(
@@ -519,6 +561,7 @@ class ParameterSweep:
         combinations, trades : i8[n]   their numbers, and how many trades each has (``total_trades`` of the result)
         edges : i8[periods + 1]        where periods begin, ms UTC, and where the last one ends
         """
+        self._refuse_commands()
         columns = self.space.columns_at(combinations)
         return self._measurer.period_returns(self._market(symbol, frame_name), columns, trades, edges)
 

@@ -14,6 +14,7 @@ import polars as pl
 from bkapi.base.context import Context
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError
+from bkapi.market.exchange import client_of
 from bkapi.runs.finished import FinishedRun, closed_trades
 from bkapi.schemas.registry import frames
 from bkapi.schemas.space import Space
@@ -48,19 +49,31 @@ class Window:
 
 
 def windows_of(
-    start: int, end: int, step: int, *, train: int, test: int, purge: int = 0, embargo: int = 0, kind: Kind
+    start: int,
+    end: int,
+    step: int,
+    *,
+    train: int,
+    test: int,
+    purge: int = 0,
+    embargo: int = 0,
+    kind: Kind,
+    candle: int = 0,
 ) -> list[Window]:
     """The windows in the ticks from ``start`` to ``end`` (included) in steps of ``step``; all in ms.
 
     A boundary separates training and test: the first lies ``train`` after the start, each next one ``test``
     later. ``purge`` is cut off the end of training, ``embargo`` off the beginning of the test. The last
     test may be shorter.
+
+    candle   length of a candle: the one that closes what is open after the last tick of training ends before the test
     """
     found = []
+    last = -(-max(step, 2 * candle) // step) * step
     for boundary in range(start + train, end + 1, test):
         window = Window(
             start if kind == "anchored" else boundary - train,
-            boundary - purge - step,
+            boundary - purge - last,
             boundary + embargo,
             min(boundary + test - step, end),
         )
@@ -80,7 +93,8 @@ class WalkForward:
     by             the metric that chooses the winner; ``where``: conditions that it has to meet, as in
                    :meth:`SweepResult.where`
 
-    Positions are closed at the end of a part, as at the end of any frame. The parts are
+    Positions are closed at the end of a part, as at the end of any frame: those of training by a candle that ends
+    before the test begins. The parts are
     registered as frames ``"<frame> train 1"``, ``"<frame> test 1"`` and so on, so that each can be run by name.
     Raises :class:`WalkForwardError` where no window fits.
     """
@@ -110,11 +124,12 @@ class WalkForward:
         self._threads = threads
         schema = frames.get(self._context["frame_name"], "WalkForward")
         step = interval_step_ms(schema.interval)
+        candle = client_of(self._context["exchange_name"], "WalkForward").step_ms
         spans = {
             name: _milliseconds(name, span, step)
             for name, span in (("train", train), ("test", test), ("purge", purge), ("embargo", embargo))
         }
-        self.windows = windows_of(schema.start_ms, schema.end_ms, step, **spans, kind=kind)
+        self.windows = windows_of(schema.start_ms, schema.end_ms, step, **spans, kind=kind, candle=candle)
         if min(spans["train"], spans["test"]) <= 0 or not self.windows:
             raise WalkForwardError(
                 f"no window of train={train!r}, test={test!r}, purge={purge!r} and embargo={embargo!r} fits into the "

@@ -132,8 +132,8 @@ def take_shift(position: Any, price: Any) -> Any:
 
 @rule
 def is_shift(shift: Any) -> Any:
-    """A shift is finite, not 0 and within 100 percentage points."""
-    return np.isfinite(shift) and -100.0 <= shift <= 100.0 and shift != 0.0
+    """A shift is finite and not 0."""
+    return np.isfinite(shift) and shift != 0.0
 
 
 @rule
@@ -208,7 +208,7 @@ def execute(
 
     tables  :class:`bkcore.machine.records.RunTables`, with room for a row more each
     price   what the command is judged and booked at
-    value   cost, percent, dollars, shift or new price, as the command wants
+    value   cost, percent, dollars, shift (within 100 percentage points) or new price, as the command wants
     time    ms UTC
     """
     trades, entries, partials = tables.trades, tables.entries, tables.partials
@@ -228,6 +228,9 @@ def execute(
         if command == Command.PARTIAL_LOSS_COST:
             code = int64(Commit.PARTIAL_LOSS)
         value = (value / position.remaining) * 100.0
+    elif command == Command.TRAILING_STOP or command == Command.TRAILING_TAKE:
+        if not -100.0 <= value <= 100.0:
+            return False
     elif command == Command.TRAILING_STOP_COST:
         code = int64(Commit.TRAILING_STOP)
         value = stop_shift(position, value)
@@ -293,4 +296,6 @@ def signal_violations(
     if not is_price(price):
         return int64(Violation.CURRENT_PRICE)
     resting = given & int64(Given.PRICE_OPEN) != 0 and rests(side, price_open, price)
-    return violations(setting[0], side, price_open, take_profit, stop_loss, lifetime, cost, price, resting)
+    return violations(
+        *(setting[0], side, price_open, take_profit, stop_loss, lifetime, cost, price, resting, False)
+    )

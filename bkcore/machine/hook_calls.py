@@ -8,10 +8,14 @@ import numpy as np
 from numba import int64
 
 from bkcore.jit import routine, rule
-from bkcore.machine.codes import Command, Given
+from bkcore.machine.codes import Command, Given, Side
 from bkcore.machine.commands import execute
 from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, RAISED, call_kernel, call_manage
+from bkcore.machine.market import known_price
 from bkcore.machine.records import FROM_SLOT
+
+_FIRST_COMMAND = int(min(Command))
+_LAST_COMMAND = int(max(Command))
 
 
 @rule
@@ -21,9 +25,15 @@ def keep_memory(memory: Any) -> None:
         memory[MEMORY_SIZE + k] = memory[k]
 
 
+@rule
+def is_command(code: Any) -> Any:
+    """Whether the number that a hook wrote is that of a ``Command``."""
+    return code == np.floor(code) and _FIRST_COMMAND <= code <= _LAST_COMMAND
+
+
 @routine
 def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scratch: Any) -> Any:
-    """Let the ``manage`` hook see the candle and carry out its orders; returns whether it raised.
+    """Let the ``manage`` hook see the candle and carry out its orders; returns whether it raised or wrote none.
 
     It sees a copy of the position and the candles before this one, as a listener of its ping does.
     """
@@ -32,22 +42,26 @@ def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scr
     time = candles.timestamps[row]
     scratch.position[0] = tables.trades[state.current]
     keep_memory(scratch.memory)
+    known = known_price(candles, prices, plan.settings, row)
     count = call_manage(
         state.manage_address,
         (
             time,
-            *(series[row], series[row - 1]),
+            *(series[row], known),
             *(candles.open[:row], candles.high[:row], candles.low[:row], candles.close[:row]),
             *(candles.volume[:row], scratch.position[0], plan.parameters),
             *(scratch.memory[:MEMORY_SIZE], orders),
         ),
     )
-    if count == RAISED:
+    if not 0 <= count <= MOST_ORDERS:  # raised, or asks for more than there is room for
         return True
-    for k in range(min(count, MOST_ORDERS)):
+    for k in range(count):
+        if not is_command(orders[k, 0]):
+            return True
+    for k in range(count):
         command = int64(orders[k, 0])
         trails = command == Command.TRAILING_STOP or command == Command.TRAILING_TAKE
-        price = series[row] if trails else series[row - 1]
+        price = series[row] if trails else known
         execute(state, plan.settings, tables, command, price, orders[k, 1], time)
     return False
 
@@ -78,6 +92,10 @@ def ask_kernel(state: Any, candles: Any, plan: Any, scratch: Any) -> Any:
     if answer == RAISED:
         return True
     if answer != 0:
+        signal.time = state.tick_time
+        signal.id = -1
+        if signal.side != Side.LONG and signal.side != Side.SHORT:
+            signal.side = int64(Side.UNKNOWN)  # refused, as in a signal frame
         given = int64(0)
         if not np.isnan(signal.price_open):
             given |= int64(Given.PRICE_OPEN)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numba import int64, types
+from numba import float64, int64, types
 from numpy.typing import NDArray
 
 from bkcore.intervals import MINUTE_MS, first_tick_from, interval_step_ms
-from bkcore.jit import f8, kernel, rule
+from bkcore.jit import f8, i8, kernel, rule
 from bkcore.machine.price_index import build_index
 
 if TYPE_CHECKING:
@@ -111,6 +111,71 @@ class Candles(NamedTuple):
     volume: Column
 
 
+@rule
+def average_since(candles: Any, since: Any, end: Any) -> Any:
+    """The average over the candles before row ``end`` that open at ``since`` or later; the last close without any."""
+    first = end
+    while first > 0 and candles.timestamps[first - 1] >= since:
+        first -= 1
+    if first == end:
+        return candles.close[end - 1]
+    money = 0.0
+    volume = 0.0
+    closes = 0.0
+    for row in range(first, end):
+        typical = (candles.high[row] + candles.low[row] + candles.close[row]) / 3.0
+        money = money + typical * candles.volume[row]
+        volume = volume + candles.volume[row]
+        closes = closes + candles.close[row]
+    return closes / (end - first) if volume == 0.0 else money / volume
+
+
+@rule
+def known_price(candles: Any, prices: Any, settings: Any, row: Any) -> Any:
+    """The price known when the candle ``row`` opens (spec engine.md 3.2), over what a hole left of its window."""
+    time = candles.timestamps[row]
+    if settings.touches or candles.timestamps[row - 1] == time - settings.step_ms:
+        return prices.values[row - 1]
+    return average_since(candles, time - settings.window * settings.step_ms, row)
+
+
+@kernel(float64(i8, f8, f8, f8, f8, f8, int64, int64))
+def average_between(
+    timestamps: Any,
+    open: Any,  # noqa: A002
+    high: Any,
+    low: Any,
+    close: Any,
+    volume: Any,
+    since: Any,
+    time: Any,
+) -> Any:
+    """The average price over the candles that open in ``[since, time)``, in ms; the last close where there is none."""
+    candles = Candles(timestamps, open, high, low, close, volume)
+    return average_since(candles, since, row_at(timestamps, int64(1), time))
+
+
+@kernel(types.void(i8, f8, f8, f8, f8, f8, int64, int64, _f8_out))
+def _mend_vwap(
+    timestamps: Any,
+    open: Any,  # noqa: A002
+    high: Any,
+    low: Any,
+    close: Any,
+    volume: Any,
+    window: Any,
+    step: Any,
+    out: Any,
+) -> None:
+    """Where a window of rows reaches back over a hole, average the candles of its minutes alone (deviation 20)."""
+    candles = Candles(timestamps, open, high, low, close, volume)
+    span = (window - 1) * step
+    for row in range(1, timestamps.size):
+        since = timestamps[row] - span
+        if since >= timestamps[0] and (row < window - 1 or timestamps[row - window + 1] < since):
+            out[row] = average_since(candles, since, row + 1)
+
+
 class PriceSeries(NamedTuple):
     """The price of each candle that levels are compared with (f8[n], NaN before the first), and its block index.
 
@@ -188,7 +253,10 @@ class Market:
         return columns_digest(self.symbol, self.step_ms, columns)
 
     def average_price(self, window: int) -> PriceSeries:
-        """VWAP over ``window`` candles ending with each candle (spec engine.md 3.1), and its index."""
+        """VWAP of the time of ``window`` candles ending with each candle (spec engine.md 3.1), and its index.
+
+        Candles that a hole has made older than that do not count.
+        """
         series = self._series.get(window)
         if series is None:
             with self._lock:
@@ -201,6 +269,8 @@ class Market:
         values = np.empty(len(self))
         scratch = np.empty(_TILE + window), np.empty(_TILE), np.empty(_TILE)
         _fill_vwap(self.high, self.low, self.close, self.volume, window, *scratch, values)
+        if self.has_holes:
+            _mend_vwap(*self._columns, window, self.step_ms, values)
         values.flags.writeable = False
         return PriceSeries(values, values, values, *build_index(values, values))
 
@@ -214,6 +284,17 @@ class Market:
         if settings.fill == "touch":
             return self.touch_price
         return self.average_price(settings.average_candles)
+
+    def price_known_at(self, time: int, window: int) -> float:
+        """The average price over the time of ``window`` candles before ``time``; the last close in a hole as long.
+
+        time   ms UTC, after the opening of the first candle
+        """
+        return float(average_between(*self._columns, time - window * self.step_ms, time))
+
+    @property
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self.timestamps, self.open, self.high, self.low, self.close, self.volume
 
     @contextmanager
     def shared(self) -> Iterator[Market]:

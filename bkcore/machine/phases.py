@@ -35,7 +35,7 @@ from bkcore.machine.log_rows import (
     write_event,
     write_rejection,
 )
-from bkcore.machine.market import row_at
+from bkcore.machine.market import known_price, row_at
 from bkcore.machine.pnl import renew
 from bkcore.machine.policy import apply_policy, is_woken
 from bkcore.machine.records import EVENTS_PER_CANDLE, FROM_SLOT, ROWS_PER_CANDLE
@@ -150,8 +150,9 @@ def begin_tick(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, ju
     step = plan.settings.step_ms
     state.tick_time = state.frame_start + state.frame_index * state.frame_step
     row = row_at(candles.timestamps, step, state.tick_time)
-    if row == 0 or candles.timestamps[row - 1] != state.tick_time - step:
-        state.frame_index += 1  # a hole that the caller chose to keep: nothing to decide on
+    in_hole = row == 0 or candles.timestamps[row - 1] != state.tick_time - step
+    if in_hole or (row < candles.timestamps.size and candles.timestamps[row] != state.tick_time):
+        state.frame_index += 1  # a hole that the caller chose to keep: nothing to decide on, or to open in
         return Phase.TICK, Wake.NONE
     state.row = row
     state.tick_price = prices.values[row - 1]
@@ -385,8 +386,8 @@ def manage(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scratc
     """AFTER_PING: the policy speaks after the listeners of the ping, the ``manage`` hook after the policy."""
     row = state.row
     if state.has_policy:
-        price, known_price = prices.values[row], prices.values[row - 1]
-        apply_policy(state, plan.settings, plan.policy, tables, price, known_price, candles.timestamps[row])
+        price, known = prices.values[row], known_price(candles, prices, plan.settings, row)
+        apply_policy(state, plan.settings, plan.policy, tables, price, known, candles.timestamps[row])
     raised = state.manage_address != 0 and obey_hook(state, candles, prices, plan, tables, scratch)
     return Phase.BREAKEVEN, wake_if(raised, Wake.RAISED)
 

@@ -13,7 +13,7 @@ from numba import uint64
 
 from bkcore.jit import rule
 from bkcore.machine.codes import Command
-from bkcore.machine.commands import execute, stop_shift, take_shift
+from bkcore.machine.commands import execute
 from bkcore.machine.pnl import pnl_percent
 from bkcore.machine.rules import bracket_price
 
@@ -122,13 +122,11 @@ def apply_policy(
     if move >= policy.stop_from:
         stop = trailed_stop(side, price, policy.stop_distance)
         if side * (stop - position.active_stop) > 0.0:
-            shift = stop_shift(position, stop)
-            execute(state, settings, tables, Command.TRAILING_STOP, price, shift, time)
+            execute(state, settings, tables, Command.TRAILING_STOP_COST, price, stop, time)
     if move >= policy.take_from:
         take = trailed_take(side, price, policy.take_distance)
         if side * (take - position.active_take) < 0.0:
-            shift = take_shift(position, take)
-            execute(state, settings, tables, Command.TRAILING_TAKE, price, shift, time)
+            execute(state, settings, tables, Command.TRAILING_TAKE_COST, price, take, time)
     progress = state.progress
     while (
         position.profit_rules_done < policy.profit_count

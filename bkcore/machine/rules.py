@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.intervals import MINUTE_MS
+from bkcore.intervals import MINUTE_MS, MOST_MINUTES
 from bkcore.jit import rule
 from bkcore.machine.codes import CloseReason, EventKind, Given, Side, Sound, Status, Violation
 from bkcore.machine.pnl import pnl_percent, renew
@@ -35,17 +35,22 @@ def is_price(value: Any) -> Any:
 
 
 @rule
-def compare_percent(distance: Any, price: Any, percent: Any) -> Any:
-    """-1, 0 or 1: how ``distance`` in percent of ``price`` compares with ``percent``; 0 without a limit (0 percent).
+def compare_level(level: Any, side: Any, price: Any, percent: Any, in_percent: Any) -> Any:
+    """-1, 0 or 1: how the distance from ``price`` to ``level``, towards ``side``, compares with a limit in percent.
 
-    Divides, as the specification does, only where a product cannot tell for certain.
+    0 without a limit (0 percent). Divides, as the specification does, only where a product cannot tell for certain.
+    There a level that was given ``in_percent``, or that is the bracket of the limit, is at the limit: its distance is
+    worked out from rounded prices (deviation 18).
     """
     if percent == 0.0:
         return 0
+    distance = side * (level - price)
     limit = price * percent
     scaled = distance * 100.0
     if price > 0.0 and abs(scaled - limit) > limit * 1e-9:
         return 1 if scaled > limit else -1
+    if in_percent or level == bracket_price(price, side, percent / 100.0):
+        return 0
     share = (distance / price) * 100.0
     return -1 if share < percent else (1 if share > percent else 0)
 
@@ -61,6 +66,7 @@ def violations(
     cost: Any,
     price: Any,
     resting: Any,
+    in_percent: Any,
 ) -> Any:
     """Everything that is wrong with a signal, as bits of ``Violation`` (spec engine.md 6.1 - 6.3; deviation 7)."""
     if not resting and not is_price(price):
@@ -83,19 +89,20 @@ def violations(
             found |= int64(Violation.TAKE_PROFIT_SIDE)
         if not side * (price_open - stop_loss) > 0.0:
             found |= int64(Violation.STOP_LOSS_SIDE)
-        gain = side * (take_profit - price_open)
-        loss = side * (price_open - stop_loss)
-        if compare_percent(gain, price_open, settings.min_take_profit_percent) < 0:
+        nearest, farthest = settings.min_stop_loss_percent, settings.max_stop_loss_percent
+        if compare_level(take_profit, side, price_open, settings.min_take_profit_percent, in_percent) < 0:
             found |= int64(Violation.TAKE_PROFIT_TOO_CLOSE)
-        if compare_percent(loss, price_open, settings.min_stop_loss_percent) < 0:
+        if compare_level(stop_loss, -side, price_open, nearest, in_percent) < 0:
             found |= int64(Violation.STOP_LOSS_TOO_CLOSE)
-        if compare_percent(loss, price_open, settings.max_stop_loss_percent) > 0:
+        if compare_level(stop_loss, -side, price_open, farthest, in_percent) > 0:
             found |= int64(Violation.STOP_LOSS_TOO_FAR)
     if not lifetime > 0.0:
         found |= int64(Violation.LIFETIME)
     elif lifetime == np.inf:
         if settings.max_lifetime != np.inf:
             found |= int64(Violation.LIFETIME_INFINITE)
+    elif lifetime > MOST_MINUTES:
+        found |= int64(Violation.LIFETIME_TOO_LONG)
     else:
         if lifetime != np.floor(lifetime):
             found |= int64(Violation.LIFETIME_FRACTION)
@@ -126,7 +133,7 @@ def is_sound(settings: Any, side: Any, gain: Any, loss: Any, lifetime: Any, cost
         share = 1.0 + (2 * k - 1) * 1e-9
         take = bracket_price(1.0, side, gain * share)
         stop = bracket_price(1.0, -side, loss * share)
-        if violations(settings, side, 1.0, take, stop, lifetime, cost, 1.0, False):
+        if violations(settings, side, 1.0, take, stop, lifetime, cost, 1.0, False, True):
             return False
     return True
 
@@ -152,6 +159,8 @@ def rests(side: Any, price_open: Any, price: Any) -> Any:
 def terms_of(state: Any, settings: Any, signal: Any) -> Any:
     """What a candidate asks for: ``(price_open, resting, take_profit, stop_loss, lifetime, cost)`` (spec engine.md 5).
 
+    A limit at or beyond the market opens at once: at its own price by the documented rule, at the market's where
+    candles touch levels.
     Where the signal gives its levels in percent, a sweep's fractions in ``state`` replace them; NaN replaces nothing.
     """
     price = state.tick_price
@@ -159,6 +168,8 @@ def terms_of(state: Any, settings: Any, signal: Any) -> Any:
     given = signal.given
     price_open = signal.price_open if given & int64(Given.PRICE_OPEN) else price
     resting = given & int64(Given.PRICE_OPEN) != 0 and rests(side, price_open, price)
+    if settings.touches and not resting and is_price(price_open):
+        price_open = price
     take_profit = signal.take_profit
     stop_loss = signal.stop_loss
     if given & int64(Given.PERCENT_LEVELS):
@@ -190,6 +201,7 @@ def violations_of(state: Any, settings: Any, signal: Any, terms: Any) -> Any:
             cost,
             state.tick_price,
             resting,
+            signal.given & int64(Given.PERCENT_LEVELS) != 0,
         )
     )
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bkcore.errors import BkError
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.machine.codes import Command, Listen, Phase, Wake
@@ -71,6 +72,10 @@ class Hooks:
 
 
 _NO_HOOKS = Hooks()
+
+
+class HookAnswerError(BkError, ValueError):
+    """Raised by a run whose ``manage`` function writes ``orders[0, 0] = 99``: there is no such command."""
 
 
 class Run:
@@ -257,13 +262,25 @@ class Run:
                 signal = _nothing_yet(state.tick_time)
                 self._hooks.kernel(state.tick_time, state.tick_price, *known, parameters, memory, signal)
             else:
-                prices = (float(values[row]), float(values[row - 1]))
+                prices = (float(values[row]), self.known_price())
                 position = self._trades[state.current].copy()
                 orders = np.zeros((MOST_ORDERS, 2))
-                self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
+                count = self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
+                if wrong := _wrong_orders(count, orders):
+                    return wrong
         except Exception as error:  # noqa: BLE001 - the user's function may raise anything
             return error
         return RuntimeError(f"the {'kernel' if asked else 'manage'} function of the strategy raised once")
+
+    def known_price(self) -> float:
+        """The price that is known at the candle or tick where the run stands; NaN before the first tick."""
+        row = self.now.row
+        if row == 0:
+            return np.nan
+        if self.now.has_holes and row < len(self.market) and self.series.values is not self.market.close:
+            row_time = int(self.market.timestamps[row])
+            return self.market.price_known_at(row_time, int(self.settings["window"][0]))
+        return float(self.series.values.item(row - 1))
 
     def candidate_terms(self) -> tuple[float, float, float, float, float]:
         """Price of entry, take-profit, stop-loss, lifetime (minutes) and cost of the candidate that ``now`` names."""
@@ -321,6 +338,21 @@ def _enlarged(table: Records, used: int) -> Records:
     larger = np.zeros(2 * table.size, table.dtype)
     larger[:used] = table[:used]
     return larger
+
+
+def _wrong_orders(count: int, orders: NDArray[np.float64]) -> Exception | None:
+    """What is wrong with the answer of a ``manage`` hook, as the kernel judges it."""
+    known = ", ".join(f"{command.name} ({command.value})" for command in Command)
+    if not 0 <= count <= MOST_ORDERS:
+        return HookAnswerError(
+            f"the manage function answered {count} orders.", hint=f"return how many, from 0 to {MOST_ORDERS}."
+        )
+    for k, code in enumerate(orders[:count, 0].tolist()):
+        if code not in list(Command):
+            return HookAnswerError(
+                f"the manage function wrote {code:g} as the command of order {k}.", hint=f"known: {known}."
+            )
+    return None
 
 
 def _nothing_yet(time: int) -> Any:

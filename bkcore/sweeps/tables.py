@@ -253,15 +253,6 @@ def find_static_exits(begun: Any, inputs: Any, slot: Any, levels: Any, horizon: 
 
 
 @rule
-def farthest_stop(begun: Any, levels: Any) -> Any:
-    """Distance of the farthest stop as a share of the entry price."""
-    farthest = 0.0
-    for k in range(levels.takes.size, levels.prices.size):
-        farthest = max(farthest, abs(levels.prices[k] / begun.position.effective_open - 1.0))
-    return farthest
-
-
-@rule
 def same_start(levels: Any, trail: Any) -> Any:
     """The end of the trails from ``trail`` on that begin to follow at the same gain."""
     end = trail
@@ -277,7 +268,6 @@ def fill_trailed(
     trail: Any,
     end: Any,
     best: Any,
-    farthest: Any,
     row: Any,
     candle: Any,
     following: Any,
@@ -285,7 +275,6 @@ def fill_trailed(
     """Fill those of the trails ``[trail, end)`` whose stop a candle reaches; returns the first that it does not.
 
     best       price that the stops follow
-    farthest   share of the entry price by which a stop of the combination may lie away from it
     """
     settings, position = begun.settings, begun.position
     first = levels.prices.size + levels.lifetimes.size
@@ -297,9 +286,7 @@ def fill_trailed(
         if not near and reason != CloseReason.STOP_LOSS:
             break
         rank = rank_of(settings, price, candle.opened, Rank.STOP_AT_OPEN, Rank.STOP)
-        # A command moves a stop by at most 100 points; beyond that only the machine knows.
-        gained = position.side * (stop / position.effective_open - 1.0)
-        if near or gained + farthest >= 1.0 - _ROUNDING:
+        if near:
             rank = int64(Rank.UNCLEAR)
         write_exit(begun, first + trail, row, rank, following, price)
         trail += 1
@@ -314,7 +301,6 @@ def follow_price(
     levels: Any,
     trail: Any,
     end: Any,
-    farthest: Any,
     horizon: Any,
 ) -> None:
     """Fill the cells of the trails ``[trail, end)``, which begin to follow the price at the same gain.
@@ -343,7 +329,7 @@ def follow_price(
         price = candle.price
         if follows:
             following = slot_after(inputs.slots, slot, row)
-            trail = fill_trailed(begun, levels, trail, end, best, farthest, row, candle, following)
+            trail = fill_trailed(begun, levels, trail, end, best, row, candle, following)
         note_extreme(begun, candle)
         if move_percent(position, price) >= start and (not follows or side * (price - best) > 0.0):
             follows = True
@@ -356,7 +342,6 @@ def find_trailed_exits(begun: Any, state: Any, inputs: Any, slot: Any, levels: A
     """Fill the cells of the stops that follow the price, until the last lifetime is over."""
     position = begun.position
     position.active_take = position.side * np.inf
-    farthest = farthest_stop(begun, levels)
     first = levels.prices.size + levels.lifetimes.size
     trail = int64(0)
     while trail < levels.trail_from.size:
@@ -365,7 +350,7 @@ def find_trailed_exits(begun: Any, state: Any, inputs: Any, slot: Any, levels: A
             start_cell(begun, first + k, False, inputs.slots.after[slot])
         open_position(position, begun.entries, state.tick_time)
         if levels.trail_from[trail] != np.inf:
-            follow_price(begun, inputs, slot, levels, trail, end, farthest, horizon)
+            follow_price(begun, inputs, slot, levels, trail, end, horizon)
         trail = end
 
 

@@ -130,6 +130,20 @@ def test_a_damaged_month_is_put_aside_and_counts_as_missing(tmp_path: Path, dama
     assert store.check("x", "BTCUSDT", "1m").candles == 5000
 
 
+def test_a_month_that_is_a_link_to_nothing_is_put_aside_and_told(tmp_path: Path) -> None:
+    store = bk.CandleStore(tmp_path / "lake")
+    store.write("binance", frame(NEW_YEAR + 31 * 1440 * MINUTE - 50 * MINUTE, 100))
+    (month,) = (tmp_path / "lake").rglob("2024-01.parquet")
+    month.rename(tmp_path / "elsewhere")
+    month.symlink_to(tmp_path / "nowhere")
+    told: list[Exception] = []
+    bk.listen_error(told.append)
+    assert len(store.load("binance", "BTCUSDT")) == 50
+    assert "2024-01.parquet' is a link to a file that is not there" in str(told[0])
+    assert not month.is_symlink()
+    assert [path.is_symlink() for path in (tmp_path / "lake" / "quarantine").iterdir()] == [True]
+
+
 def test_half_written_neighbours_are_swept(tmp_path: Path) -> None:
     store = bk.CandleStore(tmp_path)
     store.write("x", frame(NEW_YEAR, 10))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -392,8 +395,8 @@ def test_threads_and_memory_change_nothing() -> None:
     wanted = swept(space, metrics="all", threads=1).frame
     for options in (
         {"threads": 2},
-        {"max_memory": 1},
-        {"max_memory": "64KiB", "threads": 3},
+        {"max_memory": "66M"},
+        {"max_memory": "70MiB", "threads": 3},
         {"max_memory": 3e9},
     ):
         assert swept(space, metrics="all", **options).frame.equals(wanted), options
@@ -487,17 +490,19 @@ def test_values_of_other_types_are_other_signals() -> None:
     assert result.frame["total_pnl"].n_unique() == 2
 
 
-def test_a_result_larger_than_max_memory_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sweep_that_needs_more_than_max_memory_is_refused_before_it_starts(tmp_path: Path) -> None:
     space = Space.grid(
         take_profit_percent=[1 + k / 1000 for k in range(300)],
         stop_loss_percent=[1 + k / 1000 for k in range(300)],
     )
-    with caplog.at_level(logging.WARNING, logger="bkapi"):
-        swept(space.where(pl.col("take_profit_percent") < 1.02), max_memory="1M")
-        assert "Give a folder" in caplog.text
-        caplog.clear()
-        swept(Space.grid(look=[5, 30]), max_memory="1M")
-        assert not caplog.text
+    made = sweep(space, max_memory="150M")
+    needs = r"the sweep needs \d+ MB .* more than max_memory=150.0 MB.\n.*max_memory=\"\d+M\", or a folder"
+    with pytest.raises(SweepError, match=needs):
+        made.run(progress=False, folder=None)
+    with pytest.raises(SweepError, match=r"more than max_memory=0\.0 MB"):
+        sweep(Space.grid(look=[5, 30]), max_memory=1).run(folder=tmp_path, progress=False)
+    assert not any(tmp_path.iterdir())
+    assert len(swept(Space.grid(look=[5, 30]), max_memory="1M")) == 2
 
 
 def test_a_parquet_file_of_a_result_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -635,6 +640,71 @@ def test_a_damaged_part_is_measured_again(tmp_path: Path, damage: str) -> None:
     assert sweep(MANY).run(folder=tmp_path, progress=False).frame.equals(whole)
     assert sorted(tmp_path.glob("part-*")) == parts
     assert victim.read_bytes() == content
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_of_another_sweep_are_put_aside_and_the_right_ones_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Space.grid(look=[5, 30], take_profit_percent=[0.7 + k / 100 for k in range(300)])
+    whole = sweep(MANY).run(folder=tmp_path / "a", progress=False).frame
+    sweep(other).run(folder=tmp_path / "b", progress=False)
+    own = sorted((tmp_path / "a").glob("part-*"))
+    for part in (tmp_path / "b").glob("part-*"):
+        shutil.copy(part, tmp_path / "a")
+    with caplog.at_level(logging.WARNING, logger="bkapi"):
+        assert sweep(MANY).run(folder=tmp_path / "a", progress=False).frame.equals(whole)
+    assert sorted((tmp_path / "a").glob("part-*")) == own
+    assert len([*(tmp_path / "a" / "aside").iterdir()]) == len([*(tmp_path / "b").glob("part-*")])
+    assert f"lie in {tmp_path / 'a' / 'aside'}" in caplog.text
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
+    whole = sweep(MANY).run(folder=tmp_path, progress=False).frame
+    manifest = tmp_path / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"part_combinations": 128', '"part_combinations": 64'))
+    with pytest.raises(SweepFolderError, match="was changed: part_combinations is 64"):
+        sweep(MANY).run(folder=tmp_path, progress=False)
+    manifest.write_text(text)
+    assert sweep(MANY).run(folder=tmp_path, progress=False).frame.equals(whole)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_full_disk_is_one_sentence_and_what_is_done_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = swept(MANY)
+
+    def full(at: int) -> Any:
+        left, fsync = [at], os.fsync
+
+        def flush(handle: int) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            fsync(handle)
+
+        return flush
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full(6))
+        with pytest.raises(SweepFolderError, match=r"cannot be written: No space left.*\nHint: make room"):
+            sweep(MANY).run(folder=tmp_path / "parts", progress=False)
+    done = {path: path.read_bytes() for path in (tmp_path / "parts").iterdir()}
+    assert 1 < len(done) < 6
+    assert not any(path.name.startswith(".") for path in done)
+    again = sweep(MANY).run(folder=tmp_path / "parts", progress=False)
+    assert again.frame.equals(whole.frame)
+    assert all(path.read_bytes() == content for path, content in done.items())
+    for place in ("/dev/full/rows.parquet", tmp_path / "parts" / "manifest.json" / "rows.parquet"):
+        with pytest.raises(SweepFolderError, match="cannot be written"):
+            whole.to_parquet(place)
+    monkeypatch.setattr(Path, "replace", lambda self, target: full(0)(0))
+    with pytest.raises(SweepFolderError, match="No space left"):
+        whole.to_parquet(tmp_path / "rows.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["parts"]
 
 
 @pytest.mark.usefixtures("small_parts")

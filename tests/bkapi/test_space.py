@@ -266,6 +266,18 @@ def test_fingerprints_tell_conditions_apart() -> None:
         (lambda: Space.random(9, log=["b"], a=(1, 2)), ["log names 'b'", "pair"]),
         (lambda: Space.grid(a=[1]).where(pl.col("c") > 1), ["'c'", "a"]),
         (lambda: Space.grid(a=[1]).where(lambda row: row["a"] > 1), ["condition", 'pl.col("a")']),  # type: ignore[arg-type]
+        (lambda: Space.grid(a=[1]).where(pl.col("a") > pl.col("a").mean()), ["other combinations", "(mean)"]),
+        (lambda: Space.grid(a=[1]).where(pl.col("a").shift(1) < 2), ["other combinations", "(Shift)"]),
+        (lambda: Space.grid(a=[1]).where(pl.col("a").sort() > 2), ["other combinations", "(sort)"]),
+        (lambda: Space.grid(a=[1]).where(pl.col("a").is_unique()), ["other combinations", "(IsUnique)"]),
+        (lambda: Space.grid(a=[1]).where(pl.col("a").is_in(pl.col("a"))), ["other combinations", "(IsIn)"]),
+        (lambda: Space.grid(a=[1]).where(pl.col("a").rank() > 1), ["other combinations", "(Rank)"]),
+        (lambda: Space.grid(a=[1]).where(pl.len() > 1), ["other combinations", "(Len)"]),
+        (lambda: Space.grid(a=[1]).where(pl.col("a").sum().over("a") > 1), ["other combinations", "(over)"]),
+        (
+            lambda: Space.grid(a=[1]).where(pl.lit(pl.Series([1])) == pl.col("a")),
+            ["other combinations", "a series"],
+        ),
         (lambda: Space.grid(a=[1]).where(True), ["condition", 'pl.col("a")']),  # type: ignore[arg-type]
         (lambda: len(Space.grid(a=[1]).where(pl.col("a") + 1)), ["condition", "true or false"]),
         (lambda: len(Space.grid(a=["x"]).where(pl.col("a") > 1)), ["condition", "a"]),

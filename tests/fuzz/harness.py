@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -35,3 +36,8 @@ def tries(door: str, count: int, one: Callable[[Random], object], *, first: int 
             ends["accepted"] += 1
     print(f"{door}: {count:,} inputs, {dict(ends.most_common())}")
     return ends
+
+
+def one_of(dice: Random, things: Any) -> Any:
+    """One of the things, as it is."""
+    return things[dice.randrange(len(things))]
