@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import threading
+from typing import Final, Protocol
 
 from bkapi.base.context import RunKey
 from bkapi.runs.finished import FinishedRun
@@ -10,8 +11,20 @@ from bkapi.runs.strategy import Results, StrategyRun
 
 #: Runs in progress by context.
 running: dict[RunKey, StrategyRun] = {}
-#: The newest finished backtest of each context.
+#: The newest finished backtest of each context, of the ``KEPT_RUNS`` contexts that finished last.
 finished: dict[RunKey, FinishedRun] = {}
+KEPT_RUNS: Final = 128
+_keeping = threading.Lock()
+
+
+def keep(run: FinishedRun) -> None:
+    """Remember a finished run, and forget the oldest beyond ``KEPT_RUNS``."""
+    key = run.strategy_run.key
+    with _keeping:
+        finished.pop(key, None)
+        finished[key] = run
+        while len(finished) > KEPT_RUNS:
+            finished.pop(next(iter(finished)), None)
 
 
 class Collector(Protocol):
