@@ -22,7 +22,7 @@ from bkapi.positions.methods import PositionMethods
 from bkapi.reporting.facades import BacktestReports
 from bkapi.runs import gates
 from bkapi.runs.finished import FinishedRun
-from bkapi.runs.ledger import finished
+from bkapi.runs.ledger import KEPT_RUNS, finished
 from bkapi.runs.strategy import BacktestResult, StrategyRun
 from bkcore.machine.run import Driver
 
@@ -136,13 +136,16 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
         return to_the_end(results)
 
     def last_run(self, symbol: str, context: Context) -> FinishedRun:
-        """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before."""
+        """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before.
+
+        The runs of the 128 contexts that finished last are kept; what :meth:`finish` returns stays as long as it is held.
+        """
         names = names_of(context, *MethodContext.field_names)
         key = run_key(symbol, names)
         if key not in finished:
             raise FatalError(
                 f"no finished backtest of {names.strategy_name!r} on {symbol} in frame {names.frame_name!r}.",
-                hint="consume Backtest.run(symbol, context) first.",
+                hint=f"consume Backtest.run(symbol, context) first; the newest {KEPT_RUNS} contexts are kept.",
             )
         return finished[key]
 

@@ -12,7 +12,7 @@ from bkapi.events.payloads import LifecycleEvent
 from bkapi.market.frames import FrameConnectionService
 from bkapi.risk.services import clear_risks
 from bkapi.runs.finished import FinishedRun, finished_run
-from bkapi.runs.ledger import begin_run, finished, results_of
+from bkapi.runs.ledger import begin_run, finished, keep, results_of
 from bkapi.runs.strategy import BacktestResult, StrategyRun
 from bkapi.runs.time_and_price import forget, remember
 
@@ -54,7 +54,7 @@ def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[Backte
         finally:
             remember(strategy_run)
             if keeps:
-                finished[strategy_run.key] = ended
+                keep(ended)
         strategy_run.watch.finish()
         _tell_lifecycle(strategy_run, start=False)
         return ended

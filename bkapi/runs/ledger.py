@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Final, Protocol
 
 from bkapi.base.context import RunKey
 from bkapi.runs.finished import FinishedRun
@@ -15,8 +15,19 @@ running: dict[RunKey, tuple[StrategyRun, ...]] = {}
 _changing = threading.Lock()
 #: The run whose code is being executed.
 _playing: ContextVar[StrategyRun | None] = ContextVar("bk_run", default=None)
-#: The newest finished backtest of each context.
+#: The newest finished backtest of each context, of the ``KEPT_RUNS`` contexts that finished last.
 finished: dict[RunKey, FinishedRun] = {}
+KEPT_RUNS: Final = 128
+
+
+def keep(run: FinishedRun) -> None:
+    """Remember a finished run, and forget the oldest beyond ``KEPT_RUNS``."""
+    key = run.strategy_run.key
+    with _changing:
+        finished.pop(key, None)
+        finished[key] = run
+        while len(finished) > KEPT_RUNS:
+            finished.pop(next(iter(finished)), None)
 
 
 class Collector(Protocol):

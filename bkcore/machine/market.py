@@ -293,8 +293,8 @@ class Market:
         return float(average_between(*self._columns, time - window * self.step_ms, time))
 
     @property
-    def _columns(self) -> tuple[NDArray[Any], ...]:
-        return self.timestamps, self.open, self.high, self.low, self.close, self.volume
+    def _columns(self) -> Candles:
+        return Candles(self.timestamps, self.open, self.high, self.low, self.close, self.volume)
 
     @contextmanager
     def shared(self) -> Iterator[Market]:

@@ -1,0 +1,79 @@
+"""A run hands its own result out, and the process keeps the newest results only."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import bkapi as bk
+from bkapi.runs.ledger import KEPT_RUNS, finished
+from bkcore.synthetic import generate
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    bk.reset()
+    candles = generate(symbol="BTCUSDT", start=START, minutes=300, seed=5)
+    bk.add_exchange_schema(exchange_name="memory", candles={"BTCUSDT": candles})
+    bk.add_frame_schema(
+        frame_name="hours", start_date=START + timedelta(hours=1), end_date=START + timedelta(hours=4)
+    )
+    yield
+    bk.reset()
+
+
+def context(strategy: str) -> dict[str, str]:
+    return {"strategy_name": strategy, "exchange_name": "memory", "frame_name": "hours"}
+
+
+def test_every_call_returns_its_own_run() -> None:
+    bk.add_strategy_schema(strategy_name="idle", get_signal=lambda *_: asked.add(threading.get_ident()))
+    asked: set[int] = set()
+    bk.listen_after_end(lambda event: time.sleep(0.002))
+    found: list[tuple[int, Any]] = []
+    problems: list[Exception] = []
+    mine = threading.local()
+    prepared = bk.Backtest._start
+
+    def noting(*arguments: Any, **options: Any) -> Any:
+        mine.run = prepared(*arguments, **options)
+        return mine.run
+
+    def work() -> None:
+        try:
+            for _ in range(15):
+                run = bk.Backtest.finish("BTCUSDT", context("idle"))
+                found.append((run.strategy_run is mine.run[0], run))
+        except Exception as error:
+            problems.append(error)
+
+    bk.Backtest._start = noting  # type: ignore[method-assign]
+    try:
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        del bk.Backtest._start  # type: ignore[attr-defined]
+    assert not problems
+    assert [own for own, _ in found] == [True] * 45
+
+
+def test_the_newest_runs_are_kept() -> None:
+    names = [f"s{k}" for k in range(KEPT_RUNS + 5)]
+    for name in names:
+        bk.add_strategy_schema(strategy_name=name, get_signal=lambda *_: None)
+        held = bk.Backtest.finish("BTCUSDT", context(name))
+    assert len(finished) == KEPT_RUNS
+    assert bk.Backtest.last_run("BTCUSDT", context(names[-1])) is held
+    assert bk.Backtest.last_run("BTCUSDT", context(names[5])).trades.is_empty()
+    with pytest.raises(bk.FatalError, match=f"the newest {KEPT_RUNS} contexts are kept"):
+        bk.Backtest.last_run("BTCUSDT", context(names[4]))
