@@ -52,6 +52,7 @@ from bkapi.errors import (
     NoPositionError as NoPositionError,
     NoRunError as NoRunError,
     NotRegisteredError as NotRegisteredError,
+    RefusedSignalError as RefusedSignalError,
     SchemaError as SchemaError,
     SignalError as SignalError,
     UnknownNameError as UnknownNameError,

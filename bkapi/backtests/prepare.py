@@ -91,7 +91,7 @@ def run_to_end(
     """Backtest an unregistered variant of a strategy, without listeners; ``bracket`` replaces that of every signal."""
     strategy_run = prepare(symbol, context, source="Sweep", strategy=strategy)
     strategy_run.run.set_bracket(**bracket)
-    strategy_run.run.finish()
+    strategy_run.finish_unheard()
     return finished_run(strategy_run)
 
 

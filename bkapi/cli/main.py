@@ -227,12 +227,17 @@ def backtest(
         folder = save_run(run, save, how=how)
         if not json:
             _print(f"saved: {folder} (bk report {folder}, bk repeat {folder})")
+    if run.has_failed:
+        raise typer.Exit(_WITH_ERRORS)
 
 
 def _absolute(candles: str | None) -> str | None:
     """The same file or pattern, wherever it is read from later."""
     return None if candles is None else str(Path(candles).absolute())
 
+
+#: The command has done its work, but code of the strategy has raised, or all of its signals were refused.
+_WITH_ERRORS = 3
 
 Saved = Annotated[Path, typer.Argument(help="A folder that bk backtest --save has written.")]
 
@@ -365,16 +370,24 @@ def sweep(
     from bkcore.metrics import METRIC_NAMES
 
     check_column(by, (*METRIC_NAMES, "refused_signals", *axes))
-    with setup.watched():
+    with setup.watched() as survived:
         planned = _planned(setup, axes, threads, group_of(by))
         if explain:
             _print(repr(planned.explain()))
             return
         result = planned.run(folder=folder)
+        refused = not result.frame["total_trades"].sum() and result.frame["refused_signals"].sum() > 0
+    if refused:
+        for trouble in result.run(0).troubles:
+            sys.stderr.write(
+                f"warning: in every combination all signals were refused; in the first {trouble}\n"
+            )
     _print_best(result, top, by)
     if out is not None:
         _write_table(result.frame, out)
         _print(f"{len(result):,} combinations: {out}")
+    if refused or survived.has_errors:
+        raise typer.Exit(_WITH_ERRORS)
 
 
 def _varied(vary: list[str] | None) -> dict[str, list[Any]]:
@@ -443,7 +456,7 @@ def walk(
     )
     from bkapi.base.progress import progress_bar
 
-    with setup.watched(), progress_bar("walk") as tell:
+    with setup.watched() as survived, progress_bar("walk") as tell:
         for event in Walker.run(setup.symbol, setup.context, threads=threads):
             tell(event.strategies_tested, event.total_strategies)
     found = Walker.get_data(setup.symbol, setup.context)
@@ -452,6 +465,9 @@ def walk(
     if out is not None:
         _write_table(found.table, out)
         _print(f"{len(found.strategy_results):,} candidates: {out}")
+    traded = any(result.stats.total_signals for result in found.strategy_results)
+    if survived.has_errors or (survived.has_refusals and not traded):
+        raise typer.Exit(_WITH_ERRORS)
 
 
 @app.command()

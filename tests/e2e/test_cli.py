@@ -219,8 +219,34 @@ def test_an_error_in_the_users_file_names_its_line(folder: Path) -> None:
 
 def test_what_a_run_survives_is_told_once(folder: Path) -> None:
     run = bk("backtest", "asked.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
+    assert run.returncode == 3
+    told, *trace = run.stderr.splitlines()
+    assert told == "warning (336 times): asked.py, line 3: ValueError: no idea"
+    assert trace == [f'  File "{folder / "asked.py"}", line 3, in ask', "    raise ValueError('no idea')"]
+    assert "336 errors in get_signal, the first: ValueError: no idea" in run.stdout
+
+
+@pytest.mark.parametrize("command", ["backtest", "sweep", "walk"])
+def test_signals_that_were_all_refused_are_no_success(folder: Path, command: str) -> None:
+    near = STRATEGY.replace("take_profit_percent=pl.lit(1.0)", "take_profit_percent=pl.lit(0.1)")
+    (folder / "near.py").write_text(near)
+    how = ("--take-profit", "own", "--stop-loss", "own", "--lifetime", "60") if command == "sweep" else ()
+    run = bk(command, "near.py", "--candles", "BTCUSDT-1m.parquet", *how, cwd=folder)
+    assert run.returncode == 3
+    assert run.stderr.count("warning") == 1, run.stderr
+    assert "Invalid signal for long position (BTCUSDT):" in run.stderr
+    assert "is closer than 0.5 %" in run.stderr
+
+
+def test_some_refused_signals_are_told_and_no_failure(folder: Path) -> None:
+    percent = "pl.when(pl.col('closed_at') % 7_200_000 == 0).then(0.1).otherwise(1.0)"
+    (folder / "half.py").write_text(
+        STRATEGY.replace("take_profit_percent=pl.lit(1.0)", f"take_profit_percent={percent}")
+    )
+    run = bk("backtest", "half.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
     assert run.returncode == 0
-    assert run.stderr == "warning (336 times): asked.py, line 3: ValueError: no idea\n"
+    assert "is closer than 0.5 %" in run.stderr
+    assert "signals refused" in run.stdout
 
 
 def test_a_pattern_joins_dumps(folder: Path) -> None:
@@ -266,7 +292,7 @@ def test_the_ranking_shows_what_it_ranks_by_and_fits_a_terminal(folder: Path, by
 
 def test_a_walk_ranks_the_strategies_of_a_file(folder: Path) -> None:
     run = bk("walk", "several.py", "--candles", "BTCUSDT-1m.parquet", "--metric", "total_pnl", cwd=folder)
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == 3, run.stderr  # one of them is broken
     assert "The best 2 of 2 strategies on BTCUSDT by total_pnl" in run.stdout
     told, judged = run.stdout.split("2 trials (worth ")
     assert "deflated Sharpe ratio" in judged
