@@ -24,6 +24,7 @@ from bkapi.base.context import (
     run_in_mock_context as run_in_mock_context,
 )
 from bkapi.base.dotted_paths import get as get, set as set
+from bkapi.base.indicators import indicator as indicator
 from bkapi.base.json_files import FileNameError as FileNameError
 from bkapi.base.locks import (
     Candle as Candle,

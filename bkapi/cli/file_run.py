@@ -73,6 +73,28 @@ def set_up(
     """
     name = load_strategy(strategy, strategy_name)
     symbol = _set_up_market(candles, start, end, frame_interval)
+    return _run_of(strategy, name, symbol)
+
+
+def set_up_each(
+    strategy: str,
+    *,
+    candles: CandleFrame | None = None,
+    strategy_name: str | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    frame_interval: str = "1m",
+) -> list[FileRun]:
+    """Like :func:`set_up`, for each strategy of the file, or for one alone."""
+    registered = register_file(strategy)
+    names = (
+        registered if strategy_name is None and registered else [_chosen(strategy, strategy_name, registered)]
+    )
+    symbol = _set_up_market(candles, start, end, frame_interval)
+    return [_run_of(strategy, name, symbol) for name in names]
+
+
+def _run_of(strategy: str, name: str, symbol: str) -> FileRun:
     context = {"strategy_name": name, "exchange_name": "file", "frame_name": "file"}
     return FileRun(symbol, context, strategy)
 
@@ -137,7 +159,10 @@ def read_candles(
 
 def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
     """Run a strategy file (or register the built-in example); returns the name of the strategy to run."""
-    registered = register_file(strategy)
+    return _chosen(strategy, strategy_name, register_file(strategy))
+
+
+def _chosen(strategy: str, strategy_name: str | None, registered: Sequence[str]) -> str:
     if strategy_name is not None:
         if strategy_name not in registered:
             raise UnknownNameError("strategy", strategy_name, f"{strategy} --strategy", registered)
@@ -169,8 +194,15 @@ def register_file(strategy: str) -> list[str]:
 
 def _execute(strategy: str) -> None:
     path = Path(strategy)
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
         known = [EXAMPLE, *(entry.name for entry in path.parent.glob("*.py"))]
+    except (OSError, ValueError) as error:  # too long, or with signs that no name can have
+        reason = getattr(error, "strerror", None) or error
+        raise StrategyFileError(
+            f"{strategy[:200]!r} cannot be a strategy file: {reason}.", hint="give a Python file."
+        ) from None
+    if not is_there:
         raise StrategyFileError(
             f"there is no strategy file {strategy!r}.",
             hint=did_you_mean(path.name, known)

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -482,10 +483,18 @@ def lookahead(
     gaps: Gaps = "raise",
     config: Config = None,
     moments: Annotated[int, typer.Option(help="At how many moments the future is exchanged.", min=1)] = 16,
+    indicator: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A function of the file whose values are checked too; so are those marked @bk.indicator."
+        ),
+    ] = None,
 ) -> None:
-    """Run a strategy with other futures and name the first signal, indicator value or trade that changes."""
+    """Run the strategies of a file with other futures and name the first signal, indicator or trade that changes."""
     _configure(config)
-    setup = _set_up(
+    from bkapi.cli.file_run import set_up_each
+
+    setups = set_up_each(
         strategy,
         candles=None if candles is None else _read(candles, symbol=symbol, interval="1m", gaps=gaps),
         strategy_name=name,
@@ -496,12 +505,15 @@ def lookahead(
     from bkapi.guards.lookahead import find_lookahead, indicators_of
     from bkapi.schemas.registry import strategies
 
-    schema = strategies.get(setup.context["strategy_name"])
-    indicators = indicators_of(schema.signals or schema.get_signal)
-    with setup.watched():
-        found = find_lookahead(setup.symbol, setup.context, indicators=indicators, moments=moments)
-    _print(repr(found))
-    if found.found:
+    looks_ahead = False
+    for setup in setups:
+        schema = strategies.get(setup.context["strategy_name"])
+        indicators = indicators_of(schema.signals or schema.get_signal, indicator or ())
+        with setup.watched():
+            found = find_lookahead(setup.symbol, setup.context, indicators=indicators, moments=moments)
+        _print(repr(found))
+        looks_ahead |= found.found
+    if looks_ahead:
         sys.exit(1)
 
 
@@ -701,10 +713,24 @@ def _spoken(error: BkError) -> str:
     return re.sub(r"""\b(symbol|interval|gaps|holes|edges)=(['"])(.+?)\2""", r"--\1 \3", str(error))
 
 
+def _open_streams() -> None:
+    """Let every text be printed, whatever characters the terminal or file knows: others become ``?``."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def main() -> None:
     """The ``bk`` command: errors are one message, Ctrl-C ends with 130."""
+    _open_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BkError as error:
         from rich.panel import Panel
         from rich.text import Text
@@ -719,6 +745,11 @@ def main() -> None:
     except BrokenPipeError:
         # The reader went away; keep the interpreter from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:  # the disk is full, also that behind the standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = "" if error.filename is None else f" {str(error.filename)!r}"
+        sys.stderr.write(f"bk: the system refused{where}: {error.strerror or error}.\n")
         sys.exit(1)
 
 
