@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo        backtest and sweep of the example strategy over the bundled candles"
 	@echo "make test        the tests"
-	@echo "make fault-soak  writers of candles killed 200 times, sweeps 20 times"
+	@echo "make fault-soak  writers of candles killed 200 times, sweeps 20 times, every door fuzzed at length"
 	@echo "make lint types  style, format and types"
 	@echo "make bench       benchmarks, JSON on their last lines"
 	@echo "make peers       other engines on the same work, each in an environment of its own"
@@ -23,7 +23,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q
 
 fault-soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m soak tests/faults
+	$(BIN)/python -m pytest -q -m soak tests/faults tests/fuzz
 	BK_SWEEP_KILLS=20 $(BIN)/python -m pytest -q tests/faults/test_sweep_killed.py
 
 bench: $(VENV)/.dev

@@ -507,6 +507,7 @@ from bkapi.risk.sizing import (
     SizingGlobalService as SizingGlobalService,
 )
 from bkapi.runs.finished import FinishedRun as FinishedRun
+from bkapi.runs.ledger import ForkError as ForkError
 from bkapi.runs.runtime_info import (
     RuntimeInfo as RuntimeInfo,
     RuntimeRange as RuntimeRange,
