@@ -53,8 +53,11 @@ _TRADE: Final = ("pending_at", "side", "price_open", "take_profit", "stop_loss",
 _END: Final = ("ended_at", "end_price", "reason", "pnl_percent")
 #: Fields of the records whose names in signals and trades differ.
 _WORDS: Final = {
-    "side": "position", "take_profit": "price_take_profit", "stop_loss": "price_stop_loss",
-    "lifetime": "minute_estimated_time", "end_price": "close_price",
+    "side": "position",
+    "take_profit": "price_take_profit",
+    "stop_loss": "price_stop_loss",
+    "lifetime": "minute_estimated_time",
+    "end_price": "close_price",
 }
 _SIDES: Final = {1: "long", -1: "short"}
 
