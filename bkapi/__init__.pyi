@@ -24,6 +24,7 @@ from bkapi.base.context import (
     run_in_mock_context as run_in_mock_context,
 )
 from bkapi.base.dotted_paths import get as get, set as set
+from bkapi.base.indicators import indicator as indicator
 from bkapi.base.json_files import FileNameError as FileNameError
 from bkapi.base.locks import (
     Candle as Candle,
@@ -52,6 +53,7 @@ from bkapi.errors import (
     NoPositionError as NoPositionError,
     NoRunError as NoRunError,
     NotRegisteredError as NotRegisteredError,
+    RefusedSignalError as RefusedSignalError,
     SchemaError as SchemaError,
     SignalError as SignalError,
     UnknownNameError as UnknownNameError,
@@ -505,6 +507,7 @@ from bkapi.risk.sizing import (
     SizingGlobalService as SizingGlobalService,
 )
 from bkapi.runs.finished import FinishedRun as FinishedRun
+from bkapi.runs.ledger import ForkError as ForkError
 from bkapi.runs.runtime_info import (
     RuntimeInfo as RuntimeInfo,
     RuntimeRange as RuntimeRange,

@@ -18,6 +18,7 @@ __all__ = [
     "NoPositionError",
     "NoRunError",
     "NotRegisteredError",
+    "RefusedSignalError",
     "SchemaError",
     "SignalError",
     "UnknownNameError",
@@ -130,6 +131,10 @@ class SignalError(BkError):
 
     The rules are those of spec engine.md 6.
     """
+
+
+class RefusedSignalError(SignalError):
+    """Told to ``listen_error`` when a run asks a strategy for a signal and gets one that the rules refuse."""
 
 
 class FatalError(BkError, RuntimeError):

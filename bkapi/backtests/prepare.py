@@ -17,6 +17,7 @@ from bkapi.market.frames import FrameConnectionService, ticks
 from bkapi.market.source import check_covers
 from bkapi.risk.run_risk import RunRisk
 from bkapi.runs.finished import FinishedRun, finished_run
+from bkapi.runs.ledger import refuse_after_fork
 from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.exchange import ExchangeSchema
 from bkapi.schemas.registry import frames, risks, strategies
@@ -45,6 +46,7 @@ def prepare(
     Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and
     :class:`FatalError` when the frame is empty or its candles are missing.
     """
+    refuse_after_fork()
     names = names_of(context, *MethodContext.field_names)
     strategy = strategy or strategies.get(names.strategy_name, source)
     for risk_name in strategy.risks:
@@ -88,7 +90,7 @@ def run_to_end(
     """Backtest an unregistered variant of a strategy, without listeners; ``bracket`` replaces that of every signal."""
     strategy_run = prepare(symbol, context, source="Sweep", strategy=strategy)
     strategy_run.run.set_bracket(**bracket)
-    strategy_run.run.finish()
+    strategy_run.finish_unheard()
     return finished_run(strategy_run)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from bkapi.base import config
 from bkapi.base.timestamps import Moment, from_ms, to_ms
-from bkapi.errors import BkError, UnknownNameError
+from bkapi.errors import BkError, RefusedSignalError, UnknownNameError
 from bkapi.schemas.base import FrameInterval
 from bkapi.schemas.doors import add_exchange_schema, add_frame_schema, add_walker_schema
 from bkapi.schemas.registry import strategies
@@ -44,21 +44,17 @@ class FileRun:
     strategy: str
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> Iterator[Survived]:
         """For a block, turn an error of the strategy file that ends the run into one error; count those that do not."""
-        survived = _CountedWarnings(self.strategy)
+        survived = Survived(self.strategy)
         logger = logging.getLogger("bkapi")
         logger.addHandler(survived)
         try:
             with _naming_the_line(self.strategy):
-                yield
+                yield survived
         finally:
             logger.removeHandler(survived)
-            for text, times in survived.counts.most_common(_WARNINGS):
-                sys.stderr.write(f"warning ({times:,} times): {text}\n")
-            others = len(survived.counts) - _WARNINGS
-            if others > 0:
-                sys.stderr.write(f"warning: {others:,} other warnings are not shown\n")
+            survived.tell()
 
 
 def set_up(
@@ -77,6 +73,28 @@ def set_up(
     """
     name = load_strategy(strategy, strategy_name)
     symbol = _set_up_market(candles, start, end, frame_interval)
+    return _run_of(strategy, name, symbol)
+
+
+def set_up_each(
+    strategy: str,
+    *,
+    candles: CandleFrame | None = None,
+    strategy_name: str | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    frame_interval: str = "1m",
+) -> list[FileRun]:
+    """Like :func:`set_up`, for each strategy of the file, or for one alone."""
+    registered = register_file(strategy)
+    names = (
+        registered if strategy_name is None and registered else [_chosen(strategy, strategy_name, registered)]
+    )
+    symbol = _set_up_market(candles, start, end, frame_interval)
+    return [_run_of(strategy, name, symbol) for name in names]
+
+
+def _run_of(strategy: str, name: str, symbol: str) -> FileRun:
     context = {"strategy_name": name, "exchange_name": "file", "frame_name": "file"}
     return FileRun(symbol, context, strategy)
 
@@ -141,7 +159,10 @@ def read_candles(
 
 def load_strategy(strategy: str, strategy_name: str | None = None) -> str:
     """Run a strategy file (or register the built-in example); returns the name of the strategy to run."""
-    registered = register_file(strategy)
+    return _chosen(strategy, strategy_name, register_file(strategy))
+
+
+def _chosen(strategy: str, strategy_name: str | None, registered: Sequence[str]) -> str:
     if strategy_name is not None:
         if strategy_name not in registered:
             raise UnknownNameError("strategy", strategy_name, f"{strategy} --strategy", registered)
@@ -173,8 +194,15 @@ def register_file(strategy: str) -> list[str]:
 
 def _execute(strategy: str) -> None:
     path = Path(strategy)
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
         known = [EXAMPLE, *(entry.name for entry in path.parent.glob("*.py"))]
+    except (OSError, ValueError) as error:  # too long, or with signs that no name can have
+        reason = getattr(error, "strerror", None) or error
+        raise StrategyFileError(
+            f"{strategy[:200]!r} cannot be a strategy file: {reason}.", hint="give a Python file."
+        ) from None
+    if not is_there:
         raise StrategyFileError(
             f"there is no strategy file {strategy!r}.",
             hint=did_you_mean(path.name, known)
@@ -215,16 +243,43 @@ def _line_of_error(error: BaseException, strategy: str) -> str | None:
     return f"{path.name}, line {lines[-1]}: {type(error).__name__}: {text}" if lines else None
 
 
-class _CountedWarnings(logging.Handler):
-    """Counts warnings by their text instead of printing each."""
+class Survived(logging.Handler):
+    """Counts warnings by their text instead of printing each.
+
+    ``has_errors``: whether code of the user has raised; ``has_refusals``: whether signals were refused.
+    """
 
     def __init__(self, strategy: str) -> None:
         super().__init__(logging.WARNING)
         self.counts: Counter[str] = Counter()
+        self.has_errors = self.has_refusals = False
         self._strategy = strategy
+        self._traces: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count one; an error of the strategy file by its line, not by its traceback."""
+        """Count one; an error of the strategy file by its line, with the traceback of the first."""
         error = getattr(record, "error", None)  # set by report_error, with the number of repeats
         told = _line_of_error(error, self._strategy) if error else None
-        self.counts[told or str(error or record.getMessage())] += getattr(record, "times", 1)
+        text = told or str(error or record.getMessage())
+        self.counts[text] += getattr(record, "times", 1)
+        if isinstance(error, RefusedSignalError):
+            self.has_refusals = True
+        elif error is not None:
+            self.has_errors = True
+            self._traces.setdefault(text, _trace_of_file(error, self._strategy))
+
+    def tell(self) -> None:
+        """Print each kind once to the standard error stream."""
+        for text, times in self.counts.most_common(_WARNINGS):
+            sys.stderr.write(f"warning ({times:,} times): {text}\n{self._traces.get(text, '')}")
+        others = len(self.counts) - _WARNINGS
+        if others > 0:
+            sys.stderr.write(f"warning: {others:,} other warnings are not shown\n")
+
+
+def _trace_of_file(error: BaseException, strategy: str) -> str:
+    """The traceback from the first line of the strategy file on."""
+    path = Path(strategy).absolute()
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((k for k, frame in enumerate(frames) if Path(frame.filename) == path), len(frames))
+    return "".join(traceback.format_list(frames[first:]))

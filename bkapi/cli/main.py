@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -150,7 +151,12 @@ def backtest(
         folder = save_run(run, save, how={"strategy": strategy, **market.how()})
         if not json:
             say(f"saved: {folder} (bk report {folder}, bk repeat {folder})")
+    if run.has_failed:
+        raise typer.Exit(_WITH_ERRORS)
 
+
+#: The command has done its work, but code of the strategy has raised, or all of its signals were refused.
+_WITH_ERRORS = 3
 
 Saved = Annotated[Path, typer.Argument(help="A folder that bk backtest --save has written.")]
 
@@ -252,16 +258,24 @@ def sweep(
     from bkcore.statistics.metrics import METRIC_NAMES
 
     check_column(by, (*METRIC_NAMES, "refused_signals", *axes))
-    with setup.watched():
+    with setup.watched() as survived:
         planned = _planned(setup, axes, threads, group_of(by))
         if explain:
             say(repr(planned.explain()))
             return
         result = planned.run(folder=folder)
+        refused = not result.frame["total_trades"].sum() and result.frame["refused_signals"].sum() > 0
+    if refused:
+        for trouble in result.run(0).troubles:
+            sys.stderr.write(
+                f"warning: in every combination all signals were refused; in the first {trouble}\n"
+            )
     _print_best(result, top, by)
     if out is not None:
         write_table(result.frame, out)
         say(f"{len(result):,} combinations: {out}")
+    if refused or survived.has_errors:
+        raise typer.Exit(_WITH_ERRORS)
 
 
 @app.command()
@@ -303,7 +317,7 @@ def walk(
     )
     from bkapi.base.progress import progress_bar
 
-    with setup.watched(), progress_bar("walk") as tell:
+    with setup.watched() as survived, progress_bar("walk") as tell:
         for event in Walker.run(setup.symbol, setup.context, threads=threads):
             tell(event.strategies_tested, event.total_strategies)
     found = Walker.get_data(setup.symbol, setup.context)
@@ -312,6 +326,9 @@ def walk(
     if out is not None:
         write_table(found.table, out)
         say(f"{len(found.strategy_results):,} candidates: {out}")
+    traded = any(result.stats.total_signals for result in found.strategy_results)
+    if survived.has_errors or (survived.has_refusals and not traded):
+        raise typer.Exit(_WITH_ERRORS)
 
 
 @app.command()
@@ -321,18 +338,29 @@ def lookahead(
     market: Market,
     name: Name = None,
     moments: Annotated[int, typer.Option(help="At how many moments the future is exchanged.", min=1)] = 16,
+    indicator: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A function of the file whose values are checked too; so are those marked @bk.indicator."
+        ),
+    ] = None,
 ) -> None:
-    """Run a strategy with other futures and name the first signal, indicator value or trade that changes."""
-    setup = _set_up(strategy, strategy_name=name, **market.given())
+    """Run the strategies of a file with other futures and name the first signal, indicator or trade that changes."""
+    from bkapi.cli.file_run import set_up_each
+
+    setups = set_up_each(strategy, strategy_name=name, **market.given())
     from bkapi.guards.lookahead import find_lookahead, indicators_of
     from bkapi.schemas.registry import strategies
 
-    schema = strategies.get(setup.context["strategy_name"])
-    indicators = indicators_of(schema.signals or schema.get_signal)
-    with setup.watched():
-        found = find_lookahead(setup.symbol, setup.context, indicators=indicators, moments=moments)
-    say(repr(found))
-    if found.found:
+    looks_ahead = False
+    for setup in setups:
+        schema = strategies.get(setup.context["strategy_name"])
+        indicators = indicators_of(schema.signals or schema.get_signal, indicator or ())
+        with setup.watched():
+            found = find_lookahead(setup.symbol, setup.context, indicators=indicators, moments=moments)
+        say(repr(found))
+        looks_ahead |= found.found
+    if looks_ahead:
         sys.exit(1)
 
 
@@ -426,10 +454,24 @@ def _spoken(error: BkError) -> str:
     return re.sub(r"""\b(symbol|interval|gaps|holes|edges)=(['"])(.+?)\2""", r"--\1 \3", str(error))
 
 
+def _open_streams() -> None:
+    """Let every text be printed, whatever characters the terminal or file knows: others become ``?``."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def main() -> None:
     """The ``bk`` command: errors are one message, Ctrl-C ends with 130."""
+    _open_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BkError as error:
         from rich.panel import Panel
         from rich.text import Text
@@ -444,6 +486,11 @@ def main() -> None:
     except BrokenPipeError:
         # The reader went away; keep the interpreter from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:  # the disk is full, also that behind the standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = "" if error.filename is None else f" {str(error.filename)!r}"
+        sys.stderr.write(f"bk: the system refused{where}: {error.strerror or error}.\n")
         sys.exit(1)
 
 

@@ -14,8 +14,9 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from bkapi.base import dotted_paths as dotted
 from bkapi.base.coroutines import settle
+from bkapi.base.record import Record, record
 from bkapi.base.turns import Turn
-from bkapi.errors import BkError
+from bkapi.errors import BkError, RefusedSignalError
 from bkapi.events import payloads
 from bkapi.events.channels import BehaviourChannel, Channel, OnError, Subscription, isolate, log_error
 from bkapi.events.results import OpenedResult, Result, TickResult
@@ -72,13 +73,16 @@ class EventChannel(Channel[T]):
         self.gate: Callable[[T], bool] | None = None
 
 
-def report_error(error: Exception, source: str, repeats: ErrorRepeats | None = None) -> None:
+def report_error(
+    error: Exception, source: str, repeats: ErrorRepeats | None = None, *, times: int = 1
+) -> None:
     """Log ``error`` and send it to ``error_emitter``; what ``source`` was doing goes on.
 
     repeats   what a run has logged already: errors alike are logged once, and counted
+    times     how many errors this one stands for
     """
-    if repeats is None or repeats.is_first(error, source):
-        _log(error, source, times=1, more="")
+    if repeats is None or repeats.is_first(error, source, times):
+        _log(error, source, times=times, more=f" ({times:,} times)" if times > 1 else "")
     emitters.error_emitter.emit(error)
 
 
@@ -100,28 +104,65 @@ def emit_guarded(channel: Channel[T], event: T) -> None:
         report_error(error, channel.name)
 
 
+@record
+class Trouble(Record):
+    """Errors alike that a run has survived.
+
+    source       what was being done: ``get_signal``, a callback, a channel, or the strategy where a signal was refused
+    error        the first one: its type and message
+    times        how many there were
+    is_refusal   whether signals were refused, rather than code has failed
+    """
+
+    source: str
+    error: str
+    times: int
+    is_refusal: bool
+
+    def __str__(self) -> str:
+        first = self.error.splitlines()
+        shown = " ".join(line.strip() for line in first[:2]) if self.is_refusal else first[0]
+        what = "signals refused" if self.is_refusal else f"errors in {self.source}"
+        return f"{self.times:,} {what}, the first: {shown[:200]}"
+
+
 class ErrorRepeats:
-    """The errors that one run has told: alike are those of one source, type and wording, numbers aside."""
+    """The errors that one run has told: alike are those of one source, type and wording, numbers aside.
+
+    ``troubles`` lists those of a run that has ended.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, type[Exception], str], list[Any]] = {}
+        self.troubles: tuple[Trouble, ...] = ()
 
-    def is_first(self, error: Exception, source: str) -> bool:
+    def is_first(self, error: Exception, source: str, times: int = 1) -> bool:
         """Count the error; True when none like it came before."""
-        seen = self._counts.setdefault((source, type(error), _NUMBER.sub("0", str(error))), [error, 0])
-        seen[1] += 1
-        return bool(seen[1] == 1)
+        key = (source, type(error), _NUMBER.sub("0", str(error)))
+        seen = self._counts.setdefault(key, [error, 0, times])
+        seen[1] += times
+        return bool(seen[1] == times)
 
     def finish(self) -> None:
-        """Log how many more there were of each, and forget them."""
-        for (source, _, _), (error, count) in self._counts.items():
-            if count > 1:
-                _log(error, source, times=count - 1, more=f" ({count - 1:,} more like it)")
+        """Log how many more there were of each, and keep them as text."""
+        for (source, _, _), (error, count, logged) in self._counts.items():
+            more = count - logged
+            if more:
+                _log(error, source, times=more, more=f" ({more:,} more like it)")
+        self.troubles += tuple(
+            Trouble(
+                source,
+                str(error) if isinstance(error, BkError) else f"{type(error).__name__}: {error}",
+                count,
+                isinstance(error, RefusedSignalError),
+            )
+            for (source, _, _), (error, count, _) in self._counts.items()
+        )
         self._counts.clear()
 
 
 def _log(error: Exception, source: str, *, times: int, more: str) -> None:
-    known = isinstance(error, BkError) or more  # our own errors say everything in their message
+    known = isinstance(error, BkError) or "more" in more  # our own errors say everything in their message
     about = {"error": error, "times": times}
     logger.warning("%s: %s%s", source, error, more, exc_info=None if known else error, extra=about)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bkapi.backtests.prepare import prepare, signal_table
 from bkapi.base.context import Context, ExecutionContext, iterate_in_context
 from bkapi.base.coroutines import settle
+from bkapi.base.indicators import is_indicator
 from bkapi.base.record import Record, record
 from bkapi.base.timestamps import from_ms
 from bkapi.errors import BkError, FatalError
@@ -30,8 +31,9 @@ from bkapi.runs.ledger import results_of
 from bkapi.schemas.registry import exchanges, frames, strategies
 from bkapi.schemas.strategy import StrategySchema
 from bkcore.candles.frame import CandleFrame
+from bkcore.errors import did_you_mean
 from bkcore.intervals import MINUTE_MS
-from bkcore.machine.codes import Status
+from bkcore.machine.codes import CloseReason, Status
 from bkcore.machine.market import Market
 
 if TYPE_CHECKING:
@@ -48,6 +50,15 @@ _TOLERANCE: Final = 1e-9
 _KINDS: Final = ("indicator", "signal", "trade")
 _TRADE: Final = ("pending_at", "side", "price_open", "take_profit", "stop_loss", "lifetime")
 _END: Final = ("ended_at", "end_price", "reason", "pnl_percent")
+#: Fields of the records whose names in signals and trades differ.
+_WORDS: Final = {
+    "side": "position",
+    "take_profit": "price_take_profit",
+    "stop_loss": "price_stop_loss",
+    "lifetime": "minute_estimated_time",
+    "end_price": "close_price",
+}
+_SIDES: Final = {1: "long", -1: "short"}
 
 
 class LookaheadError(BkError):
@@ -61,6 +72,8 @@ class Lookahead(Record):
     kind      ``indicator``, ``signal`` or ``trade``
     name      of the indicator or the strategy
     when      the moment of the value, which the strategy could not know then
+    column    what of it changed: a field of the signal or trade, a column of the indicator; "" where a whole signal or
+              trade comes or goes
     before, after   the value with the true future, and with the other one
     future    how the history went on: it ``ends``, ``rises`` or ``falls``
     moments   how many moments were tried, with every future each
@@ -69,6 +82,7 @@ class Lookahead(Record):
     kind: str | None
     name: str
     when: datetime | None
+    column: str
     before: str
     after: str
     future: str
@@ -82,8 +96,10 @@ class Lookahead(Record):
     def __repr__(self) -> str:
         if self.when is None:
             return f"{self.name}: no look-ahead at {self.moments:,} moments"
+        column = f" in {self.column!r}" if self.column else ""
         return (
-            f"{self.name}: look-ahead, {self.kind} of {self.when:%Y-%m-%d %H:%M} UTC depends on what comes after it\n"
+            f"{self.name}: look-ahead, {self.kind} of {self.when:%Y-%m-%d %H:%M} UTC depends on what comes after it"
+            f"{column}\n"
             f"  with the true future: {self.before}\n  when the market {self.future}: {self.after}"
         )
 
@@ -124,7 +140,7 @@ def find_lookahead(
                 hint="seed its random numbers, and let it begin anew with every run.",
             )
     cuts = _moments(truth, asked, base, (start, end), moments, seed)
-    first: tuple[tuple[str, str, int], str, str, Future] | None = None
+    first: tuple[tuple[str, str, int], str, str, str, Future] | None = None
     for cut in cuts:
         for future, factor in _FUTURES.items():
             history = _with_other_future(base, cut, factor, ends=future == "ends")
@@ -138,24 +154,31 @@ def find_lookahead(
         if first is not None:
             break
     if first is None:
-        return Lookahead(None, strategy.strategy_name, None, "", "", "", len(cuts))
-    (kind, name, when), before, after, shown = first
+        return Lookahead(None, strategy.strategy_name, None, "", "", "", "", len(cuts))
+    (kind, name, when), column, before, after, shown = first
+    name, column = (name, column or name) if kind == "indicator" else (name, column)
     name = name if kind == "indicator" else strategy.strategy_name
-    return Lookahead(kind, name, from_ms(when), before, after, shown, len(cuts))
+    return Lookahead(kind, name, from_ms(when), column, before, after, shown, len(cuts))
 
 
-def indicators_of(function: Callable[..., Any] | None) -> dict[str, Indicator]:
-    """The indicators beside a function: functions of its module that require ``candles`` and nothing else, by name."""
-    names = getattr(function, "__globals__", {})
-    found: dict[str, Indicator] = {}
-    for name, value in names.items():
-        if value is function or not inspect.isfunction(value) or value.__module__ != names.get("__name__"):
-            continue
-        parameters = list(inspect.signature(value).parameters.values())
-        needed = [one for one in parameters[1:] if one.default is inspect.Parameter.empty]
-        if parameters and parameters[0].name == "candles" and not needed:
-            found[name] = value
-    return found
+def indicators_of(function: Callable[..., Any] | None, names: Sequence[str] = ()) -> dict[str, Indicator]:
+    """The indicators beside a function, by name: what :func:`indicator` has marked in its module, and ``names``.
+
+    Raises :class:`LookaheadError` for a name that is no function there.
+    """
+    beside = getattr(inspect.unwrap(function) if function else None, "__globals__", {})
+    known = {name: value for name, value in beside.items() if inspect.isfunction(value)}
+    for name in names:
+        if name not in known:
+            raise LookaheadError(
+                f"--indicator {name}: there is no such function beside the strategy.",
+                hint=f"{did_you_mean(name, known)}functions there: {', '.join(known) or 'none'}.",
+            )
+    return {
+        name: value
+        for name, value in known.items()
+        if name in names or (is_indicator(value) and value is not function)
+    }
 
 
 class _Case:
@@ -221,7 +244,8 @@ class _Case:
             time = int(signal["time"])
             identity = table.ids[signal["id"]] if signal["id"] >= 0 else None
             key = ("signal", str(sum(("signal", str(k), time) in said for k in range(place and 8))), time)
-            said[key] = (*(float(signal[name]) for name in fields), identity)
+            values = {_WORDS.get(name, name): float(signal[name]) for name in fields}
+            said[key] = {**values, "position": _SIDES.get(int(signal["side"])), "id": identity}
         return said
 
     def _run(self, market: Market, cut: int | None, asked: list[int]) -> Said:
@@ -256,10 +280,10 @@ class _Case:
         for trade in run.run.trades:
             if trade["pending_at"] > 0:
                 opened = int(trade["pending_at"])
-                said["trade", "opened", opened] = tuple(float(trade[name]) for name in _TRADE)
+                said["trade", "opened", opened] = _fields(trade, _TRADE)
                 if trade["status"] == Status.CLOSED:
                     known = int(trade["ended_at"]) + market.step_ms
-                    said["trade", f"closed {opened}", known] = tuple(float(trade[name]) for name in _END)
+                    said["trade", f"closed {opened}", known] = _fields(trade, _END)
         return said
 
     def _frame(self, cut: int) -> str:
@@ -361,14 +385,29 @@ def _order(key: tuple[str, str, int]) -> tuple[int, int]:
 
 def _first_difference(
     truth: Said, other: Said, cut: int, kinds: tuple[str, ...] = _KINDS
-) -> tuple[tuple[str, str, int], str, str] | None:
-    """The earliest thing up to ``cut`` that only one side said, or that they said differently."""
+) -> tuple[tuple[str, str, int], str, str, str] | None:
+    """The earliest thing up to ``cut`` that the sides do not both say, the column that differs, and both values."""
     keys = {key for key in truth.keys() | other.keys() if key[2] <= cut and key[0] in kinds}
     wrong = [key for key in keys if not _same(truth.get(key), other.get(key))]
     if not wrong:
         return None
     key = min(wrong, key=_order)
-    return key, _told(truth.get(key)), _told(other.get(key))
+    one, two, column = truth.get(key), other.get(key), ""
+    if isinstance(one, Mapping) and isinstance(two, Mapping):
+        column = next(name for name in (*one, *two) if not _same(one.get(name), two.get(name)))
+        one, two = one.get(column), two.get(column)
+    return key, column, _told(one), _told(two)
+
+
+def _fields(trade: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Fields of a trade by their names in the trades frame."""
+    values: dict[str, Any] = {_WORDS.get(name, name): float(trade[name]) for name in names}
+    if "side" in names:
+        values["position"] = _SIDES.get(int(trade["side"]))
+    if "ended_at" in names:
+        values["ended_at"] = f"{from_ms(int(trade['ended_at'])):%Y-%m-%d %H:%M} UTC"
+        values["reason"] = CloseReason(int(trade["reason"])).name.lower()
+    return values
 
 
 def _same(one: Any, other: Any) -> bool:

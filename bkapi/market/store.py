@@ -12,6 +12,7 @@ import contextlib
 import math
 import os
 import secrets
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -43,6 +44,7 @@ DEFAULT_ROOT = "dump/data/candle"
 _QUARANTINE = "quarantine"
 _LONGEST_NAME = 200
 _REMEMBERED_MONTHS = 64
+_MOST_BYTES = 1 << 30  # a month of 1m candles has two million
 _PATIENCE_SECONDS = 60.0
 _DIGEST = b"bk.digest"
 #: How candles are checked that were checked before: no price is an anomaly, holes are allowed.
@@ -121,7 +123,8 @@ class _Series:
         return self.folder / f"{month}.parquet"
 
     def months(self) -> list[str]:
-        return sorted(path.stem for path in self.folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9].parquet"))
+        found = (path.stem for path in self.folder.glob("[0-9][0-9][0-9][0-9]-[01][0-9].parquet"))
+        return sorted(month for month in found if "01" <= month[5:] <= "12")
 
 
 def months_between(start_ms: int, end_ms: int) -> list[str]:
@@ -487,7 +490,11 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _content(path: Path) -> bytes | None:
+    """The bytes of a month; none of what is no regular file (a pipe would hang) or far too large to be one."""
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+            return b""
         return path.read_bytes()
     except FileNotFoundError:
         return None

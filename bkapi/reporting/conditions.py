@@ -46,7 +46,13 @@ def run_conditions(run: StrategyRun) -> str:
         f"{costs(settings.fee_percent, settings.slippage_percent, settings.fill, settings.average_candles)}; "
         f"{ANNUALISATION}; {span(about['frame'])}; "
         f"candles {about['candles']}; run {about['run_hash']}; code {about['code']}"
+        + "".join(f"; {in_a_line(str(trouble))}" for trouble in run.repeats.troubles)
     )
+
+
+def in_a_line(text: str) -> str:
+    """A text in one line that Markdown takes as it is."""
+    return " ".join(text.split()).translate({ord(sign): f"\\{sign}" for sign in "*<"})
 
 
 def conditions_line(key: RunKey, strategy_name: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from bkapi.base.context import ExecutionContext, MethodContext, RunKey, execution, run_key
 from bkapi.base.coroutines import settle
-from bkapi.errors import SignalError
+from bkapi.base.timestamps import from_ms
+from bkapi.errors import RefusedSignalError
 from bkapi.events.channels import Channel
 from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import (
@@ -325,17 +326,26 @@ class EventDelivery:
                 _MOMENTS[kind](self, trade, timestamp, price, code)
 
     def _tell_rejected(self, candidate: int, price: float) -> None:
+        error = RefusedSignalError(self._refusal(candidate, price))
+        report_error(error, self._owner.names.strategy_name, self._owner.repeats)
+        self.released()
+
+    def _refusal(self, candidate: int, price: float) -> str:
+        """What is wrong with the candidate that was refused last, in sentences."""
         dto = self._asked() if candidate == FROM_SLOT else None
         dto = self._described(candidate) if dto is None else dto
-        message = violation_message(
+        return violation_message(
             self._state.violations,
             dto,
             self._owner.symbol,
             price=price,
             settings=self._owner.settings,
         )
-        report_error(SignalError(message), self._owner.names.strategy_name, self._owner.repeats)
-        self.released()
+
+    def newest_refusal(self) -> str:
+        """Moment and reason of a refusal that is the newest event of the log."""
+        timestamp, price, candidate, *_ = read_event(self._run.tables.events, self._state.event_count - 1)
+        return f"{from_ms(timestamp):%Y-%m-%d %H:%M} UTC: {self._refusal(candidate, price)}"
 
     def candidate(self) -> SignalInput:
         """The candidate at hand as it was given, or made from the row of the table or kernel, with levels as prices."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bkapi.base.context import MethodContext
 from bkapi.base.deferred import pl
+from bkapi.events.emitters import Trouble
 from bkapi.runs.strategy import StrategyRun
 from bkcore.machine.run import Run
 from bkcore.machine.settings import EngineSettings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bkapi.statistics.records import BacktestStatistics
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FinishedRun:
     """A finished run; its frames and statistics are made when first asked for, and kept."""
 
@@ -26,6 +27,21 @@ class FinishedRun:
     settings: EngineSettings = field(repr=False)
     strategy_run: StrategyRun = field(repr=False)
     _statistics: dict[int | None, BacktestStatistics] = field(default_factory=dict, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        names = f"{self.names.strategy_name!r} on {self.symbol} in frame {self.names.frame_name!r}"
+        told = "".join(f"; {trouble}" for trouble in self.troubles)
+        return f"FinishedRun({names}, {self.run.trades.size:,} trades{told})"
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """The errors that the run has survived, and the signals that were refused, alike ones together."""
+        return self.strategy_run.repeats.troubles
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether code of the user has raised, or every signal was refused."""
+        return any(not one.is_refusal or not self.run.trades.size for one in self.troubles)
 
     @property
     def candles_digest(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextvars import ContextVar
 from typing import Final, Protocol
 
 from bkapi.base.context import RunKey
+from bkapi.errors import BkError
 from bkapi.runs.finished import FinishedRun
 from bkapi.runs.strategy import Results, StrategyRun
 
@@ -28,6 +30,33 @@ def keep(run: FinishedRun) -> None:
         finished[key] = run
         while len(finished) > KEPT_RUNS:
             finished.pop(next(iter(finished)), None)
+
+
+class ForkError(BkError, RuntimeError):
+    """Raised by ``Backtest.run(...)`` in a process that was forked while a run was open: it would hang in Polars."""
+
+
+_forked_from = 0
+
+
+def _forked() -> None:
+    global _forked_from
+    if running or _forked_from:
+        _forked_from = _forked_from or os.getppid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def refuse_after_fork() -> None:
+    """Raise :class:`ForkError` in a process that was forked while a run was open."""
+    if _forked_from:
+        raise ForkError(
+            f"process {os.getpid()} was forked from {_forked_from} while a run was open there; threads, and with them "
+            "Polars, do not survive a fork, so it would hang.",
+            hint='start processes with multiprocessing.get_context("spawn"), or fork before bkapi is imported.',
+        )
 
 
 class Collector(Protocol):
@@ -71,7 +100,9 @@ def results_of(run: StrategyRun) -> Results:
         running[run.key] = (*running.get(run.key, ()), run)
     _playing.set(run)
     try:
-        yield from run.results(_take_run)
+        for result in run.results(_take_run):
+            yield result
+            refuse_after_fork()
     finally:
         with _changing:
             others = tuple(one for one in running.pop(run.key, ()) if one is not run)

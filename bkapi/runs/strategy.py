@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from bkapi.base import config
 from bkapi.base.context import MethodContext, RunKey, run_key
 from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import from_ms
-from bkapi.errors import FatalError, SignalError
+from bkapi.errors import FatalError, RefusedSignalError, SignalError
 from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import PauseEvent
 from bkapi.events.results import PublicSignal, SignalFields, SignalInput, side_of
@@ -124,6 +124,7 @@ class StrategyRun:
         self._candidate: Details | None = None
         self._queued: SignalInput | None = None
         self._played_ahead: tuple[Wake, int, Exception | None] | None = None
+        self._first_refusal = ""
         self._deferred: tuple[str | None, str | None] = (None, None)
         self._lock = threading.RLock()  # a command from another thread waits for the machine to stand still
         self.delivery = EventDelivery(
@@ -159,26 +160,35 @@ class StrategyRun:
         wake, raised, first = self._played_ahead or self._play_silently()
         if wake is Wake.OUT_OF_CANDLES:
             self._raise_out_of_candles()
+        for error, times in self._survived(raised, first):
+            report_error(error, self.names.strategy_name, self.repeats, times=times)
+
+    def finish_unheard(self) -> None:
+        """Play the run to its end; what it survives is told to nobody, and kept for the finished run."""
+        _, raised, first = self._play_silently()
+        for error, times in self._survived(raised, first):
+            self.repeats.is_first(error, self.names.strategy_name, times)
+        self.repeats.finish()
+
+    def _survived(self, raised: int, first: Exception | None) -> Iterator[tuple[Exception, int]]:
         if first is not None:
-            report_error(first, f"{self.names.strategy_name} ({raised:,} times)", self.repeats)
+            yield first, raised
         refused = self._state.rejected_count
         if refused:
-            event = next(e for e in self.run.events if e["kind"] == EventKind.REJECTED)
-            report_error(
-                SignalError(
-                    f"{refused:,} signals were refused, the first one at "
-                    f"{from_ms(int(event['time'])):%Y-%m-%d %H:%M} UTC.",
-                    hint="listen_error tells the reasons of each.",
-                ),
-                self.names.strategy_name,
-            )
+            hint = "listen_error tells the reasons of each."
+            yield RefusedSignalError(self._first_refusal, hint=hint), refused
 
     def _play_silently(self) -> tuple[Wake, int, Exception | None]:
         raised, first = 0, None
         with self._lock:
-            while (wake := self.run.advance()) is Wake.RAISED:
-                raised += 1
-                first = first or self.run.raised()
+            self._state.listen = Listen.EVENTS << EventKind.REJECTED
+            while (wake := self.run.advance()) in (Wake.RAISED, Wake.EVENTS):
+                if wake is Wake.RAISED:
+                    raised += 1
+                    first = first or self.run.raised()
+                else:
+                    self._first_refusal = self.delivery.newest_refusal()
+                    self._state.listen = 0  # one is enough
         return wake, raised, first
 
     @property

@@ -222,6 +222,9 @@ class FileWrapped:
         moment = execution.get()
         assert moment is not None
         record = {"id": name, "data": data, "when": from_ms(moment.when_ms).isoformat(), "removed": False}
+        self._write(name, record)
+
+    def _write(self, name: str, record: dict[str, Any]) -> None:
         try:
             self._records.write(name, record)
         except (TypeError, OSError) as error:
@@ -237,7 +240,7 @@ class FileWrapped:
     def clear(self) -> None:
         """Mark every record of the bucket as removed."""
         for name, record in self._all():
-            self._records.write(name, {**record, "removed": True})
+            self._write(name, {**record, "removed": True})
 
     def _all(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for name in self._records.names():

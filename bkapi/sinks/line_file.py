@@ -184,8 +184,15 @@ class LineFile(Batched[bytes]):
     def write_batch(self, batch: list[bytes]) -> None:
         """Append whole lines."""
         data = memoryview(b"".join(batch))
-        while data:
-            data = data[os.write(self._handle, data) :]
+        size = os.fstat(self._handle).st_size
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._handle, data[written:])
+        except OSError:
+            if written and os.fstat(self._handle).st_size == size + written:
+                os.ftruncate(self._handle, size)  # no half line stays
+            raise
 
     def finish(self) -> None:
         """Sync and close the file."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bkapi.base.coroutines import settle
@@ -79,7 +81,24 @@ def _is_ours(storage: Any, method: str) -> bool:
 
 def tell_exit(error: Exception) -> None:
     """Tell ``exit_emitter`` which storage could not be written, and why (spec 10, 11)."""
+    if isinstance(error, OSError):
+        error = SinkError(
+            f"records cannot be written: {error.strerror or error}.",
+            hint="make room; what was written before is kept, whole.",
+        )
     emitters.exit_emitter.emit(error)
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """For a block, turn an error of the system into one sentence about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise SinkError(
+            f"{str(path)!r} cannot be opened for writing: {error.strerror or error}.",
+            hint="choose another folder, or make room.",
+        ) from None
 
 
 class SinkError(BkError, RuntimeError):

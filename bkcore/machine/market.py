@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -300,16 +300,24 @@ class Market:
     def shared(self) -> Iterator[Market]:
         """The same market on a memory-mapped file: pickling it sends the path, and all processes map the same copy.
 
-        It includes the average prices built so far. The file is removed when the block ends.
+        It includes the average prices built so far. The file is removed when the block ends. Where the system can name
+        an open file otherwise, it has no name in a folder meanwhile, so nobody can cut it off underneath.
         """
         folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - memory, where there is one
         handle, path = tempfile.mkstemp(prefix="bk-market-", suffix=".columns", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
+        by_number = Path(f"/proc/{os.getpid()}/fd/{handle}")
+        with ExitStack() as open_files:
+            try:
+                file = open_files.enter_context(os.fdopen(handle, "wb"))
                 _write_columns(file, self)
-            yield _open_shared(path)
-        finally:
-            Path(path).unlink(missing_ok=True)
+                if by_number.exists():
+                    Path(path).unlink()
+                    yield _open_shared(str(by_number))
+                else:
+                    file.close()
+                    yield _open_shared(path)
+            finally:
+                Path(path).unlink(missing_ok=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._path is not None:

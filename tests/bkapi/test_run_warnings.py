@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -152,3 +152,39 @@ def test_holes_in_the_candles_of_an_exchange_show_the_call_that_settles_them() -
 def test_a_run_and_its_candles_have_one_digest() -> None:
     candles = CandleFrame.from_any(candles_of(CLOSES), symbol=SYMBOL, interval="1m")
     assert run_signals([60], "1h").candles_digest == candles.digest
+
+
+def test_a_finished_run_says_what_it_has_survived() -> None:
+    """A strategy that always raises, and one whose signals are all refused, do not look like ones that never trade."""
+    bk.reset()
+    bk.add_exchange_schema(exchange_name="sample", candles={"BTCUSDT": bk.sample()})
+    bk.add_frame_schema(frame_name="day", start_date=date(2024, 1, 2), end_date=date(2024, 1, 3))
+
+    def raises(symbol: str, when: object, price: float) -> None:
+        raise ValueError(f"no *idea* at {price}")
+
+    def near(candles: pl.DataFrame) -> pl.DataFrame:
+        return candles.filter(pl.col("closed_at") % 3_600_000 == 0).select(
+            timestamp="closed_at",
+            position=pl.lit("long"),
+            take_profit_percent=pl.lit(0.1),
+            stop_loss_percent=pl.lit(1.0),
+        )
+
+    heard: list[Exception] = []
+    bk.add_strategy_schema(strategy_name="raises", interval="1h", get_signal=raises)
+    bk.add_strategy_schema(strategy_name="near", interval="1h", signals=near)
+    for listens in (False, True):
+        if listens:
+            bk.listen_error(heard.append)
+        for name, words in (("raises", "25 errors in get_signal"), ("near", "25 signals refused")):
+            names = {"strategy_name": name, "exchange_name": "sample", "frame_name": "day"}
+            run = bk.Backtest.finish("BTCUSDT", names)
+            assert run.has_failed
+            assert words in repr(run)
+            (trouble,) = run.troubles
+            assert (trouble.times, trouble.is_refusal) == (25, name == "near")
+            assert ("closer than 0.5 %" if name == "near" else "ValueError: no *idea* at") in trouble.error
+    assert len(heard) == 50
+    assert {type(error) for error in heard} == {ValueError, bk.RefusedSignalError}
+    bk.reset()

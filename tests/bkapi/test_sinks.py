@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ import pytest
 import bkapi
 from bkapi.base.coroutines import settle
 from bkapi.sinks.line_file import Batched, LineFile, read_lines
+from bkapi.sinks.writer import tell_exit
 
 SINKS = {"jsonl": bkapi.ReportBase, "sqlite": bkapi.ReportSqlite, "parquet": bkapi.ReportParquet}
 OPTIONS = {"symbol": "BTCUSDT", "strategy_name": "s", "exchange_name": "", "signal_id": "a|b\n"}
@@ -288,3 +290,40 @@ def test_documents_as_lines_and_nowhere_and_custom(tmp_path: Path) -> None:
     bkapi.MarkdownWriter.write_data("heat", "text", options)
     assert kept[0] is True
     assert kept[-1] == ("heat", "text")
+
+
+@pytest.mark.parametrize("name", SINKS)
+def test_a_place_that_cannot_be_made_is_one_sentence(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    sink = SINKS[name]("risk", str(tmp_path / "file"))
+    with pytest.raises(bkapi.SinkError, match=r"cannot be opened for writing: (Not a directory|File exists)"):
+        settle(sink.wait_for_init(True))
+
+
+def test_a_full_disk_leaves_whole_lines_and_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system takes half a batch, then nothing more: the half is taken back, and room makes it go on."""
+    told: list[Exception] = []
+    bkapi.listen_exit(told.append)
+    lines = LineFile(tmp_path / "lines.jsonl", tell_exit)
+    lines.put(b'{"n": 1}\n')
+    lines.flush()
+    write = os.write
+    room = [4]
+
+    def full(handle: int, data: memoryview) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        room[0] = 0
+        return write(handle, data[:4])
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bkapi.sinks.line_file.os.write", full)
+        lines.put(b'{"n": 2}\n')
+        lines.flush()
+    lines.put(b'{"n": 3}\n')
+    lines.close()
+    assert (tmp_path / "lines.jsonl").read_bytes() == b'{"n": 1}\n{"n": 3}\n'
+    assert [type(error) for error in told] == [bkapi.SinkError]
+    assert "records cannot be written: No space left on device" in str(told[0])

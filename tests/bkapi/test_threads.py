@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -223,3 +224,26 @@ def test_a_wait_with_an_end_is_no_error() -> None:
         assert thread.is_alive()
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer Pythons warn of the fork that is tried here
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_process_that_was_forked_during_a_run_is_told_so_instead_of_hanging() -> None:
+    results = bk.Backtest.run("BTCUSDT", CONTEXT)
+    next(results)
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        for work in (lambda: next(results), lambda: bk.Backtest.finish("BTCUSDT", CONTEXT)):
+            try:
+                work()
+                os.write(writes, b"no error;")
+            except bk.ForkError as error:
+                os.write(writes, f"{error};".encode())
+        os._exit(0)
+    os.close(writes)
+    os.waitpid(child, 0)
+    with os.fdopen(reads, "rb") as told:
+        text = told.read().decode()
+    assert text.count("was forked from") == text.count('get_context("spawn")') == 2, text
+    assert len(list(results)) > 3

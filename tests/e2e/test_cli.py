@@ -214,9 +214,35 @@ def test_an_error_in_the_users_file_names_its_line(folder: Path) -> None:
 
 
 def test_what_a_run_survives_is_told_once(folder: Path) -> None:
-    run = bk_from_nothing("backtest", "asked.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
+    run = bk("backtest", "asked.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
+    assert run.returncode == 3
+    told, *trace = run.stderr.splitlines()
+    assert told == "warning (336 times): asked.py, line 3: ValueError: no idea"
+    assert trace == [f'  File "{folder / "asked.py"}", line 3, in ask', "    raise ValueError('no idea')"]
+    assert "336 errors in get_signal, the first: ValueError: no idea" in run.stdout
+
+
+@pytest.mark.parametrize("command", ["backtest", "sweep", "walk"])
+def test_signals_that_were_all_refused_are_no_success(folder: Path, command: str) -> None:
+    near = STRATEGY.replace("take_profit_percent=pl.lit(1.0)", "take_profit_percent=pl.lit(0.1)")
+    (folder / "near.py").write_text(near)
+    how = ("--take-profit", "own", "--stop-loss", "own", "--lifetime", "60") if command == "sweep" else ()
+    run = bk(command, "near.py", "--candles", "BTCUSDT-1m.parquet", *how, cwd=folder)
+    assert run.returncode == 3
+    assert run.stderr.count("warning") == 1, run.stderr
+    assert "Invalid signal for long position (BTCUSDT):" in run.stderr
+    assert "is closer than 0.5 %" in run.stderr
+
+
+def test_some_refused_signals_are_told_and_no_failure(folder: Path) -> None:
+    percent = "pl.when(pl.col('closed_at') % 7_200_000 == 0).then(0.1).otherwise(1.0)"
+    (folder / "half.py").write_text(
+        STRATEGY.replace("take_profit_percent=pl.lit(1.0)", f"take_profit_percent={percent}")
+    )
+    run = bk("backtest", "half.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
     assert run.returncode == 0
-    assert run.stderr == "warning (336 times): asked.py, line 3: ValueError: no idea\n"
+    assert "is closer than 0.5 %" in run.stderr
+    assert "signals refused" in run.stdout
 
 
 def test_a_pattern_joins_dumps(folder: Path) -> None:
@@ -262,7 +288,7 @@ def test_the_ranking_shows_what_it_ranks_by_and_fits_a_terminal(folder: Path, by
 
 def test_a_walk_ranks_the_strategies_of_a_file(folder: Path) -> None:
     run = bk("walk", "several.py", "--candles", "BTCUSDT-1m.parquet", "--metric", "total_pnl", cwd=folder)
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == 3, run.stderr  # one of them is broken
     assert "The best 2 of 2 strategies on BTCUSDT by total_pnl" in run.stdout
     told, judged = run.stdout.split("2 trials (worth ")
     assert "deflated Sharpe ratio" in judged
@@ -296,9 +322,38 @@ def test_a_look_ahead_is_named_with_its_moment(folder: Path) -> None:
     ahead = STRATEGY.replace("return candles.filter(", "return candles.filter(ahead(candles) > 0).filter(")
     ahead += "\ndef ahead(candles):\n    return pl.col('close').shift(-1)\n"
     (folder / "ahead.py").write_text(ahead)
-    found = bk("lookahead", "ahead.py", "--candles", "BTCUSDT-1m.parquet", cwd=folder)
-    assert found.returncode == 1
-    assert re.search(r"look-ahead, indicator of 2024-01-\d\d \d\d:\d\d UTC", found.stdout), found.stdout
+    (folder / "marked.py").write_text(
+        ahead.replace("def ahead", "import bkapi as bk\n@bk.indicator\ndef ahead")
+    )
+    for command in ("ahead.py --indicator ahead", "marked.py"):
+        found = bk("lookahead", *command.split(), "--candles", "BTCUSDT-1m.parquet", cwd=folder)
+        assert found.returncode == 1
+        told = (
+            r"look-ahead, indicator of 2024-01-\d\d \d\d:\d\d UTC depends on what comes after it in 'ahead'\n"
+        )
+        assert re.search(told + r"  with the true future: \d+\.\d+\n  when the market \w+: ", found.stdout), (
+            found.stdout
+        )
+    wrong = bk("lookahead", "ahead.py", "--indicator", "ahed", cwd=folder)
+    assert "did you mean 'ahead'" in wrong.stderr
+
+
+def test_a_file_with_several_strategies_and_helpers_is_checked(folder: Path) -> None:
+    """Another strategy's function and a helper that takes candles are no indicators; each strategy is judged."""
+    other = STRATEGY.replace("def signals", "def ahead").replace("signals=signals", "signals=ahead")
+    other = other.replace('"hourly"', '"ahead"').replace(
+        "pl.lit(1.0)", "1 + 99 * (pl.col('close').shift(-1) > 0).cast(float)"
+    )
+    helper = "\ndef hourly(candles):\n    return candles.filter(pl.col('closed_at') % 3_600_000 == 0)\n"
+    (folder / "many.py").write_text(STRATEGY + other + helper)
+    one = bk("lookahead", "many.py", "--strategy", "hourly", "--moments", "2", cwd=folder)
+    assert (one.returncode, one.stdout) == (0, "hourly: no look-ahead at 2 moments\n"), one.stderr
+    each = bk("lookahead", "many.py", "--moments", "2", cwd=folder)
+    assert each.returncode == 1
+    assert "hourly: no look-ahead at 2 moments" in each.stdout
+    assert re.search(
+        r"ahead: look-ahead, signal of .* after it in 'price_(take_profit|stop_loss)'", each.stdout
+    ), each.stdout
 
 
 def test_help_names_every_command(folder: Path) -> None:
@@ -409,3 +464,68 @@ def test_a_store_of_candles_is_filled_checked_and_read(folder: Path) -> None:
     unknown = bk("data", "store", "export", *named, "x.csv", "--root", "lake", cwd=folder)
     assert unknown.returncode == 1
     assert "binance BTCUSDT 1m: no candles in" in unknown.stderr
+
+
+COMMANDS = (
+    "--help",
+    "backtest --help",
+    "backtest hourly.py --candles BTCUSDT-1m.parquet --report rep",
+    "report saved --rows 3",
+    "repeat saved",
+    "walk several.py --candles BTCUSDT-1m.parquet",
+    "sweep hourly.py --candles BTCUSDT-1m.parquet --take-profit 1,2 --stop-loss 1,2 --lifetime 60",
+    "data check HOLED-1m.parquet",
+    "data store list --root nowhere-\u20ac",
+    "backtest nowhere-\u20ac\u4e2d.py",
+    "backtest nowhere-\udce9.py",
+)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp437", "cp1252", "utf-8"])
+def test_every_command_survives_every_encoding(folder: Path, encoding: str) -> None:
+    """Output that the terminal cannot show becomes question marks, not a traceback."""
+    if not (folder / "saved").exists():
+        made = bk("backtest", "hourly.py", "--candles", "BTCUSDT-1m.parquet", "--save", "saved", cwd=folder)
+        assert made.returncode == 0
+    commands = [line.split() for line in COMMANDS]
+    # One process for all of them: the streams are those of the encoding.
+    code = (
+        "import sys, io, bkapi, traceback\n"
+        "from bkapi.cli import main\n"
+        f"for line in {commands!r}:\n"
+        "    sys.argv = ['bk', *line]; bkapi.reset()\n"
+        "    try: main.main()\n"
+        "    except SystemExit: pass\n"
+        "    except BaseException: traceback.print_exc(); sys.exit(9)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding},
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr.decode(encoding, "replace")
+    assert b"Traceback" not in run.stderr
+    assert run.stdout.decode(encoding)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.parametrize("target", ["/dev/full", "closed"])
+def test_an_output_that_takes_nothing_is_one_sentence(folder: Path, target: str) -> None:
+    command = f"{sys.executable} -m bkapi.cli version " + (">&-" if target == "closed" else f"> {target}")
+    run = subprocess.run(
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, "No space left" in run.stderr) == (
+        (0, False) if target == "closed" else (1, True)
+    )
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.splitlines()) <= 1

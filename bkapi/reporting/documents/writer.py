@@ -10,7 +10,7 @@ import orjson
 from bkapi.base.context import get_context_timestamp
 from bkapi.sinks.file_names import safe_file_name
 from bkapi.sinks.line_file import WRITE_SECONDS, LineFile
-from bkapi.sinks.writer import Factory, Options, SinkError, WriterAdapter, tell_exit
+from bkapi.sinks.writer import Factory, Options, SinkError, WriterAdapter, opening, tell_exit
 
 _SEARCH: Final = ("symbol", "strategy_name", "exchange_name", "frame_name", "signal_id")
 
@@ -65,7 +65,8 @@ class MarkdownFileBase(MarkdownBase):
     async def wait_for_init(self, initial: bool = True) -> None:
         """Open the file."""
         if self._lines is None:
-            self._lines = LineFile(self.path, tell_exit)
+            with opening(self.path):
+                self._lines = LineFile(self.path, tell_exit)
 
     def take(self, content: str, options: Options) -> None:
         """Append a line. Raises :class:`SinkError` before ``wait_for_init`` and after 15 seconds."""

@@ -17,7 +17,7 @@ from bkapi.events.emitters import emitters
 from bkapi.reporting.journal.fields import SEARCH_FIELDS
 from bkapi.sinks.file_names import safe_file_name
 from bkapi.sinks.line_file import WRITE_SECONDS, Batched, LineFile
-from bkapi.sinks.writer import Factory, Options, SinkError, WriterAdapter, tell_exit
+from bkapi.sinks.writer import Factory, Options, SinkError, WriterAdapter, opening, tell_exit
 
 #: Where records lie unless told otherwise.
 BASE_DIR: Final = "./dump/report"
@@ -66,8 +66,9 @@ class RecordSink:
     async def wait_for_init(self, initial: bool = True) -> None:
         """Make the folder and open the file; any number of times."""
         if self._place is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._place = self._opened()
+            with opening(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._place = self._opened()
             self._shutdown = emitters.shutdown_emitter.subscribe(lambda _: self.close())
 
     async def write(self, data: Data, options: Options) -> None:
