@@ -79,7 +79,7 @@ class UnknownNameError(BkError, LookupError):
 
 
 class NotRegisteredError(BkError, LookupError):
-    """Raised by ``get_action_schema("x")`` when the handler of ``x`` was refused.
+    """Raised by ``get_action_schema("x")`` when the handler of ``x`` was refused, or for such a sizing.
 
     The name is known then, but it has no schema (spec market-data.md, trap 13).
     """

@@ -288,9 +288,13 @@ def engine_settings(*, step_ms: int = 60_000, fill: FillModel = "vwap") -> Engin
     try:
         settings = EngineSettings.from_config(_current, step_ms=step_ms, fill=fill)
         settings.record()
+        lifetime = float(settings.max_lifetime_minutes)
     except (TypeError, ValueError, OverflowError):
         validate_config(_current)
         raise
+    counts = (settings.average_candles, settings.chunk_candles)
+    if math.isnan(lifetime) or not all(1 <= count <= MOST for count in counts):
+        validate_config(_current)
     return settings
 
 

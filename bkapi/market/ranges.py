@@ -8,6 +8,7 @@ from typing import Any
 from bkapi.base.config import is_number
 from bkapi.base.timestamps import Moment, to_ms
 from bkapi.market.answers import CandleRequestError
+from bkcore.errors import shown
 from bkcore.intervals import UnknownIntervalError, candle_step_ms, interval_start
 
 
@@ -32,11 +33,13 @@ def whole_limit(limit: Any, what: str = "candles") -> int:
     Raises :class:`CandleRequestError` for what is no number, or a fraction of one.
     """
     if not is_number(limit):
-        raise CandleRequestError(f"limit={limit!r} is no number of {what}.", hint="give an integer above 0.")
+        raise CandleRequestError(
+            f"limit={shown(limit)} is no number of {what}.", hint="give an integer above 0."
+        )
     whole = int(limit)
     if limit != whole:
         raise CandleRequestError(
-            f"candle count mismatch. Expected {limit} {what}, there are only whole ones.",
+            f"candle count mismatch. Expected {shown(limit)} {what}, there are only whole ones.",
             hint=f"ask for a whole number of {what}.",
         )
     return whole
@@ -125,7 +128,7 @@ def _not_empty(count: int) -> int:
 
 def _no_combination(limit: float | None, start_ms: int | None, end_ms: int | None) -> CandleRequestError:
     return CandleRequestError(
-        f"invalid parameter combination: limit={limit}, sDate={start_ms}, eDate={end_ms}.",
+        f"invalid parameter combination: limit={shown(limit)}, sDate={start_ms}, eDate={end_ms}.",
         hint="give limit, or s_date and e_date, or limit and one of them, or all three.",
     )
 

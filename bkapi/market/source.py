@@ -32,7 +32,7 @@ from bkapi.market.ranges import CandleRange, closed_range
 from bkapi.schemas.exchange import ExchangeSchema
 from bkcore.candles.columns import settle as columns_of
 from bkcore.candles.door import checked_symbol
-from bkcore.candles.errors import CandleGapError, CandleResampleError, EmptyCandlesError
+from bkcore.candles.errors import CandleGapError, CandleResampleError, EmptyCandlesError, utc_text
 from bkcore.candles.frame import CandleFrame
 from bkcore.candles.sources import raw_columns
 from bkcore.errors import did_you_mean
@@ -301,4 +301,4 @@ def check_covers(market: Market, symbol: str, first: int, last: int) -> None:
 
 
 def _span(ends: Iterable[int]) -> str:
-    return " .. ".join(f"{from_ms(int(end)):%Y-%m-%d %H:%M}" for end in ends) + " UTC"
+    return " .. ".join(utc_text(int(end)).removesuffix(" UTC") for end in ends) + " UTC"

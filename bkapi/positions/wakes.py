@@ -54,7 +54,8 @@ class Wakes(View):
                     f"wake_on: {name}={shown(value)} is not a number.",
                     hint="give prices and percents as numbers.",
                 )
-        if next_interval is not None and next_interval not in tuple(INTERVAL_MINUTES):
+        known = isinstance(next_interval, str) and next_interval in INTERVAL_MINUTES
+        if next_interval is not None and not known:
             raise SignalError(
                 f"wake_on: next_interval={shown(next_interval)} is no interval.",
                 hint=f"known: {', '.join(INTERVAL_MINUTES)}.",

@@ -2,8 +2,8 @@
 
 A registry holds two maps, as documented: the *known* names with the schema as first given, which
 ``validate`` and ``list_*_schema`` read, and the *schemas* that runs use, which ``override`` changes. A
-registration that is refused registers nothing. Only an action whose handler has a wrong method leaves its name known,
-as recorded; ``override`` then completes it.
+registration that is refused registers nothing. Only an action whose handler has a wrong method and a sizing without
+its percentage leave their names known, as recorded; ``override`` then completes them.
 """
 
 from __future__ import annotations

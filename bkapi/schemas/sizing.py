@@ -19,6 +19,12 @@ class SizingCallbacks(Schema):
     on_calculate: Callback = optional("(quantity, params)")
 
 
+class RiskPercentageError(SchemaError):
+    """Raised by ``add_sizing_schema`` for a method that needs ``risk_percentage`` and has none."""
+
+    takes_name = True
+
+
 class SizingSchema(Schema):
     """How large a position is (spec risk-sizing-walker-sweep.md 2.1); percents in percent, sizes in base units.
 
@@ -44,7 +50,7 @@ class SizingSchema(Schema):
         if self.method in ("fixed-percentage", "atr-based") and (
             isinstance(given, bool) or not isinstance(given, int | float)
         ):
-            raise SchemaError(
+            raise RiskPercentageError(
                 self.kind,
                 f"risk_percentage={given!r} is no number{owner(type(self), self)}.",
                 field="risk_percentage",

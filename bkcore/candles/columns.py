@@ -291,7 +291,7 @@ def _column_of_objects(values: list[Any], name: str, about: str) -> pl.Series:
     """A list of Python or NumPy scalars of one kind, None where a value is missing."""
     kinds: tuple[tuple[tuple[type, ...], Callable[[list[Any]], pl.Series]], ...] = (
         ((bool, np.bool_), lambda given: pl.Series(name, given, dtype=pl.Boolean)),
-        ((int, np.integer), lambda given: pl.Series(name, given)),
+        ((int, np.integer), lambda given: pl.Series(name, list(map(_integer, given)))),
         (
             (int, float, np.integer, np.floating, Decimal),
             lambda given: pl.Series(name, list(map(_float, given))),
@@ -318,6 +318,13 @@ def _column_of_objects(values: list[Any], name: str, about: str) -> pl.Series:
         column=name,
         row=row,
     )
+
+
+def _integer(value: Any) -> int | None:
+    """An integer that Polars can hold; raises ``OverflowError`` for a longer one."""
+    if value is not None and not -(2**127) <= value < 2**127:
+        raise OverflowError
+    return None if value is None else int(value)
 
 
 def _numpy_moments(values: list[Any]) -> NDArray[Any]:

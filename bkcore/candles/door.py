@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any, TypedDict
 
@@ -46,6 +47,12 @@ def checked_symbol(symbol: Any) -> str:
     return symbol
 
 
+def checked_interval(interval: Any) -> str:
+    """``interval`` if it is a documented one; raises :class:`UnknownIntervalError`."""
+    interval_step_ms(interval if isinstance(interval, str) else shown(interval))
+    return str(interval)
+
+
 def check_options(gaps: str, options: DoorOptions, about: str) -> None:
     """Refuse an unknown gap policy or option, before any candle is read; raises :class:`CandleError`."""
     check_policy(gaps, about)
@@ -57,19 +64,25 @@ def check_options(gaps: str, options: DoorOptions, about: str) -> None:
                 hint=did_you_mean(name, known) + f"known are {', '.join(known)}.",
             )
     unit = options.get("timestamp_unit")
-    if unit is not None and unit not in UNIT_NAMES:
+    if unit is not None and not (isinstance(unit, str) and unit in UNIT_NAMES):
         raise CandleError(
             f"{about}: timestamp_unit={shown(unit)} is not known.",
-            hint=did_you_mean(str(unit), UNIT_NAMES) + f"choose {', '.join(map(repr, UNIT_NAMES))}.",
+            hint=did_you_mean(shown(unit).strip("'"), UNIT_NAMES)
+            + f"choose {', '.join(map(repr, UNIT_NAMES))}.",
         )
     factor: Any = options.get("price_anomaly_factor", PRICE_ANOMALY_FACTOR)
     least: Any = options.get("min_candles_for_median", MIN_CANDLES_FOR_MEDIAN)
     for name, value, kind in (("price_anomaly_factor", factor, Real), ("min_candles_for_median", least, int)):
-        if not isinstance(value, kind) or not float(value) > 0.0:  # NaN is not above zero
+        if not (isinstance(value, kind) and _above_zero(value)):
             raise CandleError(
-                f"{about}: {name}={shown(value)} must be above zero.",
+                f"{about}: {name}={shown(value)} must be a number above zero.",
                 hint=f"the defaults are {PRICE_ANOMALY_FACTOR:g} and {MIN_CANDLES_FOR_MEDIAN}.",
             )
+
+
+def _above_zero(value: Any) -> bool:
+    """Whether a number is above zero and a float can hold it; NaN is not above zero."""
+    return bool(0 < value < 1e300 or value == math.inf)
 
 
 def measured_interval(timestamps: IntColumn, about: str) -> str:

@@ -21,6 +21,7 @@ from bkcore.candles.door import (
     DoorOptions,
     admitted,
     check_options,
+    checked_interval,
     checked_symbol,
     gaps_settled,
     measured_interval,
@@ -68,8 +69,7 @@ class CandleFrame:
         gaps: GapPolicy = "raise",
         **options: Unpack[DoorOptions],
     ) -> None:
-        about = f"{checked_symbol(symbol)} {interval}"
-        interval_step_ms(interval)
+        about = f"{checked_symbol(symbol)} {checked_interval(interval)}"
         check_options(gaps, options, about)
         source = raw_columns(data._frame if isinstance(data, CandleFrame) else data, about)
         frame = settle(source, about, options.get("timestamp_unit"))
@@ -96,9 +96,11 @@ class CandleFrame:
 
         Column names may be usual ones (``Open``, ``o``, ``open_time``, ``date``, ...): the documented name
         wins over an alias, two equally near are refused, and other columns are dropped. A pandas index is
-        the timestamp when no column is. Timestamps are datetimes or dates (naive means UTC), ISO text, or
-        integers in s, ms, us or ns: one unit for the column, recognised by magnitude, so ms, us and ns before
-        1973-03-03 need ``timestamp_unit``. Numbers may be text. The input is copied where it could change.
+        the timestamp when no column is, a date and a time of day together are one. Timestamps are datetimes or dates
+        (naive means UTC), ISO text, text with the day or month first where a row shows which, or integers in s, ms,
+        us or ns: one unit for the column, recognised by magnitude, so ms, us and ns before 1973-03-03 need
+        ``timestamp_unit``. Numbers may be text, with a decimal comma where it cannot part thousands. The input is
+        copied where it could change.
 
         Raises a :class:`CandleError` that names symbol, interval, column, row (counted from 0), time and
         value, or :class:`UnknownIntervalError`. Nothing is repaired, sorted or deduplicated.
@@ -115,23 +117,24 @@ class CandleFrame:
         gaps: GapPolicy = "raise",
         **options: Unpack[DoorOptions],
     ) -> Self:
-        """Candles from a file: CSV (also ``.csv.gz``), Parquet, Arrow/Feather, a Binance dump (zip or CSV).
+        """Candles from a file: CSV (plain, gz, xz, bz2, zst), Parquet, Arrow/Feather, a Binance dump (zip or CSV).
 
         symbol       taken from a name such as ``BTCUSDT-1m-2024-12-31.zip`` when not given
         interval     likewise, else the smallest step between two candles if that is a documented interval
         gaps, options    as in :meth:`from_any`
 
-        CSV is UTF-8 with comma, semicolon or tab. Without a header line it has our six columns in the order
-        of the schema, or the twelve of a Binance dump (ms or us). A zip archive holds one CSV.
+        CSV is UTF-8 with comma, semicolon, tab or bar. Without a header line it has our six columns in the order
+        of the schema, or the twelve of a Binance dump (ms or us). Comments above the header are skipped with a
+        warning. A zip archive holds one CSV.
 
         Raises :class:`CandleFileError` for the file itself, otherwise as :meth:`from_any`.
         """
         path = checked_path(path)
         check_options(gaps, options, repr(path.name))
         symbol = guess_symbol(path.name) if symbol is None else checked_symbol(symbol)
-        interval = interval or guess_interval(path.name)
+        interval = guess_interval(path.name) if interval is None else interval
         if interval is not None:
-            interval_step_ms(interval)
+            interval = checked_interval(interval)
         about = f"{' '.join(filter(None, (symbol, interval)))} in {path.name!r}".lstrip().removeprefix("in ")
         source = read_columns(path, about)
         if symbol is None:

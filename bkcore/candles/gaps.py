@@ -20,10 +20,11 @@ MAX_FILLED = 5_256_000
 
 def check_policy(gaps: str, about: str) -> None:
     """Refuse an unknown gap policy."""
-    if gaps not in get_args(GapPolicy):
+    if not (isinstance(gaps, str) and gaps in get_args(GapPolicy)):
         raise CandleError(
             f"{about}: gaps={shown(gaps)} is no gap policy.",
-            hint=did_you_mean(str(gaps), get_args(GapPolicy)) + "choose 'raise', 'keep' or 'fill'.",
+            hint=did_you_mean(shown(gaps).strip("'"), get_args(GapPolicy))
+            + "choose 'raise', 'keep' or 'fill'.",
         )
 
 

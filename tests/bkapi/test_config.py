@@ -208,9 +208,17 @@ def test_what_is_counted_fits_into_the_integers_of_the_engine(name: str) -> None
             config.set_config({name: value})
 
 
-def test_what_the_engine_cannot_compute_with_is_told_even_after_unsafe() -> None:
-    config.set_config(CC_AVG_PRICE_CANDLES_COUNT="many", unsafe=True)
-    with pytest.raises(ConfigError, match="CC_AVG_PRICE_CANDLES_COUNT='many'"):
+@pytest.mark.parametrize("value", ["many", -3, 0, 10**12, 10**400])
+def test_what_the_engine_cannot_compute_with_is_told_even_after_unsafe(value: Any) -> None:
+    config.set_config(CC_AVG_PRICE_CANDLES_COUNT=value, unsafe=True)
+    with pytest.raises(ConfigError, match="CC_AVG_PRICE_CANDLES_COUNT="):
+        config.engine_settings()
+
+
+@pytest.mark.parametrize("value", [None, math.nan, "long"])
+def test_a_lifetime_that_is_no_number_is_told_even_after_unsafe(value: Any) -> None:
+    config.set_config(CC_MAX_SIGNAL_LIFETIME_MINUTES=value, unsafe=True)
+    with pytest.raises(ConfigError, match="CC_MAX_SIGNAL_LIFETIME_MINUTES="):
         config.engine_settings()
 
 

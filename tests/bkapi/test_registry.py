@@ -98,6 +98,18 @@ def test_an_action_with_a_wrong_method_takes_its_name_and_an_override_completes_
         doors.override_action_schema(action_name="a", handler=None)
 
 
+def test_a_sizing_without_its_percentage_takes_its_name_too() -> None:
+    with pytest.raises(SchemaError, match="risk_percentage=None is no number"):
+        doors.add_sizing_schema(sizing_name="s", method="atr-based")
+    with pytest.raises(NotRegisteredError):
+        doors.get_sizing_schema("s")
+    doors.override_sizing_schema(sizing_name="s", method="atr-based", risk_percentage=2)
+    assert doors.get_sizing_schema("s").risk_percentage == 2
+    with pytest.raises(SchemaError, match="method=5 is not usable"):
+        doors.add_sizing_schema(sizing_name="t", method=5)  # type: ignore[arg-type]
+    doors.add_sizing_schema(sizing_name="t", method="kelly-criterion")
+
+
 def test_a_name_that_is_no_text_leaves_nothing_behind() -> None:
     for fields in ({}, {"frame_name": 5}, {"frame_name": None}):
         with pytest.raises(SchemaError):
