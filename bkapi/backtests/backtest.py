@@ -139,7 +139,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
     def last_run(self, symbol: str, context: Context) -> FinishedRun:
         """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before.
 
-        The runs of the 128 contexts that finished last are kept; what :meth:`finish` returns stays as long as it is held.
+        The runs of the 128 contexts that finished last are kept; what :meth:`finish` returns stays while it is held.
         """
         names = names_of(context, *MethodContext.field_names)
         key = run_key(symbol, names)

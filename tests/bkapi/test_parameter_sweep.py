@@ -492,7 +492,7 @@ def test_a_sweep_that_needs_more_than_max_memory_is_refused_before_it_starts(tmp
     needs = r"the sweep needs \d+ MB .* more than max_memory=150.0 MB.\n.*max_memory=\"\d+M\", or a folder"
     with pytest.raises(SweepError, match=needs):
         made.run(progress=False, folder=None)
-    with pytest.raises(SweepError, match="more than max_memory=0.0 MB"):
+    with pytest.raises(SweepError, match=r"more than max_memory=0\.0 MB"):
         sweep(Space.grid(look=[5, 30]), max_memory=1).run(folder=tmp_path, progress=False)
     assert not any(tmp_path.iterdir())
     assert len(swept(Space.grid(look=[5, 30]), max_memory="1M")) == 2
