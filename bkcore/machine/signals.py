@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = {
     "timestamp": "moment of the decision: ms UTC (Int64) or a datetime",
     "position": "'long', 'short', 1, -1; null or 0 = no signal",
-    "price_open": "limit price; null = market entry",
+    "price_open": "limit price; null = market entry. Beyond the market it opens at once: at its own price by vwap",
     "price_take_profit": "take-profit price",
     "price_stop_loss": "stop-loss price",
     "take_profit_percent": "take-profit distance from the entry in percent, instead of a price",
