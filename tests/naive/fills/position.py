@@ -47,7 +47,8 @@ class Position:
         self.next_cost = policy.get("dca_cost") or cost
         self.enter(price, cost, is_maker, when)
         self.stop, self.stop_reason = stop_loss(row, side, price), "stop_loss"
-        self.row_target = take_profit(row, side, price)
+        self.given_target = take_profit(row, side, price)
+        self.from_average = policy.get("target_from_average_percent")
         self.trailed_target: float | None = None
         self.lifetime = lifetime(row, policy)
         self.profits_done = self.losses_done = 0
@@ -86,10 +87,9 @@ class Position:
 
     def target(self, when: int) -> float | None:
         """The target in force in the candle that opens at ``when``: the nearest of all that are given."""
-        base = self.row_target
-        from_average = self.policy.get("target_from_average_percent")
-        if from_average is not None:
-            base = self.price() * (1 + self.side * from_average / 100)
+        base = self.given_target
+        if self.from_average is not None:
+            base = self.price() * (1 + self.side * self.from_average / 100)
         minutes = (when - self.opened_at) / MINUTE
         passed = [percent for since, percent in self.policy.get("take_profit_steps", ()) if since <= minutes]
         step = self.price() * (1 + self.side * passed[-1] / 100) if passed else None
@@ -151,7 +151,7 @@ class Position:
             else:
                 self.move_stop(stop, "stop_loss")
         if target is not None:
-            self.row_target = target
+            self.given_target, self.from_average = target, None
 
     def see(self, candle: Candle, filled_inside: bool) -> None:
         """The end of a candle: the extremes, then the rules of the policy for the next one (step 6)."""

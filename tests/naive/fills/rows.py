@@ -13,7 +13,14 @@ Row = Mapping[str, Any]
 
 SIDES = {"long": 1, 1: 1, "short": -1, -1: -1, None: 0, 0: 0}
 BOTH = frozenset({1, -1})
-PRICES = ("price_open", "price_trigger", "price_take_profit", "price_stop_loss")
+POSITIVE = (
+    "price_open",
+    "price_trigger",
+    "price_take_profit",
+    "take_profit_percent",
+    "price_stop_loss",
+    "stop_loss_percent",
+)
 
 
 def at_least(value: float, limit: float) -> bool:
@@ -105,7 +112,7 @@ def is_refused(
     entry    where it would fill: the limit, the trigger, or the price of a market entry
     market   a market entry may open beyond its own stop; it is then stopped at once
     """
-    if any(row.get(name) is not None and not 0 < row[name] < math.inf for name in PRICES):
+    if any(row.get(name) is not None and not 0 < row[name] < math.inf for name in POSITIVE):
         return True
     take, stop = take_profit(row, side, entry), stop_loss(row, side, entry)
     if take is not None:
@@ -123,8 +130,8 @@ def is_refused(
             settings.get("CC_MAX_STOPLOSS_DISTANCE_PERCENT", math.inf), distance(stop, entry)
         ):
             return True
-    longest = settings.get("CC_MAX_SIGNAL_LIFETIME_MINUTES", math.inf) * MINUTE
-    return lifetime(row, policy) > longest
+    lives, longest = lifetime(row, policy), settings.get("CC_MAX_SIGNAL_LIFETIME_MINUTES", math.inf)
+    return longest * MINUTE < lives < math.inf
 
 
 def distance(price: float, entry: float) -> float:

@@ -244,8 +244,7 @@ class Machine:
         """The last tick where no candle opens: its price is the last close, and nothing opens."""
         wish = self.reader.read(rows[0]) if rows else NOTHING
         if self.position:
-            leaving = Wish(wish.row, 0, wish.exits, wish.opposite)
-            reason = self.why_close(self.position, leaving, self.last, known)
+            reason = self.why_close(self.position, wish, self.last, known)
             assert reason is not None
             self.close(self.position, known, self.last, reason)
         if self.order:
