@@ -59,10 +59,10 @@ def differences(expected: Record, got: Record) -> Iterator[Difference]:
             if wanted is None or have is None:
                 yield f"{kind}[{number}]", wanted, have
                 continue
-            for name in wanted.keys() | have.keys():
+            for name in sorted(wanted.keys() | have.keys()):
                 if not is_same(name, wanted.get(name), have.get(name)):
                     yield f"{kind}[{number}].{name}", wanted.get(name), have.get(name)
-    for name in expected["rows"].keys() | got["rows"].keys():
+    for name in sorted(expected["rows"].keys() | got["rows"].keys()):
         if expected["rows"].get(name) != got["rows"].get(name):
             yield f"rows.{name}", expected["rows"].get(name), got["rows"].get(name)
 

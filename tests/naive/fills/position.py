@@ -45,11 +45,9 @@ class Position:
         self.entries: list[tuple[Entry, Rates]] = []
         self.partials: list[tuple[Partial, Rates]] = []
         self.next_cost = policy.get("dca_cost") or cost
-        self.enter(price, cost, is_maker, when)
         self.stop, self.stop_reason = stop_loss(row, side, price), "stop_loss"
         self.given_target = take_profit(row, side, price)
-        self.from_average = policy.get("target_from_average_percent")
-        self.trailed_target: float | None = None
+        self.enter(price, cost, is_maker, when)
         self.lifetime = lifetime(row, policy)
         self.profits_done = self.losses_done = 0
         self.best = self.worst = price
@@ -71,9 +69,12 @@ class Position:
         return result_percent(self.side, self.entries, self.partials, price, rates)
 
     def enter(self, price: float, cost: float, is_maker: bool, when: int) -> None:
-        """The first entry, or one of the ladder."""
+        """The first entry, or one of the ladder; a target that follows the average is set anew."""
         rates = self.costs.maker if is_maker else self.costs.taker
         self.entries.append((Entry(price, cost, when), rates))
+        from_average = self.policy.get("target_from_average_percent")
+        if from_average is not None:
+            self.given_target = self.price() * (1 + self.side * from_average / 100)
 
     def leave(self, price: float, percent: float, what: str, is_maker: bool, when: int) -> bool:
         """Close ``percent`` of what is left; whether that leaves nothing."""
@@ -87,13 +88,10 @@ class Position:
 
     def target(self, when: int) -> float | None:
         """The target in force in the candle that opens at ``when``: the nearest of all that are given."""
-        base = self.given_target
-        if self.from_average is not None:
-            base = self.price() * (1 + self.side * self.from_average / 100)
         minutes = (when - self.opened_at) / MINUTE
         passed = [percent for since, percent in self.policy.get("take_profit_steps", ()) if since <= minutes]
         step = self.price() * (1 + self.side * passed[-1] / 100) if passed else None
-        given = [one for one in (base, step, self.trailed_target) if one is not None]
+        given = [one for one in (self.given_target, step) if one is not None]
         return min(given, key=lambda price: self.side * price, default=None)
 
     def next_loss(self) -> float | None:
@@ -151,7 +149,7 @@ class Position:
             else:
                 self.move_stop(stop, "stop_loss")
         if target is not None:
-            self.given_target, self.from_average = target, None
+            self.given_target = target
 
     def see(self, candle: Candle, filled_inside: bool) -> None:
         """The end of a candle: the extremes, then the rules of the policy for the next one (step 6)."""
@@ -175,7 +173,7 @@ class Position:
             wanted = self.worst * (1 + s * in_percent / 100)
             target = self.target(candle.timestamp)
             if target is None or s * (wanted - target) < 0:
-                self.trailed_target = wanted
+                self.given_target = wanted
         result = self.net(candle.close)
         profit, loss = policy.get("close_at_profit_percent"), policy.get("close_at_loss_percent")
         self.wants_close = (profit is not None and at_least(result, profit)) or (

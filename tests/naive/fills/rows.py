@@ -73,7 +73,7 @@ class Reader:
     def _target(self, row: Row) -> Wish:
         wanted = row["target"]
         if wanted is None or wanted == self.target:
-            return NOTHING
+            return Wish(row, 0, frozenset(), "ignore")
         self.target = wanted
         return Wish(row, wanted, frozenset() if wanted else BOTH, "reverse")
 
