@@ -49,7 +49,7 @@ class Position:
         self.given_target = take_profit(row, side, price)
         self.enter(price, cost, is_maker, when)
         self.lifetime = lifetime(row, policy)
-        self.profits_done = self.losses_done = 0
+        self.done = {"loss": 0, "profit": 0}
         self.best = self.worst = price
         self.peak = self.fall = Extreme(price, self.net(price))
         self.wants_close = False
@@ -76,13 +76,20 @@ class Position:
         if from_average is not None:
             self.given_target = self.price() * (1 + self.side * from_average / 100)
 
-    def leave(self, price: float, percent: float, what: str, is_maker: bool, when: int) -> bool:
-        """Close ``percent`` of what is left; whether that leaves nothing."""
+    def climb(self, price: float, is_maker: bool, when: int) -> None:
+        """The next entry of the ladder."""
+        self.enter(price, self.next_cost, is_maker, when)
+        self.next_cost *= self.policy.get("dca_cost_factor", 1)
+
+    def leave(self, what: str, price: float, is_maker: bool, when: int) -> bool:
+        """The next partial "loss" or "profit"; whether it leaves nothing."""
+        pairs = self.policy.get(f"partial_{what}_percent") or self.policy[f"partial_{what}"]
+        percent = pairs[self.done[what]][1]
+        self.done[what] += 1
         _, left = closed_share([one for one, _ in self.entries], [one for one, _ in self.partials])
         rates = self.costs.maker if is_maker else self.costs.taker
-        partial = Partial(what, percent, price, left, len(self.entries), when)
-        self.partials.append((partial, rates))
-        return percent >= 100
+        self.partials.append((Partial(what, percent, price, left, len(self.entries), when), rates))
+        return bool(percent >= 100)
 
     # levels in force
 
@@ -94,20 +101,15 @@ class Position:
         given = [one for one in (self.given_target, step) if one is not None]
         return min(given, key=lambda price: self.side * price, default=None)
 
-    def next_loss(self) -> float | None:
-        """The level of the next partial loss."""
-        return self._partial_level("partial_loss", self.losses_done, self.stop, -self.side)
-
-    def next_profit(self, when: int) -> float | None:
-        """The level of the next partial profit."""
-        return self._partial_level("partial_profit", self.profits_done, self.target(when), self.side)
-
-    def _partial_level(self, name: str, done: int, goal: float | None, direction: int) -> float | None:
-        way, percents = self.policy.get(name, ()), self.policy.get(f"{name}_percent", ())
-        if done < len(percents):
-            return self.price() * (1 + direction * percents[done][0] / 100)
-        if done < len(way) and goal is not None:
-            return self.price() + way[done][0] / 100 * (goal - self.price())
+    def next_partial(self, what: str, when: int) -> float | None:
+        """The level of the next partial "loss" or "profit" in the candle that opens at ``when``."""
+        goal, direction = (self.stop, -self.side) if what == "loss" else (self.target(when), self.side)
+        number = self.done[what]
+        way, percents = self.policy.get(f"partial_{what}", ()), self.policy.get(f"partial_{what}_percent", ())
+        if number < len(percents):
+            return self.price() * (1 + direction * percents[number][0] / 100)
+        if number < len(way) and goal is not None:
+            return self.price() + way[number][0] / 100 * (goal - self.price())
         return None
 
     def next_ladder(self) -> float | None:
@@ -117,13 +119,13 @@ class Position:
             return None
         return self.entries[-1][0].price * (1 - self.side * step / 100)
 
-    def adverse_levels(self) -> list[Level]:
+    def adverse_levels(self, when: int) -> list[Level]:
         """Levels that wait on the adverse side; of equal ones the first counts."""
-        return levels(stop=self.stop, loss=self.next_loss(), ladder=self.next_ladder())
+        return levels(stop=self.stop, loss=self.next_partial("loss", when), ladder=self.next_ladder())
 
     def favourable_levels(self, when: int) -> list[Level]:
         """Levels that wait on the favourable side; of equal ones the first counts."""
-        return levels(profit=self.next_profit(when), target=self.target(when))
+        return levels(profit=self.next_partial("profit", when), target=self.target(when))
 
     def is_adverse(self, price: float, level: float | None) -> bool:
         """Whether ``price`` is at or beyond a level on the adverse side."""

@@ -115,21 +115,16 @@ def is_refused(
     if any(row.get(name) is not None and not 0 < row[name] < math.inf for name in POSITIVE):
         return True
     take, stop = take_profit(row, side, entry), stop_loss(row, side, entry)
-    if take is not None:
-        if side * (take - entry) <= 0:
+    least = settings.get("CC_MIN_TAKEPROFIT_DISTANCE_PERCENT", 0)
+    if take is not None and (side * (take - entry) <= 0 or not at_least(distance(take, entry), least)):
+        return True
+    if stop is not None and side * (entry - stop) > 0:
+        least = settings.get("CC_MIN_STOPLOSS_DISTANCE_PERCENT", 0)
+        most = settings.get("CC_MAX_STOPLOSS_DISTANCE_PERCENT", math.inf)
+        if not (at_least(distance(stop, entry), least) and at_least(most, distance(stop, entry))):
             return True
-        if not at_least(distance(take, entry), settings.get("CC_MIN_TAKEPROFIT_DISTANCE_PERCENT", 0)):
-            return True
-    if stop is not None:
-        if side * (entry - stop) <= 0:
-            if not market:
-                return True
-        elif not at_least(distance(stop, entry), settings.get("CC_MIN_STOPLOSS_DISTANCE_PERCENT", 0)):
-            return True
-        elif not at_least(
-            settings.get("CC_MAX_STOPLOSS_DISTANCE_PERCENT", math.inf), distance(stop, entry)
-        ):
-            return True
+    elif stop is not None and not market:
+        return True
     lives, longest = lifetime(row, policy), settings.get("CC_MAX_SIGNAL_LIFETIME_MINUTES", math.inf)
     return longest * MINUTE < lives < math.inf
 
