@@ -3,7 +3,7 @@
     python tests/golden/cut_sample.py ../shared/golden/edges tests/golden/data/edges --families fills,plan
 
 Each scenario gets a market of its own with only the minutes it can look at: the longest averaging window
-before its frame and a few minutes after it.
+before its frame and a few minutes after it. Scenarios that bring their own candles go into one file, ``sample``.
 """
 
 import argparse
@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.golden.scenario import MINUTE, Record, families, lines
 
+KINDS = ("inputs", "expected")
 MINUTES_BEFORE = 30
 MINUTES_AFTER = 5
 
@@ -56,15 +57,30 @@ def cut(folder: Path, family: str, target: Path) -> None:
     )
 
 
+def cut_fills(folder: Path, wanted: list[str], target: Path) -> None:
+    """Copy of each family the scenario of the fill models with the fewest candles that has three trades."""
+    kept: list[tuple[str, str]] = []
+    for family in wanted:
+        pairs = zip(*(lines(folder / kind / f"{family}.jsonl.gz") for kind in KINDS), strict=True)
+        rich = [pair for pair in pairs if len(json.loads(pair[1])["trades"]) >= 3]
+        kept.append(min(rich, key=lambda pair: len(json.loads(pair[0])["candles"])))
+    for kind, some in zip(KINDS, zip(*kept, strict=True), strict=True):
+        write(target / kind / "sample.jsonl.gz", "".join(some))
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="folder with markets/, inputs/ and expected/")
+    parser.add_argument("folder", type=Path, help="folder with inputs/, expected/, mostly markets/")
     parser.add_argument("target", type=Path, help="where the sample goes")
     parser.add_argument("--families", help="only these, comma separated")
     options = parser.parse_args()
-    for family in options.families.split(",") if options.families else families(options.folder):
+    wanted = options.families.split(",") if options.families else families(options.folder)
+    if not (options.folder / "markets").is_dir():
+        return cut_fills(options.folder, wanted, options.target)
+    for family in wanted:
         cut(options.folder, family, options.target)
+    return None
 
 
 if __name__ == "__main__":
