@@ -323,7 +323,9 @@ class CandleStore:
         if status is None:
             if not path.is_symlink():
                 return None
-            damage = DamagedMonthError(f"{series.about} {month}: {str(path)!r} is a link to a file that is not there.")
+            damage = DamagedMonthError(
+                f"{series.about} {month}: {str(path)!r} is a link to a file that is not there."
+            )
             return self._put_aside(series, month, damage, locked=locked)
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         with self._keeping:

@@ -182,7 +182,9 @@ class Space:
         count, seed = _whole_number("count", count, 1), _whole_number("seed", seed, 0)
         logged: Any = [log] if isinstance(log, str) else list(log) if isinstance(log, Iterable) else [log]
         if not all(isinstance(name, str) for name in logged):
-            raise SpaceError(f"log={log!r} is no list of names.", hint='give log=["fast"], the names of pairs.')
+            raise SpaceError(
+                f"log={log!r} is no list of names.", hint='give log=["fast"], the names of pairs.'
+            )
         chosen = frozenset(logged)
         kinds: dict[str, Any] = {}
         for name, axis in axes.items():
