@@ -12,7 +12,7 @@ help:
 	@echo "make demo        backtest and sweep of the example strategy over the bundled candles"
 	@echo "make test        the tests"
 	@echo "make short-suite import, demo, recorded trades and a sweep on a base install: PYTHON=python3.13 VENV=.venv-3.13"
-	@echo "make fault-soak  writers of candles killed 200 times, sweeps 20 times, thousands of odd inputs at every door"
+	@echo "make fault-soak  writers of candles killed 200 times, sweeps 20 times"
 	@echo "make lint types  style, format and types"
 	@echo "make bench       benchmarks, JSON on their last lines"
 	@echo "make peers       other engines on the same work, each in an environment of its own"
@@ -33,7 +33,7 @@ short-suite: $(VENV)/.short
 	$(BIN)/python -m pytest -q tests/bkapi/test_parameter_sweep.py -k "row_is_the_backtest and bracket"
 
 fault-soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m soak tests/faults tests/fuzz
+	$(BIN)/python -m pytest -q -m soak tests/faults
 	BK_SWEEP_KILLS=20 $(BIN)/python -m pytest -q tests/faults/test_sweep_killed.py
 
 bench: $(VENV)/.dev
