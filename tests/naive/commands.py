@@ -90,8 +90,17 @@ class Commands(State):
 
     def commit_trailing_stop(self, symbol: str, percent_shift: float, current_price: float) -> bool:
         """Move the stop to its original distance plus ``percent_shift`` points of the entry (10.5)."""
+        return is_shift(percent_shift) and self._trail_stop(percent_shift, current_price)
+
+    def _trail_stop(self, percent_shift: float, current_price: float) -> bool:
+        """The same without a bound of the shift: the way of commands that name a price (deviation 19)."""
         row = self.pending
-        if row is None or not is_shift(percent_shift) or not is_price(current_price):
+        if (
+            row is None
+            or not math.isfinite(percent_shift)
+            or percent_shift == 0
+            or not is_price(current_price)
+        ):
             return False
         entry, target, current = row.effective_open(), row.take_profit(), row.trailing_stop
         distance = abs((entry - row.price_stop_loss) / entry * 100) + percent_shift
@@ -110,8 +119,17 @@ class Commands(State):
 
     def commit_trailing_take(self, symbol: str, percent_shift: float, current_price: float) -> bool:
         """Move the target to its original distance plus ``percent_shift`` points of the entry (10.6)."""
+        return is_shift(percent_shift) and self._trail_take(percent_shift, current_price)
+
+    def _trail_take(self, percent_shift: float, current_price: float) -> bool:
+        """The same without a bound of the shift: the way of commands that name a price (deviation 19)."""
         row = self.pending
-        if row is None or not is_shift(percent_shift) or not is_price(current_price):
+        if (
+            row is None
+            or not math.isfinite(percent_shift)
+            or percent_shift == 0
+            or not is_price(current_price)
+        ):
             return False
         entry, stop, current = row.effective_open(), row.stop_loss(), row.trailing_take
         distance = abs((row.price_take_profit - entry) / entry * 100) + percent_shift
@@ -136,7 +154,7 @@ class Commands(State):
         entry = row.effective_open()
         wanted = (entry - new_price) / entry * 100 if row.is_long else (new_price - entry) / entry * 100
         original = abs((entry - row.price_stop_loss) / entry * 100)
-        return self.commit_trailing_stop(symbol, wanted - original, self.price_now())
+        return self._trail_stop(wanted - original, self.price_now())
 
     def commit_trailing_take_cost(self, symbol: str, new_price: float) -> bool:
         """Move the target to about ``new_price``, by way of the shift that leads there."""
@@ -146,7 +164,7 @@ class Commands(State):
         entry = row.effective_open()
         wanted = (new_price - entry) / entry * 100 if row.is_long else (entry - new_price) / entry * 100
         original = abs((row.price_take_profit - entry) / entry * 100)
-        return self.commit_trailing_take(symbol, wanted - original, self.price_now())
+        return self._trail_take(wanted - original, self.price_now())
 
     def commit_breakeven(self, symbol: str) -> bool:
         """Move the stop to the effective entry once the price pays for the round trip (10.7)."""

@@ -14,7 +14,7 @@ from typing import Any
 from tests.naive.market import Candle
 from tests.naive.pnl import Costs, Entry, closing_pnl
 from tests.naive.settings import MINUTE
-from tests.naive.validation import InvalidSignalError, check_signal, opens_at_once
+from tests.naive.validation import InvalidSignalError, check_signal, is_price, opens_at_once
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def trades_of(
             "id": "any",
         }
         opens = "price_open" not in signal or opens_at_once(row, price)
+        if opens and is_price(row["price_open"]):
+            row["price_open"] = price  # a limit at or beyond the market is a market order
         try:
             check_signal(row, price, opens, config)
         except InvalidSignalError:

@@ -66,7 +66,10 @@ def lifetime_violations(minutes: object, config: Mapping[str, Any]) -> list[str]
 
 
 def distance_violations(signal: Fields, config: Mapping[str, Any]) -> list[str]:
-    """Levels on the right side of the entry and neither too near nor too far; equality passes."""
+    """Levels on the right side of the entry and neither too near nor too far; equality passes.
+
+    A level that is the bracket of a limit is at the limit, however its price was rounded (deviation 18).
+    """
     entry, target, stop = signal["price_open"], signal["price_take_profit"], signal["price_stop_loss"]
     found: list[str] = []
     if signal["position"] == "long":
@@ -82,11 +85,16 @@ def distance_violations(signal: Fields, config: Mapping[str, Any]) -> list[str]:
     nearest_target = config["CC_MIN_TAKEPROFIT_DISTANCE_PERCENT"]
     nearest_stop = config["CC_MIN_STOPLOSS_DISTANCE_PERCENT"]
     farthest_stop = config["CC_MAX_STOPLOSS_DISTANCE_PERCENT"]
-    if nearest_target and target_distance < nearest_target:
+    side = 1 if signal["position"] == "long" else -1
+
+    def is_bracket(level: float, towards: int, percent: float) -> bool:
+        return bool(level == entry * (1 + towards * percent / 100))
+
+    if nearest_target and target_distance < nearest_target and not is_bracket(target, side, nearest_target):
         found.append(f"price_take_profit is {target_distance} % away, less than {nearest_target} %")
-    if nearest_stop and stop_distance < nearest_stop:
+    if nearest_stop and stop_distance < nearest_stop and not is_bracket(stop, -side, nearest_stop):
         found.append(f"price_stop_loss is {stop_distance} % away, less than {nearest_stop} %")
-    if farthest_stop and stop_distance > farthest_stop:
+    if farthest_stop and stop_distance > farthest_stop and not is_bracket(stop, -side, farthest_stop):
         found.append(f"price_stop_loss is {stop_distance} % away, more than {farthest_stop} %")
     return found
 
