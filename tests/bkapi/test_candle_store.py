@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -221,12 +222,16 @@ def test_a_damaged_month_that_cannot_be_put_aside_counts_as_missing_all_the_same
     assert store.write("x", frame(NEW_YEAR, 10)) == 10  # a write puts a whole month in its place
 
 
-def test_a_month_that_cannot_be_read_is_an_error_not_a_hole(tmp_path: Path) -> None:
+def test_a_month_that_cannot_be_read_is_an_error_not_a_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bk.CandleStore(tmp_path).write("x", frame(NEW_YEAR, 10))
     store = bk.CandleStore(tmp_path)
-    store.write("x", frame(NEW_YEAR, 10))
-    path = tmp_path / "x/BTCUSDT/1m/2024-01.parquet"
-    path.unlink()
-    path.mkdir()
+
+    def unreadable(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", unreadable)
     for call in (
         lambda: store.read("x", "BTCUSDT", "1m", NEW_YEAR, NEW_YEAR + MINUTE),
         lambda: store.write("x", frame(NEW_YEAR, 10)),

@@ -15,6 +15,7 @@ import pytest
 
 from bkapi.base import config
 from bkapi.errors import BkError, ConfigError
+from bkcore.intervals import MOST_MINUTES
 from bkcore.machine.settings import EngineSettings
 
 SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
@@ -199,12 +200,17 @@ def test_no_constant_takes_an_odd_value(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["CC_SCHEDULE_AWAIT_MINUTES", "CC_MAX_SIGNAL_LIFETIME_MINUTES", "CC_AVG_PRICE_CANDLES_COUNT"]
+    ("name", "most"),
+    [
+        ("CC_SCHEDULE_AWAIT_MINUTES", MOST_MINUTES),
+        ("CC_MAX_SIGNAL_LIFETIME_MINUTES", MOST_MINUTES),
+        ("CC_AVG_PRICE_CANDLES_COUNT", 10**9),
+    ],
 )
-def test_what_is_counted_fits_into_the_integers_of_the_engine(name: str) -> None:
-    config.set_config({name: 10**9})
-    for value in (10**9 + 1, 2**63, 1e300):
-        with pytest.raises(ConfigError, match="1,000,000,000"):
+def test_what_is_counted_fits_into_the_integers_of_the_engine(name: str, most: int) -> None:
+    config.set_config({name: most})
+    for value in (most + 1, 2**63, 1e300):
+        with pytest.raises(ConfigError, match=f"{most:,}"):
             config.set_config({name: value})
 
 
