@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_every_block_of_the_readme_runs_in_order(tmp_path: Path) -> None:
         if line.startswith("bk ")
     ]
     assert commands
-    (tmp_path / "examples").symlink_to(EXAMPLES)
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
     for command in commands:
         done = bk(*command, cwd=tmp_path)
         assert done.returncode == 0, f"bk {' '.join(command)}: {done.stderr}"
