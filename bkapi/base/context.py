@@ -85,7 +85,8 @@ RunKey: TypeAlias = tuple[str, str, str, str, bool]
 
 def run_key(symbol: str, context: Context | MethodContext, *, backtest: bool = True) -> RunKey:
     """The key of the run of a context; a mapping names a strategy and an exchange, and a frame unless it is live."""
-    names = names_of(context, "strategy_name", "exchange_name")
+    needed = ("strategy_name", "exchange_name")
+    names = context if isinstance(context, MethodContext) else names_of(context, *needed)
     return (symbol, names.strategy_name, names.exchange_name, names.frame_name, backtest)
 
 
