@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-#: The largest number of things that a constant may count, and of minutes: 1,900 years fit into the ms of an int64
-#: wherever they begin.
+#: The largest number of things that a constant may count; minutes have ``MOST_MINUTES``.
 MOST = 1_000_000_000
 
 

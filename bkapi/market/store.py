@@ -25,6 +25,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bkapi.base.folder_lock import only_writer
 from bkapi.base.record import Record, record
 from bkapi.base.timestamps import Moment, now_ms, to_ms
 from bkapi.errors import BkError
@@ -45,7 +46,6 @@ _QUARANTINE = "quarantine"
 _LONGEST_NAME = 200
 _REMEMBERED_MONTHS = 64
 _MOST_BYTES = 1 << 30  # a month of 1m candles has two million
-_PATIENCE_SECONDS = 60.0
 _DIGEST = b"bk.digest"
 #: How candles are checked that were checked before: no price is an anomaly, holes are allowed.
 AS_TOLD: DoorOptions = {"price_anomaly_factor": math.inf, "sparse": True}
@@ -468,17 +468,9 @@ def _decoded(content: bytes, series: _Series, month: str) -> pl.DataFrame:
 @contextlib.contextmanager
 def _writing(series: _Series) -> Iterator[None]:
     """The one writer of a series; waits for another one, for a minute at most."""
-    from filelock import FileLock, Timeout
-
     series.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(series.folder / ".lock", timeout=_PATIENCE_SECONDS, poll_interval=0.005)
-    try:
-        held = lock.acquire()
-    except Timeout:
-        raise StoreBusyError(
-            f"{series.about}: another process is writing.", hint="try again when it is done."
-        ) from None
-    with held:
+    busy = StoreBusyError(f"{series.about}: another process is writing.", hint="try again when it is done.")
+    with only_writer(series.folder, busy):
         yield
 
 

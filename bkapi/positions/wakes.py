@@ -41,17 +41,18 @@ class Wakes(View):
         engine runs at kernel speed, so a strategy can watch a position without paying for every candle.
         Raises :class:`SignalError` for a condition that is not a number, an unknown interval, or no condition at all.
         """
-        numbers = {
+        given = {
             "above": above,
             "below": below,
             "pnl_above": pnl_above,
             "pnl_below": pnl_below,
             "after_minutes": after_minutes,
         }
-        for name, value in numbers.items():
-            if value is not None and math.isnan(as_number(value)):
+        numbers = {name: as_number(value) for name, value in given.items() if value is not None}
+        for name, number in numbers.items():
+            if math.isnan(number):
                 raise SignalError(
-                    f"wake_on: {name}={shown(value)} is not a number.",
+                    f"wake_on: {name}={shown(given[name])} is not a number.",
                     hint="give prices and percents as numbers.",
                 )
         known = isinstance(next_interval, str) and next_interval in INTERVAL_MINUTES
@@ -60,20 +61,19 @@ class Wakes(View):
                 f"wake_on: next_interval={shown(next_interval)} is no interval.",
                 hint=f"known: {', '.join(INTERVAL_MINUTES)}.",
             )
-        if next_interval is None and all(value is None for value in numbers.values()):
+        if next_interval is None and not numbers:
             raise SignalError(
                 "wake_on: no condition is given.", hint="give one, e.g. wake_on(symbol, pnl_above=2)."
             )
         now = self.run.now_ms()
         moments = []
-        if after_minutes is not None:
-            moments.append(now + math.ceil(max(0.0, min(float(after_minutes), _FOREVER)) * MINUTE_MS))
+        minutes = numbers.pop("after_minutes", None)
+        if minutes is not None:
+            moments.append(now + math.ceil(max(0.0, min(minutes, _FOREVER)) * MINUTE_MS))
         if next_interval is not None:
             step = interval_step_ms(next_interval)
             moments.append((now // step + 1) * step)
-        levels = {name: None if value is None else float(value) for name, value in numbers.items()}
-        del levels["after_minutes"]
-        self.run.wake(**levels, at_ms=min(moments, default=None))
+        self.run.wake(**numbers, at_ms=min(moments, default=None))
 
 
 wake_on = Forms(Wakes).ambient(Wakes.wake_on)

@@ -182,7 +182,7 @@ with FileLock(sys.argv[1]):
 def test_a_series_that_another_process_writes_is_busy_until_it_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bkapi.market.store._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("bkapi.base.folder_lock.PATIENCE_SECONDS", 0.1)
     store = bk.CandleStore(tmp_path)
     store.write("x", frame(NEW_YEAR, 10))
     lock = tmp_path / "x/BTCUSDT/1m/.lock"

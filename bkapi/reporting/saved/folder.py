@@ -11,13 +11,14 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from bkapi.base.folder_lock import only_writer
 from bkapi.errors import BkError
 from bkcore.candles.files import replace_file
 
@@ -27,7 +28,6 @@ FILES: Final = {"trades.parquet": True, "events.parquet": True, "strategy.py": F
 
 _MOST_BYTES: Final = {MANIFEST: 64 << 20, "strategy.py": 64 << 20}
 _MOST_BYTES_OF_FRAMES: Final = 2 << 30
-_PATIENCE_SECONDS: Final = 60.0
 _READS: Final = 5  # a writer that commits during a read makes it begin anew
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _BESIDE: Final = re.compile(rf"\.{{1,2}}({'|'.join(map(re.escape, (MANIFEST, *FILES)))})\..*")
@@ -47,7 +47,10 @@ def write_files(folder: Path, manifest: Mapping[str, Any], contents: Mapping[str
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _only_writer(folder):
+        busy = SavedRunError(
+            f"{str(folder)!r}: another run is being saved there.", hint="try again when that is done."
+        )
+        with only_writer(folder, busy):
             try:
                 for name, content in contents.items():
                     written.append(_beside(folder, name, digests[name]))
@@ -81,21 +84,6 @@ def _tidy(folder: Path, digests: Mapping[str, str]) -> None:
         for path in folder.iterdir():
             if _BESIDE.fullmatch(path.name):
                 path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock", timeout=_PATIENCE_SECONDS, poll_interval=0.005)
-    try:
-        held = lock.acquire()
-    except Timeout:
-        raise SavedRunError(
-            f"{str(folder)!r}: another run is being saved there.", hint="try again when that is done."
-        ) from None
-    with held:
-        yield
 
 
 def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
