@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ from bkcore.candles.errors import (
     told_kind,
     utc_text,
 )
-from bkcore.candles.times import TimestampUnit, joined_clock, utc_milliseconds
+from bkcore.candles.levels import flat_names
+from bkcore.candles.times import TimestampUnit, day_starts, joined_clock, utc_milliseconds
+
+logger = logging.getLogger(__name__)
 
 #: The twelve columns of a Binance kline, in dumps and in answers of its API.
 BINANCE_COLUMNS = (
@@ -90,8 +94,10 @@ def _folded(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-def find_columns(names: Sequence[str], about: str) -> dict[str, int]:
+def find_columns(names: Sequence[str], about: str, *, volume_needed: bool = True) -> dict[str, int]:
     """Position of each candle column among ``names``; ``filled`` and ``clock`` only where they are there.
+
+    ``volume`` may be absent, too, unless it is needed.
 
     The documented name wins over an alias, an alias over a spelling that differs in case or punctuation;
     two names equally near are refused, but a date and a time make a timestamp together, ``clock`` is the time then.
@@ -119,7 +125,7 @@ def find_columns(names: Sequence[str], about: str) -> dict[str, int]:
         if nearest:
             found[column] = nearest[0]
     missing = [repr(column) for column in COLUMNS if column not in found]
-    if missing:
+    if missing and (volume_needed or missing != ["'volume'"]):
         listed = ", ".join(shown(name) for name in names[:20]) or "none at all"
         raise CandleColumnError(
             f"{about}: column {', '.join(missing)} is missing; the columns are {listed}.",
@@ -130,13 +136,24 @@ def find_columns(names: Sequence[str], about: str) -> dict[str, int]:
     return found | ({"filled": filled[0]} if len(filled) == 1 else {})
 
 
-def settle(raw: RawColumns, about: str, unit: TimestampUnit | None) -> pl.DataFrame:
+def settle(
+    raw: RawColumns,
+    about: str,
+    unit: TimestampUnit | None,
+    *,
+    interval: str | None = "",
+    volume_needed: bool = True,
+) -> pl.DataFrame:
     """The candle columns of ``raw`` in the schema of candles; values are converted, but not checked yet.
+
+    interval         ``"1d"``, or None where nobody knows it yet: times that are the first moments of days in a zone
+                     are those days (:func:`day_starts`)
+    volume_needed    False gives candles without a volume the volume 1, and says so in a warning
 
     Raises :class:`EmptyCandlesError`, and :class:`CandleColumnError`, :class:`CandleTypeError`,
     :class:`CandleTimeError` or :class:`CandleValueError` (missing or unreadable) for the first bad column.
     """
-    places = find_columns(raw.names, about)
+    places = find_columns(flat_names(raw.names, about), about, volume_needed=volume_needed)
     series = dict(zip(places, raw.take(list(places.values())), strict=True))
     lengths = {name: len(column) for name, column in series.items()}
     if len(set(lengths.values())) > 1:
@@ -154,7 +171,12 @@ def settle(raw: RawColumns, about: str, unit: TimestampUnit | None) -> pl.DataFr
         stamps = joined_clock(
             stamps, series["clock"], [raw.names[places[name]] for name in ("timestamp", "clock")], about
         )
+    if interval in ("1d", None):
+        stamps = day_starts(stamps)
     times = utc_milliseconds(stamps, about, unit)
+    if "volume" not in series:
+        logger.warning("%s: there is no volume among the columns; every candle is given the volume 1", about)
+        series["volume"] = pl.repeat(1.0, len(times), eager=True)
     series |= decimal_points({name: series[name] for name in COLUMNS[1:]}, times, about)
     columns: dict[str, NDArray[Any] | pl.Series] = {"timestamp": np.array(times) if raw.borrowed else times}
     for name in COLUMNS[1:]:

@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,11 +23,15 @@ from bkcore.candles.errors import (
     damaged,
     shown,
 )
+from bkcore.candles.levels import header_lines, header_names
 
 if TYPE_CHECKING:
     import pyarrow
 
 logger = logging.getLogger(__name__)
+
+#: Lines of a text file among which its header ends.
+_LEVELS = 4
 
 #: Rows a binary file may announce: 38 years of minutes.
 MAX_ROWS = 20_000_000
@@ -49,16 +54,18 @@ def columns_of_csv(data: bytes, about: str) -> RawColumns:
             hint="save it as UTF-8, or download it again.",
         ) from None
     data = _without_comments(data, about)
-    head, *rest = re.split(rb"[\r\n]", data, maxsplit=1)
-    first = head.decode("utf-8")
-    separator = _separator(first)
-    fields = [field.strip().strip('"').strip() for field in first.split(separator)]
-    header = not any(_looks_like_a_value(field) for field in fields)
-    if header and not (rest and rest[0].strip()):
+    lines = [line.decode("utf-8") for line in re.split(rb"\r\n|\r|\n", data, maxsplit=_LEVELS)]
+    separator = _separator(lines[0])
+    fields = [
+        [field.strip().strip('"').strip() for field in line.split(separator)] for line in lines[:_LEVELS]
+    ]
+    texts = list(takewhile(lambda line: not any(map(_looks_like_a_value, line)), fields))
+    header = header_lines(texts) if texts else 0
+    if header and not "".join(lines[header:]).strip():
         raise EmptyCandlesError(
             f"{about}: there are no candles (0 rows).", hint="download or write it again."
         )
-    names = tuple(fields) if header else positional_names(len(fields), "the file", about)
+    names = header_names(fields[:header]) if header else positional_names(len(fields[0]), "the file", about)
     if header and names[0] == "":
         names = ("index", *names[1:])
     table = _parsed_csv(data, separator, len(names), header, about)
@@ -109,7 +116,7 @@ def _looks_like_a_value(field: str) -> bool:
     return True
 
 
-def _parsed_csv(data: bytes, separator: str, width: int, header: bool, about: str) -> pyarrow.Table:
+def _parsed_csv(data: bytes, separator: str, width: int, header: int, about: str) -> pyarrow.Table:
     import pyarrow
     from pyarrow import csv
 
@@ -125,7 +132,7 @@ def _parsed_csv(data: bytes, separator: str, width: int, header: bool, about: st
     def parse(threads: bool) -> pyarrow.Table:
         return csv.read_csv(
             pyarrow.BufferReader(data),
-            read_options=csv.ReadOptions(use_threads=threads, column_names=names, skip_rows=int(header)),
+            read_options=csv.ReadOptions(use_threads=threads, column_names=names, skip_rows=header),
             parse_options=csv.ParseOptions(delimiter=separator, invalid_row_handler=note),
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False
@@ -141,7 +148,7 @@ def _parsed_csv(data: bytes, separator: str, width: int, header: bool, about: st
         if not odd:
             raise damaged(about, "the CSV text") from None
     number, fields, text = odd[0]
-    row = number - 1 - int(header)
+    row = number - 1 - header
     if text.rstrip("\r\n").endswith(separator) and fields == width + 1:
         hint = "the rows end with a separator, so the header has to end with one, too."
     elif data.rstrip().endswith(text.strip().encode()):

@@ -72,7 +72,7 @@ class CandleFrame:
         about = f"{checked_symbol(symbol)} {checked_interval(interval)}"
         check_options(gaps, options, about)
         source = raw_columns(data._frame if isinstance(data, CandleFrame) else data, about)
-        frame = settle(source, about, options.get("timestamp_unit"))
+        frame = settle(source, about, options.get("timestamp_unit"), interval=interval, volume_needed=False)
         self._keep(symbol, interval, admitted(frame, interval, gaps, about, options))
 
     @classmethod
@@ -95,8 +95,10 @@ class CandleFrame:
         options      see :class:`DoorOptions`
 
         Column names may be usual ones (``Open``, ``o``, ``open_time``, ``date``, ...): the documented name
-        wins over an alias, two equally near are refused, and other columns are dropped. A pandas index is
-        the timestamp when no column is, a date and a time of day together are one. Timestamps are datetimes or dates
+        wins over an alias, two equally near are refused, and other columns are dropped. Columns of two levels are
+        those of one ticker. Without a volume every candle is given the volume 1, with a warning. An index of pandas
+        is the timestamp when no column is, a date and a time of day together are one. Daily candles that all open at
+        midnight of a zone are the candles of those dates. Timestamps are datetimes or dates
         (naive means UTC), ISO text, text with the day or month first where a row shows which, or integers in s, ms,
         us or ns: one unit for the column, recognised by magnitude, so ms, us and ns before 1973-03-03 need
         ``timestamp_unit``. Numbers may be text, with a decimal comma where it cannot part thousands. The input is
@@ -142,7 +144,7 @@ class CandleFrame:
                 f"{about}: the file name tells no symbol.",
                 hint="pass symbol='BTCUSDT', or name the file like BTCUSDT-1m.parquet.",
             )
-        frame = settle(source, about, options.get("timestamp_unit"))
+        frame = settle(source, about, options.get("timestamp_unit"), interval=interval, volume_needed=False)
         if interval is None:
             interval = measured_interval(frame["timestamp"].to_numpy(), about)
             about = f"{symbol} {interval} in {path.name!r}"

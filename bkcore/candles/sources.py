@@ -143,6 +143,8 @@ def _of_foreign(data: Any, about: str) -> RawColumns:
     index = narwhals.maybe_get_index(frame)
     if index is not None and type(index).__name__ == "RangeIndex":
         index = None
+    if index is not None and type(index).__name__ == "PeriodIndex":
+        index = index.to_timestamp()
     names = tuple(str(name) for name in frame.columns)
     natives = [frame.get_column(name).to_native() for name in frame.columns]
     if index is not None:

@@ -44,6 +44,9 @@ _YEAR_FIRST = r"^(?P<year>\d{4})(?P<sign>[-/.]?)(?P<month>\d{2})[-/.]?(?P<day>\d
 #: Times whose date ends with the year; which of the first two numbers is the day has to show.
 _YEAR_LAST = r"^(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second_number>\d{1,2})[-/.](?P<year>\d{4})" + _CLOCK
 
+#: The first moment of a day, with an offset from UTC.
+_MIDNIGHT = r"^\d{4}-\d{2}-\d{2}[T ]00:00(?::00(?:\.0+)?)? ?[+-]\d{2}:?\d{2}$"
+
 #: 20240131; as a number it would be a moment of August 1970.
 _DAY_WITHOUT_SIGNS = r"^(?:19[7-9]\d|2[01]\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
 
@@ -81,6 +84,21 @@ def utc_milliseconds(times: pl.Series, about: str, unit: TimestampUnit | None = 
         hint="give datetimes, integers since 1970-01-01 UTC, or text such as '2024-01-01T00:00:00Z'.",
         column="timestamp",
     )
+
+
+def day_starts(times: pl.Series) -> pl.Series:
+    """Dates instead of times that are all the first moments of days in their zone; any others as they are.
+
+    So a day of New York, which begins at 05:00 UTC in winter, is the day of that date. Text needs its offset from UTC
+    in every row.
+    """
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone not in (None, "UTC"):
+        days = times.dt.date()
+        begun = times.dt.offset_by("-1ns" if times.dtype.time_unit == "ns" else "-1us").dt.date() != days
+        return days if begun.all() and not times.null_count() else times
+    if isinstance(times.dtype, pl.String) and _all_match(times.str.strip_chars(), _MIDNIGHT):
+        return times.str.strip_chars().str.head(10)
+    return times
 
 
 def _refuse_missing(times: pl.Series, about: str) -> None:
