@@ -138,14 +138,16 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
     def last_run(self, symbol: str, context: Context) -> FinishedRun:
         """Trades and events of the newest finished run of this context as frames; raises :class:`FatalError` before.
 
-        The runs of the 128 contexts that finished last are kept; hold what :meth:`finish` returns to keep it longer.
+        The runs of the 128 contexts that finished last are kept, for the reports of a context too. Hold what
+        :meth:`finish` returns to keep a run longer; a forgotten one is played again by :meth:`finish`.
         """
         names = names_of(context, *MethodContext.field_names)
         key = run_key(symbol, names)
         if key not in finished:
             raise FatalError(
-                f"no finished backtest of {names.strategy_name!r} on {symbol} in frame {names.frame_name!r}.",
-                hint=f"consume Backtest.run(symbol, context) first; the newest {KEPT_RUNS} contexts are kept.",
+                f"no finished backtest of {names.strategy_name!r} is known on {symbol} in frame {names.frame_name!r}.",
+                hint="Backtest.finish(symbol, context) plays it, for the first time or again, and returns it; the "
+                f"newest {KEPT_RUNS} contexts are kept.",
             )
         return finished[key]
 

@@ -23,8 +23,9 @@ KEPT_RUNS: Final = 128
 
 
 def keep(run: FinishedRun) -> None:
-    """Remember a finished run, and forget the oldest beyond ``KEPT_RUNS``."""
+    """Remember a finished run, in as little room as it needs, and forget the oldest beyond ``KEPT_RUNS``."""
     key = run.strategy_run.key
+    run.run.trim()
     with _changing:
         finished.pop(key, None)
         finished[key] = run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -50,7 +51,9 @@ from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import SweepResult
 from bkcore.statistics.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.statistics.price_profile import Trend
-from bkcore.sweeps.walks import Depth
+from bkcore.sweeps.cells import WIDTH
+from bkcore.sweeps.static import cell_bytes
+from bkcore.sweeps.walks import LISTED, Depth
 
 logger = logging.getLogger("bkapi")
 
@@ -63,6 +66,9 @@ _MOST_COMBINATIONS: Final = 5_000_000  # two gigabytes of metrics in memory
 _PART_SECONDS: Final = 4.0  # about the most that a killed sweep loses
 _PART_COMBINATIONS: Final = (256, 65_536)
 _LEAST_TABLE_MEMORY: Final = 64 << 20
+_CANDLE_BYTES: Final = 176  # of candles as a signals function gets them, and of slots
+_OWN_BYTES: Final = 8 << 20  # of runs, threads and frames, whatever is swept
+_LISTED_BYTES: Final = 48  # of a trade that is looked at by itself
 _AMOUNT: Final = re.compile(r"\s*[\d.]+\s*[a-z]*\s*", re.IGNORECASE)  # pydantic would read "1,5G" as one byte
 
 #: What each group of metrics leaves out.
@@ -141,8 +147,9 @@ class ParameterSweep:
               ``all`` (and the median and the price profile, at about ten times the cost)
     threads   default: the cores of this process
     max_memory   bytes of the process, or a text such as ``"2G"``: tables are made smaller to fit, down to 64 MB.
-                 :meth:`run` raises where the sweep alone, its smallest tables, the parts in progress and the result,
-                 needs more; with a folder the result takes none
+                 :meth:`run` raises where the sweep alone, its smallest tables, candles and signals of a market, the
+                 parts in progress and the result, needs more; with a folder the result takes none. Not counted is what
+                 a signals function takes for itself, and compiling
 
     Trades are those of :meth:`Backtest.run` with the parameters, whatever the plan. Raises :class:`SweepError` for
     callbacks and listeners that may give commands, which no sweep calls, and for values that cannot be traded,
@@ -324,20 +331,32 @@ class ParameterSweep:
         """Memory of the result, where it is not in a folder."""
         return min(self.space.size * len(self._markets), _MOST_COMBINATIONS) * self._row_bytes()
 
+    def _market_memory(self, trades: float = math.inf) -> int:
+        """Memory of the signals of all markets, of candles and slots of the largest, and of trades that are listed."""
+        listed = min(LISTED, trades * self.space.size) if self._depth is Depth.ALL else 0
+        signals = sum(market.signals.nbytes for market in self._markets)
+        candles = max(market.market.timestamps.size for market in self._markets)
+        return _OWN_BYTES + signals + candles * _CANDLE_BYTES + int(listed) * _LISTED_BYTES
+
     def _table_memory(self) -> int:
-        """The part of ``max_memory`` left for tables, beside the process, the result and parts being measured."""
-        taken = self._resident + self._result_memory() + self._part_memory()
+        """The part of ``max_memory`` left for tables, beside the process, the result and what parts need meanwhile."""
+        taken = self._resident + self._result_memory() + self._part_memory() + self._market_memory()
         return max(_LEAST_TABLE_MEMORY, self._memory - taken)
 
-    def _check_memory(self, choice: Choice, *, in_memory: bool) -> None:
+    def _check_memory(self, choice: Choice, trades: float, *, in_memory: bool) -> None:
         """Raise :class:`SweepError` where ``max_memory`` is too little even with the smallest tables."""
-        tables = min(table_bytes(choice, self._depth), _LEAST_TABLE_MEMORY)
-        parts, result = self._part_memory(), self._result_memory() if in_memory else 0
-        if tables + parts + result > self._memory:
-            needed = (tables + parts + result) // 1_000_000 + 1
+        least = max(_LEAST_TABLE_MEMORY, choice.levels * WIDTH * cell_bytes(self._depth) * self._threads)
+        takes = {
+            "results": self._result_memory() if in_memory else 0,
+            "parts": self._part_memory(),
+            "tables": min(table_bytes(choice, self._depth), least),
+            "candles, signals and trades": self._market_memory(trades),
+        }
+        if sum(takes.values()) > self._memory:
+            needed = sum(takes.values()) // 1_000_000 + 1
+            told = ", ".join(f"{amount / 1e6:,.1f} MB of {what}" for what, amount in takes.items())
             raise SweepError(
-                f"the sweep needs {needed:,} MB ({result / 1e6:,.1f} MB of results, {parts / 1e6:,.1f} MB of parts, "
-                f"{tables / 1e6:,.1f} MB of tables), more than max_memory={self._memory / 1e6:,.1f} MB.",
+                f"the sweep needs {needed:,} MB ({told}), more than max_memory={self._memory / 1e6:,.1f} MB.",
                 hint=f'give max_memory="{needed}M"'
                 + (", or a folder to keep the result in." if in_memory else "."),
             )
@@ -375,8 +394,8 @@ class ParameterSweep:
                 hint=f"at most {_MOST_COMBINATIONS:,} are kept in memory; take wider steps, or give a folder.",
             )
         measure = self._engine(engine, address)
-        choice = self._probe()[0]
-        self._check_memory(choice, in_memory=folder is None)
+        choice, trades, _ = self._probe()
+        self._check_memory(choice, trades, in_memory=folder is None)
         size = self._part_size(choice)
         parts = None if folder is None else PartFolder(folder, self.manifest(), size)
         size = size if parts is None else parts.part_combinations

@@ -312,6 +312,17 @@ class Run:
         self._events = _enlarged(self._events, self.now.event_count)
         self.tables = self._tables()
 
+    def trim(self) -> None:
+        """Give back most of the room that a run which has ended did not need."""
+        now = self.now
+        self._trades = _trimmed(self._trades, now.trade_count)
+        self.entries = _trimmed(self.entries, now.entry_count)
+        self.partials = _trimmed(self.partials, now.partial_count)
+        self.revisions = _trimmed(self.revisions, now.revision_count)
+        self.commits = _trimmed(self.commits, now.commit_count)
+        self._events = _trimmed(self._events, now.event_count)
+        self.tables = self._tables()
+
     @property
     def out_of_candles(self) -> bool:
         """Whether the run stands at a candle that the market does not have."""
@@ -338,6 +349,11 @@ def _enlarged(table: Records, used: int) -> Records:
     larger = np.zeros(2 * table.size, table.dtype)
     larger[:used] = table[:used]
     return larger
+
+
+def _trimmed(table: Records, used: int) -> Records:
+    needed = used + _ROOM
+    return table if table.size <= 2 * needed else table[:needed].copy()
 
 
 def _wrong_orders(count: int, orders: NDArray[np.float64]) -> Exception | None:

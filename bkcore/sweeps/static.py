@@ -104,6 +104,8 @@ class StaticSweep(ChunkSweep):
             if len(self._groups) == 1:
                 self._kept = tables
             yield tables, 1 / len(self._groups)
+            if self._kept is None:
+                tables.clear()  # before the next are made
 
     def _make(self, first: int) -> Table:
         maker = self._makers.pop()

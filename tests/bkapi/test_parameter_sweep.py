@@ -502,7 +502,7 @@ def test_a_sweep_that_needs_more_than_max_memory_is_refused_before_it_starts(tmp
     with pytest.raises(SweepError, match=r"more than max_memory=0\.0 MB"):
         sweep(Space.grid(look=[5, 30]), max_memory=1).run(folder=tmp_path, progress=False)
     assert not any(tmp_path.iterdir())
-    assert len(swept(Space.grid(look=[5, 30]), max_memory="1M")) == 2
+    assert len(swept(Space.grid(look=[5, 30]), max_memory="20M")) == 2
 
 
 def test_a_parquet_file_of_a_result_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from bkapi.reporting.documents.layouts import body, legend
 from bkapi.reporting.handlers import Handler, handlers_of
 from bkapi.reporting.kinds import KINDS, Kind
 from bkapi.reporting.paths import read
-from bkapi.runs.ledger import add_collector, remove_collector
+from bkapi.runs.ledger import KEPT_RUNS, add_collector, remove_collector
 from bkapi.sinks.file_names import report_file_name
 
 if TYPE_CHECKING:
@@ -224,9 +224,13 @@ class MarkdownService(Generic[S]):
 
     def _require(self, doing: str) -> None:
         if not self.is_subscribed:
+            from bkapi.reporting.documents.run_log import LOGGED
+
+            logs = f", or run again: the newest {KEPT_RUNS} contexts are answered from their logs"
             raise NotSubscribedError(
                 f"{type(self).__name__} not initialized. Call subscribe() before {doing}.",
-                hint=f"Markdown.enable({{'{self.kind.name}': True}}) subscribes it; then run.",
+                hint=f"Markdown.enable({{'{self.kind.name}': True}}) subscribes it; then run"
+                f"{logs if self.kind.name in LOGGED else ''}.",
             )
 
     def _data(self, key: RunKey) -> S:
