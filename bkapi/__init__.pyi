@@ -192,6 +192,7 @@ from bkapi.guards.overfitting import (
 )
 from bkapi.guards.random_entries import (
     RandomEntries as RandomEntries,
+    RandomEntriesError as RandomEntriesError,
     random_entry_baseline as random_entry_baseline,
 )
 from bkapi.ideas.feed import IdeaSweepError as IdeaSweepError

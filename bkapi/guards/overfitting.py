@@ -177,7 +177,8 @@ def overfitting_of_runs(
 
     by, draws, seed, trials   as for a sweep; ``by`` is a metric of spec reports.md 6
 
-    Raises :class:`TooFewTrialsError` when no run has the metric, or when the frames differ.
+    Raises :class:`TooFewTrialsError` when no run has the metric, or when the frames differ, and, with draws,
+    :class:`RandomEntriesError` where Python code commands the positions of the best run, or it asks risk profiles.
     """
     check_column(by, METRIC_NAMES)
     spans = {(r.strategy_run.frame.start_ms, r.strategy_run.frame.end_ms) for r in runs.values()}

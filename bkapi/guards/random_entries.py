@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from bkapi.base.deferred import pl
 from bkapi.base.record import Record, record
 from bkapi.base.resources import cores
+from bkapi.errors import BkError
+from bkapi.runs.commanding import commander_of, may_command
 from bkapi.runs.finished import FinishedRun
-from bkcore.machine.codes import Status
+from bkcore.machine.codes import EventKind, Status
 from bkcore.machine.run import Hooks, Records, Run
 from bkcore.machine.signals import bind_signals
 from bkcore.statistics.metrics import METRIC_NAMES, measure
@@ -22,6 +24,10 @@ _MOST_EXPOSED = 0.95  # a run that is in the market for more of its time leaves 
 _DIGITS = 9  # to which a percent computed from a price is rounded, so that one at a limit stays at the limit
 _LEAST_DRAWS = 5
 _UPPER = 0.95
+
+
+class RandomEntriesError(BkError, ValueError):
+    """Raised by ``random_entry_baseline(run)`` where Python code had a say in the trades: random runs call none."""
 
 
 @record
@@ -54,8 +60,10 @@ def random_entry_baseline(
 
     The sides, levels, lifetimes and costs of its trades are shuffled over random ticks of its interval; its bracket,
     policy and manage hook stay. So the random runs show what the exits, the sides and the costs earn alone.
-    None for a run without trades, and when too few random ones have the metric.
+    None for a run without trades, and when too few random ones have the metric. Raises :class:`RandomEntriesError` for
+    a run whose positions Python code commands, or that asks risk profiles.
     """
+    _refuse_python(run)
     place = METRIC_NAMES.index(by)
     trades = run.run.trades[run.run.trades["status"] == Status.CLOSED]
     if not trades.size:
@@ -82,6 +90,27 @@ def random_entry_baseline(
     better = int((sign * found >= sign * value).sum())
     upper = float(np.quantile(found, 1.0 - _UPPER if less_is_better else _UPPER))
     return RandomEntries(by, found.size, value, float(found.mean()), upper, (1 + better) / (1 + found.size))
+
+
+def _refuse_python(run: FinishedRun) -> None:
+    """Raise :class:`RandomEntriesError` where the trades depend on Python code that a random run would not call."""
+    strategy, played = run.strategy_run.schema, run.run
+    commanded = (played.events["kind"] == EventKind.COMMIT).any()
+    why = commander_of(strategy)
+    if why:
+        why += " may give commands"
+    elif strategy.get_signal is not None and may_command(strategy.get_signal):
+        why = "its get_signal may give commands"
+    elif strategy.policy is None and strategy.manage is None and commanded:
+        why = "its positions were given commands"
+    elif strategy.risks:
+        why = f"risk profiles ({', '.join(strategy.risks)}) were asked"
+    if why:
+        raise RandomEntriesError(
+            f"{strategy.strategy_name!r} cannot be compared with random entries: {why}, and a random run calls no "
+            "Python code, so its exits would not be those of the run.",
+            hint="draws=0 judges overfitting without random entries; a Policy and a jitted manage function are played.",
+        )
 
 
 def _signals_of(run: FinishedRun, trades: Records) -> Records:

@@ -254,7 +254,8 @@ class WalkerUtils(WalkerReports):
 
         draws, seed   runs with random entries to compare the winner with; 0 for none
 
-        Raises :class:`NoWalkerDataError` before the first result and :class:`TooFewTrialsError` without a winner.
+        Raises :class:`NoWalkerDataError` before the first result, :class:`TooFewTrialsError` without a winner, and,
+        with draws, :class:`RandomEntriesError` where Python code commands its positions, or it asks risk profiles.
         """
         schema = validate_walker(context["walker_name"], "Walker.overfitting")
         trials = kept.trials.get((schema.walker_name, symbol))

@@ -29,9 +29,7 @@ def turns(candles: pl.DataFrame, k: int = 1) -> pl.DataFrame:
     )
 
 
-@pytest.fixture(autouse=True)
-def _registered() -> Iterator[None]:
-    bk.reset()
+def _market() -> None:
     candles = generate(symbol="BTCUSDT", start=START, minutes=3 * 1440, seed=5)
     bk.add_exchange_schema(exchange_name="memory", candles={"BTCUSDT": candles})
     bk.add_frame_schema(
@@ -39,6 +37,12 @@ def _registered() -> Iterator[None]:
         start_date=datetime(2024, 1, 1, 1, tzinfo=UTC),
         end_date=datetime(2024, 1, 3, tzinfo=UTC),
     )
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    bk.reset()
+    _market()
     yield
     bk.Cron.dispose()
     bk.reset()
@@ -143,3 +147,74 @@ def test_what_only_looks_on_is_swept() -> None:
     found = sweep().run(progress=False)
     assert found.frame["total_trades"].to_list() == [bk.Backtest.finish("BTCUSDT", CONTEXT).trades.height] * 2
     assert seen
+
+
+def closing(*_: Any) -> None:
+    bk.commit_close_pending("BTCUSDT")
+
+
+def asked(symbol: str, when: datetime, price: float) -> dict[str, Any] | None:
+    if when.minute == 30:
+        helper()
+    return (
+        None
+        if when.minute
+        else {"position": "long", "price_take_profit": price * 1.05, "price_stop_loss": price / 2}
+    )
+
+
+def finished(**strategy: Any) -> bk.FinishedRun:
+    bk.add_strategy_schema(strategy_name="turns", interval="15m", **({"signals": turns} | strategy))
+    return bk.Backtest.finish("BTCUSDT", CONTEXT)
+
+
+def test_random_entries_refuse_runs_that_python_commands() -> None:
+    expected = "'turns' cannot be compared with random entries: .*{}"
+    run = finished(callbacks={"on_active_ping": closing})
+    with pytest.raises(
+        bk.RandomEntriesError, match=expected.format("the callback 'on_active_ping' may give")
+    ):
+        bk.random_entry_baseline(run)
+    with pytest.raises(
+        bk.RandomEntriesError, match=r"'on_active_ping'.*\n.*draws=0 judges overfitting without"
+    ):
+        bk.overfitting_of_runs({"one": run, "other": run})
+    assert bk.overfitting_of_runs({"one": run, "other": run}, draws=0).random_entries is None
+
+
+def test_random_entries_refuse_listeners_askers_loops_and_risk_profiles() -> None:
+    plain = finished()
+    assert bk.random_entry_baseline(plain, "total_trades", draws=5) is not None
+    bk.listen_active_ping(closing)
+    with pytest.raises(bk.RandomEntriesError, match=r"the listener 'closing' of .* may give commands"):
+        bk.random_entry_baseline(plain)
+    bk.reset()
+    _market()
+    with pytest.raises(bk.RandomEntriesError, match="its get_signal may give commands"):
+        bk.random_entry_baseline(finished(signals=None, get_signal=asked))
+    bk.override_strategy_schema(strategy_name="turns", get_signal=None, signals=turns)
+    stop = bk.listen_active_ping(closing)
+    run = bk.Backtest.finish("BTCUSDT", CONTEXT)
+    stop()
+    with pytest.raises(bk.RandomEntriesError, match="its positions were given commands"):
+        bk.random_entry_baseline(run)
+    bk.add_risk_schema(risk_name="calm", validations=[lambda payload: None])
+    bk.override_strategy_schema(strategy_name="turns", risk_name="calm")
+    with pytest.raises(bk.RandomEntriesError, match=r"risk profiles \(calm\) were asked"):
+        bk.random_entry_baseline(bk.Backtest.finish("BTCUSDT", CONTEXT))
+
+
+def test_a_walker_does_not_compare_a_winner_that_python_commands_with_random_entries() -> None:
+    add(on_active_ping=closing)
+    bk.add_walker_schema(
+        walker_name="walk",
+        exchange_name="memory",
+        frame_name="days",
+        strategies=["turns"],
+        metric="avg_pnl",
+    )
+    context = {"walker_name": "walk"}
+    for _ in bk.Walker.run("BTCUSDT", context):
+        pass
+    with pytest.raises(bk.RandomEntriesError, match="'on_active_ping'"):
+        bk.Walker.overfitting("BTCUSDT", context)
