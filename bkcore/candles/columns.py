@@ -129,7 +129,12 @@ def find_columns(names: Sequence[str], about: str, *, volume_needed: bool = True
         listed = ", ".join(shown(name) for name in names[:20]) or "none at all"
         raise CandleColumnError(
             f"{about}: column {', '.join(missing)} is missing; the columns are {listed}.",
-            hint=f"rename yours to {', '.join(COLUMNS)}.",
+            hint=f"rename yours to {', '.join(COLUMNS)}."
+            + (
+                " CandleFrame.from_any(frame) needs no volume: it counts as 1."
+                if missing == ["'volume'"]
+                else ""
+            ),
             column=next(column for column in COLUMNS if column not in found),
         )
     filled = [at for at, name in enumerate(names) if name == "filled"]

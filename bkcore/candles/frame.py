@@ -144,7 +144,7 @@ class CandleFrame:
                 f"{about}: the file name tells no symbol.",
                 hint="pass symbol='BTCUSDT', or name the file like BTCUSDT-1m.parquet.",
             )
-        frame = settle(source, about, options.get("timestamp_unit"), interval=interval, volume_needed=False)
+        frame = settle(source, about, options.get("timestamp_unit"), interval=interval)
         if interval is None:
             interval = measured_interval(frame["timestamp"].to_numpy(), about)
             about = f"{symbol} {interval} in {path.name!r}"

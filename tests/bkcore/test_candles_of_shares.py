@@ -140,3 +140,12 @@ def test_without_a_volume_every_candle_counts_alike_and_it_is_said_once(data, ca
     assert [record.getMessage() for record in caplog.records if "volume" in record.getMessage()] == [
         "AAPL 1d: there is no volume among the columns; every candle is given the volume 1"
     ]
+
+
+def test_a_file_without_a_volume_is_refused_and_told_how_it_is_read(tmp_path):
+    path = tmp_path / "AAPL-1d.csv"
+    table(names=NAMES[:4]).to_csv(path)
+    with pytest.raises(CandleColumnError, match="'volume' is missing") as told:
+        CandleFrame.read(path, symbol="AAPL")
+    assert "CandleFrame.from_any(frame) needs no volume" in told.value.hint
+    assert read(pl.read_csv(path)).close[0] == GOOD.close[0]
