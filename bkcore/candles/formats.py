@@ -151,6 +151,8 @@ def _parsed_csv(data: bytes, separator: str, width: int, header: int, about: str
     row = number - 1 - header
     if text.rstrip("\r\n").endswith(separator) and fields == width + 1:
         hint = "the rows end with a separator, so the header has to end with one, too."
+    elif _COMMENT.match(text.encode()):
+        hint = "it is a comment; comments are read above the header only, so remove it."
     elif data.rstrip().endswith(text.strip().encode()):
         hint = "a cut line at the end means an unfinished download; otherwise look for a stray separator."
     else:

@@ -181,6 +181,15 @@ def _time(column: pl.Series) -> pl.Series:
     import polars as pl
 
     if isinstance(column.dtype, pl.Datetime):
+        fraction = column.to_physical() % {"ms": 1, "us": 1000, "ns": 1_000_000}[column.dtype.time_unit]
+        odd = (fraction != 0).fill_null(value=False)
+        if odd.any():
+            row = odd.arg_max() or 0
+            raise SignalFrameError(
+                f"column 'timestamp' of the signal frame holds a fraction of a millisecond in row {row:,}: "
+                f"{column.to_physical()[row]} {column.dtype.time_unit}.",
+                hint=".dt.round('1m') mends errors of rounding; a decision is taken at the close of a candle.",
+            )
         return column.dt.epoch("ms")
     if not (column.dtype.is_integer() or column.dtype == pl.Null):
         raise _wrong_kind(column)

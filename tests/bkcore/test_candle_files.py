@@ -841,3 +841,11 @@ def test_real_dumps_in_ms_and_us_agree_with_the_parquet_of_the_year():
     assert new_year.timestamps[0] == 1_735_689_600_000
     assert CandleFrame.read(year).between(last_day.start, new_year.start) == last_day
     assert len(CandleFrame.read_many([year, *sorted(folder.iterdir())])) == 527_040 + 1440
+
+
+def test_a_comment_below_the_rows_is_told_as_one(tmp_path):
+    path = tmp_path / "BTCUSDT-1m.csv"
+    path.write_bytes(CSV + b"# downloaded today\n")
+    with pytest.raises(CandleColumnError, match="has 1 fields") as told:
+        CandleFrame.read(path)
+    assert "it is a comment" in told.value.hint

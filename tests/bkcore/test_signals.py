@@ -183,3 +183,12 @@ def test_what_the_engine_refuses_is_kept_as_it_was_written() -> None:
     assert table.written["position"].to_list() == ["BUY", "long"]
     assert table.written["symbol"].to_list() == [None, "ETHUSDT"]
     assert bound(symbol=["BTCUSDT", None]).written == {}
+
+
+@pytest.mark.parametrize(("unit", "parts"), [("us", 1000), ("ns", 1_000_000)])
+@pytest.mark.parametrize("more", [1, -1])
+def test_a_moment_with_a_fraction_of_a_millisecond_is_refused(unit: Any, parts: int, more: int) -> None:
+    moments = [GOOD["timestamp"][0] * parts, *(time * parts + more for time in GOOD["timestamp"][1:])]
+    frame = pl.DataFrame(GOOD).with_columns(timestamp=pl.Series(moments).cast(pl.Datetime(unit)))
+    with pytest.raises(SignalFrameError, match=rf"fraction of a millisecond in row 1: {moments[1]} {unit}"):
+        bind_signals(frame, "BTCUSDT")
