@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,13 @@ def file_name(name: str) -> str:
     return name
 
 
+def regular_bytes(path: Path) -> bytes:
+    """The content of a file; raises ``OSError`` for what is no regular file, where reading may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return path.read_bytes()
+
+
 class RecordFolder:
     """JSON records by name; a file that cannot be read counts as absent."""
 
@@ -37,7 +46,7 @@ class RecordFolder:
     def read(self, name: str) -> dict[str, Any] | None:
         """The record, or None."""
         try:
-            found = orjson.loads((self.folder / f"{file_name(name)}.json").read_bytes())
+            found = orjson.loads(regular_bytes(self.folder / f"{file_name(name)}.json"))
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None

@@ -20,6 +20,7 @@ from typing import Any, Final
 import polars as pl
 import polars.selectors as cs
 
+from bkapi.base.json_files import regular_bytes
 from bkapi.errors import BkError
 from bkcore.candles.files import replace_file
 from bkcore.statistics.metrics import METRIC_NAMES
@@ -55,7 +56,7 @@ class PartFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if known.exists():
-                self._check(orjson.loads(known.read_bytes()), wanted)
+                self._check(orjson.loads(regular_bytes(known)), wanted)
             elif any(self.path.glob("part-*.parquet")):
                 raise SweepFolderError(
                     f"{self.path} holds parts without a {MANIFEST}.", hint="choose an empty folder."
@@ -130,8 +131,8 @@ class PartFolder:
 
     def _is_part(self, path: Path, market: int, chunk: int, expected: Callable[[], pl.DataFrame]) -> bool:
         try:
-            content = path.read_bytes()
-        except OSError:  # a dangling link, a folder
+            content = regular_bytes(path)
+        except OSError:  # a dangling link, a folder, a pipe
             return False
         if path != self._path(market, chunk, content):
             return False
