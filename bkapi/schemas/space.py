@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from bkcore.errors import did_you_mean, shown
 
 _DRAWN = 4096  # random combinations that are drawn at a time
 _CHECKED: Final = 65_536  # combinations that conditions look at together
+_MOST_VALUES: Final = 5_000_000  # of an axis, which are listed
 _MOST: Final = np.iinfo(np.int64).max  # combinations that have a number
 Numbers = NDArray[np.int64]
 NumbersMap = Callable[[Numbers], Numbers]
@@ -349,7 +351,12 @@ def _values(name: str, axis: Iterable[Any]) -> list[Any]:
         raise SpaceError(f"{name}={axis!r} is no list of values.", hint=f"give {name}=[{axis!r}].")
     if isinstance(axis, Set | Mapping):
         raise SpaceError(f"{name}={axis!r} has no order to number it by.", hint="give its values as a list.")
-    values = [_plain(value) for value in axis]
+    values = [_plain(value) for value in islice(axis, _MOST_VALUES + 1)]
+    if len(values) > _MOST_VALUES:
+        raise SpaceError(
+            f"the axis {name} has more than {_MOST_VALUES:,} values.",
+            hint=f"take wider steps, or draw from a range: Space.random(1000, {name}=(1, 5)).",
+        )
     if not values:
         raise SpaceError(f"the axis {name} is empty.", hint=f"give at least one value, {name}=[1.0].")
     return values

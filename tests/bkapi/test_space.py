@@ -308,3 +308,14 @@ def test_a_range_fits_into_the_numbers_of_the_machine(ends: tuple[Any, Any]) -> 
     with pytest.raises(SpaceError, match=r"fall=.* is no range"):
         Space.random(5, fall=ends)
     assert len({Space.random(9, fall=(0, 2**62)).parameters(k)["fall"] for k in range(9)}) == 9
+
+
+@pytest.mark.parametrize(
+    "axis", [range(10**12), range(10**400), itertools.count()], ids=["long", "longer", "endless"]
+)
+def test_an_axis_without_end_is_refused(axis: Any) -> None:
+    for make in (Space.grid, Space.zip):
+        with pytest.raises(SpaceError, match="the axis a has more than 5,000,000 values"):
+            make(a=axis)
+    with pytest.raises(SpaceError, match="the axis a has more than"):
+        Space.random(5, a=axis)
