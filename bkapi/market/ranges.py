@@ -12,6 +12,9 @@ from bkcore.errors import shown
 from bkcore.intervals import UnknownIntervalError, candle_step_ms, interval_start
 
 
+_LEAST_LIMIT = -1_000_000  # with fewer a range of days begins after the last year of a datetime
+
+
 @dataclass(frozen=True)
 class CandleRange:
     """``limit`` candles of ``interval`` from ``since`` (ms UTC, aligned) on."""
@@ -28,11 +31,11 @@ class CandleRange:
 
 
 def whole_limit(limit: Any, what: str = "candles") -> int:
-    """``limit`` as a whole number; zero and less are left to the check of the answer.
+    """``limit`` as a whole number; zero and somewhat less are left to the check of the answer.
 
     Raises :class:`CandleRequestError` for what is no number, or a fraction of one.
     """
-    if not is_number(limit):
+    if not is_number(limit) or limit < _LEAST_LIMIT:
         raise CandleRequestError(
             f"limit={shown(limit)} is no number of {what}.", hint="give an integer above 0."
         )

@@ -19,7 +19,7 @@ from bkapi.schemas.policy import Policy
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.policies import policy_records
-from bkcore.errors import did_you_mean
+from bkcore.errors import did_you_mean, shown
 from bkcore.intervals import MOST_MINUTES, interval_step_ms
 from bkcore.machine.codes import Given
 from bkcore.machine.market import Market
@@ -153,7 +153,7 @@ def _check_axis(name: str, values: Sequence[Any], least: float, most: float) -> 
         axis = [float(value) for value in values]
     except (TypeError, ValueError, OverflowError):
         raise SweepError(
-            f"{name}={list(values)!r} is no list of numbers.", hint=f"give {name}=[1.0, 2.0]."
+            f"{name}={shown(list(values))} is no list of numbers.", hint=f"give {name}=[1.0, 2.0]."
         ) from None
     for value in axis:
         if name == "lifetime_minutes" and MOST_MINUTES < value < np.inf:

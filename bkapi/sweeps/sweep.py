@@ -49,6 +49,7 @@ from bkapi.sweeps.plan import (
 )
 from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import SweepResult
+from bkcore.errors import shown
 from bkcore.statistics.metrics import COUNTS, METRIC_NAMES, Metric
 from bkcore.statistics.price_profile import Trend
 from bkcore.sweeps.cells import WIDTH
@@ -69,6 +70,7 @@ _LEAST_TABLE_MEMORY: Final = 64 << 20
 _CANDLE_BYTES: Final = 176  # of candles as a signals function gets them, and of slots
 _OWN_BYTES: Final = 8 << 20  # of runs, threads and frames, whatever is swept
 _LISTED_BYTES: Final = 48  # of a trade that is looked at by itself
+_MOST_THREADS: Final = 1024
 _AMOUNT: Final = re.compile(r"\s*[\d.]+\s*[a-z]*\s*", re.IGNORECASE)  # pydantic would read "1,5G" as one byte
 
 #: What each group of metrics leaves out.
@@ -177,9 +179,9 @@ class ParameterSweep:
         frames = _listed(frame_names) or [self._context.get("frame_name", "")]
         self._frames = _distinct("frame_names", frames)
         self._threads = cores() if threads is None else threads
-        if not isinstance(self._threads, int) or self._threads < 1:
+        if not isinstance(self._threads, int) or not 1 <= self._threads <= _MOST_THREADS:
             raise SweepError(
-                f"threads={threads!r} is no whole number from 1 on.",
+                f"threads={shown(threads)} is no whole number from 1 to {_MOST_THREADS:,}.",
                 hint="leave threads out to use every core.",
             )
         if metrics not in [depth.value for depth in Depth]:

@@ -402,3 +402,18 @@ def test_background_runs_are_listed_while_they_go_on() -> None:
     assert handle.error is None
     assert set(seen) == {"B"}
     assert bk.Lookup.list_activity() == []
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "limit", [-1, -(2**62), -(2**63), -(10**400)], ids=["one", "many", "int64", "beyond"]
+)
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_fewer_candles_than_none_are_refused(call: str, limit: int, in_memory: bool) -> None:
+    if in_memory:
+        rows = rows_from(datetime.fromtimestamp(START / 1000, UTC), 700)
+        bk.add_exchange_schema(exchange_name="shop", candles={"BTCUSDT": rows})
+    else:
+        shop(lambda rows: rows)
+    with pytest.raises(bk.CandleRequestError):
+        within(lambda: CALLS[call](limit))

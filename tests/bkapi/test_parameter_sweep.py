@@ -823,6 +823,7 @@ def test_a_start_without_a_distance_may_be_excluded_by_a_condition() -> None:
         ({"frame_names": ["dys"]}, UnknownNameError, ["did you mean 'days'"]),
         ({"metrics": "everything"}, SweepError, ["metrics='everything'", "results, drawdown or all"]),
         ({"threads": 0}, SweepError, ["threads=0", "leave threads out"]),
+        ({"threads": 10**30}, SweepError, ["from 1 to 1,024"]),
         ({"threads": 1.5}, SweepError, ["threads=1.5"]),
         ({"threads": "2"}, SweepError, ["threads='2'"]),
         ({"max_memory": "lots"}, SweepError, ["max_memory='lots'", '"2G"']),
