@@ -11,7 +11,6 @@ from bkapi.market.answers import CandleRequestError
 from bkcore.errors import shown
 from bkcore.intervals import UnknownIntervalError, candle_step_ms, interval_start
 
-
 _LEAST_LIMIT = -1_000_000  # with fewer a range of days begins after the last year of a datetime
 
 
