@@ -93,6 +93,8 @@ def _edit_manifest(folder: Path, dice: Random) -> None:
 
 def _edit_bytes(folder: Path, dice: Random) -> None:
     path = folder / dice.choice(("manifest.json", "trades.parquet", "events.parquet", "strategy.py"))
+    if not path.is_file():  # a change before has made it a pipe, or endless
+        return
     content = bytearray(path.read_bytes())
     for _ in range(dice.randint(1, 4)):
         content[dice.randrange(len(content))] = dice.randrange(256)
