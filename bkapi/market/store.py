@@ -36,7 +36,7 @@ from bkcore.candles.errors import EmptyCandlesError
 from bkcore.candles.files import replace_file
 from bkcore.candles.frame import CandleFrame
 from bkcore.candles.gaps import GapPolicy
-from bkcore.errors import did_you_mean
+from bkcore.errors import did_you_mean, shown
 from bkcore.intervals import INTERVAL_MINUTES, interval_step_ms
 
 #: Where the store of a project lies, relative to the working directory.
@@ -145,11 +145,19 @@ def month_edges(month: str) -> tuple[int, int]:
 class CandleStore:
     """Candles on disk by exchange, symbol and interval: ``CandleStore("candles").write("binance", frame)``.
 
-    Names may be any text, also ``BTC/USDT``; they cannot leave the folder ``root``.
+    Names may be any text, also ``BTC/USDT``; they cannot leave the folder ``root``. Raises :class:`CandleStoreError` for a
+    root that can be no folder.
     """
 
     def __init__(self, root: str | os.PathLike[str] = DEFAULT_ROOT) -> None:
-        self.root = Path(root).absolute()
+        try:
+            self.root = Path(root).absolute()
+            _status(self.root)
+        except (OSError, ValueError, TypeError) as error:
+            raise CandleStoreError(
+                f"root={shown(root)} can be no folder: {getattr(error, 'strerror', None) or error}.",
+                hint="give the path of a folder; it is made where there is none.",
+            ) from None
         self._kept: OrderedDict[Path, tuple[tuple[int, int, int], pl.DataFrame]] = OrderedDict()
         self._keeping = threading.Lock()
 

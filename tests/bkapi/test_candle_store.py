@@ -740,3 +740,11 @@ def test_a_store_is_an_exchange_in_memory(tmp_path: Path) -> None:
     assert found["timestamp"].to_list() == [NEW_YEAR + 40 * MINUTE, NEW_YEAR + 45 * MINUTE]
     with pytest.raises(bk.CandleStoreError, match="there are: x BTCUSDT 1m"):
         store.load("x", "ETHUSDT")
+
+
+@pytest.mark.parametrize("root", ["1" * 400, "a\0b", 5], ids=["long", "zero", "number"])
+def test_what_can_be_no_folder_is_no_store(root: Any) -> None:
+    with pytest.raises(
+        bk.CandleStoreError, match=r"root=.* can be no folder: .*\n.*give the path of a folder"
+    ):
+        bk.CandleStore(root)
