@@ -145,8 +145,8 @@ def month_edges(month: str) -> tuple[int, int]:
 class CandleStore:
     """Candles on disk by exchange, symbol and interval: ``CandleStore("candles").write("binance", frame)``.
 
-    Names may be any text, also ``BTC/USDT``; they cannot leave the folder ``root``. Raises :class:`CandleStoreError` for
-    a root that can be no folder.
+    Names may be any text, also ``BTC/USDT``; they cannot leave the folder ``root``.
+    Raises :class:`CandleStoreError` for a root that can be no folder.
     """
 
     def __init__(self, root: str | os.PathLike[str] = DEFAULT_ROOT) -> None:
