@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: What stands in a cell of a heatmap for the rows that differ in other parameters only.
 Other: TypeAlias = Literal["best", "mean", "median"]
 
+_MOST_ROWS: Final = 2**32 - 2  # that Polars can be asked for
 _SHOWN: Final = (
     "total_trades",
     "win_rate",
@@ -87,7 +88,7 @@ class SweepResult:
         ranked = self.lazy.sort(
             by, descending=by not in self.less_is_better, nulls_last=True, maintain_order=True
         )
-        return ranked.head(n).collect()
+        return ranked.head(min(n, _MOST_ROWS)).collect()
 
     def where(self, *conditions: pl.Expr, **equal: Any) -> SweepResult:
         """The rows that meet every condition: Polars expressions over the columns, or ``name=value``.

@@ -429,6 +429,7 @@ def test_a_result_is_ranked_cut_and_looked_into(tmp_path: Path) -> None:
     assert ranked == sorted(result.frame["total_pnl"].to_list(), reverse=True)[:5]
     assert result.top(1, by="max_drawdown")["max_drawdown"][0] == result.frame["max_drawdown"].min()
     assert result.top(0).height == 0
+    assert result.top(10**400).height == len(result)
     best = result.where(pl.col("total_trades") > 10, symbol="ETHUSDT")
     assert len(best) == 6
     assert set(best.frame["symbol"]) == {"ETHUSDT"}

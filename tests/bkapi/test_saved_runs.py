@@ -327,3 +327,12 @@ def test_a_report_names_the_last_tick_of_a_day_without_a_time() -> None:
     ticks = "ticks from 2024-01-02 00:00 UTC to 2024-01-04 00:00 UTC, the last one"
     assert ticks in conditions(run)
     assert ticks in Backtest.get_report(setup.symbol, setup.context)
+
+
+def test_a_manifest_without_constants_is_refused(tmp_path: Path) -> None:
+    folder = save_run(example(), tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["provenance"]["config"] = {}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SavedRunError, match="config"):
+        load_run(folder)

@@ -99,7 +99,8 @@ def _tamper(dice: Random, folder: Path, foreign: Path) -> None:
         part.write_bytes(other.read_bytes())
     elif kind == 3:
         for path in foreign.glob("part-*"):
-            shutil.copy(path, folder)
+            if not (folder / path.name).is_dir():
+                shutil.copy(path, folder)
     elif kind == 4:
         part.unlink()
         part.symlink_to(folder / "nowhere")

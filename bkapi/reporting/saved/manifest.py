@@ -46,7 +46,7 @@ class Provenance(_Part):
 
     symbol: Name
     frame: Frame
-    config: dict[str, bool | int | float | str | None]
+    config: dict[str, bool | int | float | str | None] = Field(min_length=1)
     strategy: dict[str, Any]
     candles: Name
     code: Name

@@ -253,7 +253,9 @@ class SavedRun:
 
     def _rows(self, row_limit: int | None) -> list[SimpleNamespace]:
         closed = (
-            self.trades.filter(pl.col("status") == "closed").reverse().head(row_limit or self.trades.height)
+            self.trades.filter(pl.col("status") == "closed")
+            .reverse()
+            .head(min(row_limit or self.trades.height, self.trades.height))
         )
         closed = closed.with_columns(pl.col("pending_at", "ended_at").dt.epoch("ms"))
         return [_closed_row(row) for row in closed.iter_rows(named=True)]
