@@ -35,9 +35,10 @@ def write_file(path: Path, content: bytes) -> None:
 
     try:
         replace_file(path, content)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no name at all, or one with a zero byte
         raise ArgumentError(
-            f"--out {str(path)!r} cannot be written: {error.strerror}.", hint="choose another place."
+            f"--out {str(path)!r} cannot be written: {getattr(error, 'strerror', None) or error}.",
+            hint="choose another place.",
         ) from None
 
 

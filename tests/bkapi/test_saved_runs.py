@@ -20,6 +20,7 @@ import bkapi
 from bkapi.backtests.backtest import Backtest
 from bkapi.cli.file_run import set_up
 from bkapi.cli.main import app
+from bkapi.cli.output import ArgumentError, write_file
 from bkapi.cli.run_folder import conditions
 from bkapi.reporting.saved.saved_runs import SavedRunError, load_run, save_run
 from bkapi.runs.finished import FinishedRun
@@ -336,3 +337,9 @@ def test_a_manifest_without_constants_is_refused(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(SavedRunError, match="config"):
         load_run(folder)
+
+
+@pytest.mark.parametrize("out", ["", ".", "a\0b"], ids=["nothing", "folder", "zero"])
+def test_a_report_that_cannot_be_written_is_said_in_a_sentence(out: str) -> None:
+    with pytest.raises(ArgumentError, match=r"--out .* cannot be written: .+\.\n.*choose another place"):
+        write_file(Path(out), b"text")
