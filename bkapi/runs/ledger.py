@@ -115,6 +115,8 @@ def in_progress(key: RunKey) -> StrategyRun | None:
     runs = running.get(key)
     if not runs:
         return None
+    if len(runs) == 1:
+        return runs[0]
     around = _playing.get()
     return around if around in runs else runs[-1]
 

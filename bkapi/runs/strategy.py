@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +40,6 @@ __all__ = ["BacktestResult", "Results", "StrategyRun"]
 
 _NO_CALLBACKS = StrategyCallbacks()
 _KNOWN_FIELDS = frozenset(SignalFields.__annotations__)
-_NEVER = int(np.iinfo(np.int64).max)
 _NO_HOOKS = Hooks()
 #: What makes ``commit_create_signal`` fail, in the order in which it is tested (spec 10.10).
 _BUSY: tuple[tuple[str, int], ...] = (
@@ -523,21 +523,20 @@ class StrategyRun:
     def wake(
         self,
         *,
-        above: float | None = None,
-        below: float | None = None,
-        pnl_above: float | None = None,
-        pnl_below: float | None = None,
-        at_ms: int | None = None,
+        at_ms: int,
+        above: float = math.inf,
+        below: float = -math.inf,
+        pnl_above: float = math.inf,
+        pnl_below: float = -math.inf,
     ) -> None:
         """Stop at the first candle of the position at which any condition holds; replaces earlier conditions."""
-        infinite = float("inf")
         with self._lock:
             state = self._state
-            state.wake_above = infinite if above is None else above
-            state.wake_below = -infinite if below is None else below
-            state.wake_pnl_above = infinite if pnl_above is None else pnl_above
-            state.wake_pnl_below = -infinite if pnl_below is None else pnl_below
-            state.wake_at = _NEVER if at_ms is None else min(at_ms, _NEVER)
+            state.wake_above = above
+            state.wake_below = below
+            state.wake_pnl_above = pnl_above
+            state.wake_pnl_below = pnl_below
+            state.wake_at = at_ms
             state.has_wake = NEW_WAKE
 
 
