@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import numpy as np
 
@@ -271,8 +271,12 @@ class StrategyRun:
             if self._queued is None and self._get_signal is not None:
                 limit = config.value("CC_MAX_SIGNAL_GENERATION_SECONDS")
                 started = time.monotonic()
-                dto = settle(self._get_signal(self.symbol, from_ms(timestamp), price))
-                _check_duration(time.monotonic() - started, limit)
+                dto = self._get_signal(self.symbol, from_ms(timestamp), price)
+                if dto is not None:
+                    dto = settle(dto)
+                seconds = time.monotonic() - started
+                if seconds > limit:
+                    _refuse_duration(seconds, limit)
             if self._queued is not None:
                 dto = self._take_queued(price)
             if dto is not None:
@@ -551,9 +555,8 @@ def _refuse_other_types(dto: object) -> None:
         )
 
 
-def _check_duration(seconds: float, limit: float) -> None:
-    if seconds > limit:
-        raise SignalError(
-            f"Timeout for get_signal: it took {seconds:.1f} s, the limit is {limit} s.",
-            hint="CC_MAX_SIGNAL_GENERATION_SECONDS is the limit.",
-        )
+def _refuse_duration(seconds: float, limit: float) -> NoReturn:
+    raise SignalError(
+        f"Timeout for get_signal: it took {seconds:.1f} s, the limit is {limit} s.",
+        hint="CC_MAX_SIGNAL_GENERATION_SECONDS is the limit.",
+    )
