@@ -196,7 +196,10 @@ def has_trade_context() -> bool:
 
 def require_trade_context(function: str) -> tuple[ExecutionContext, MethodContext]:
     """Both contexts; raises ``<function> requires an execution context`` / ``requires a method context``."""
-    return execution.require(function), method.require(function)
+    moment, names = execution.get(), method.get()
+    if moment is None or names is None:
+        return execution.require(function), method.require(function)
+    return moment, names
 
 
 def get_date() -> datetime:

@@ -33,9 +33,8 @@ def working_for(caller: int) -> Iterator[None]:
         del _waiting[me]
 
 
-def _identity(thread: int | None = None) -> int:
-    """The thread on whose behalf this one works: itself, unless it is a companion whose caller waits."""
-    me = threading.get_ident() if thread is None else thread
+def _identity(me: int) -> int:
+    """The thread on whose behalf a thread works: itself, unless it is a companion whose caller waits."""
     while me in _waiting:
         me = _waiting[me]
     return me
@@ -151,7 +150,9 @@ class Turn:
         self._waiting: deque[tuple[int, _Wait]] = deque()
 
     def __enter__(self) -> None:
-        me = _identity()
+        me = threading.get_ident()
+        if me in _waiting:
+            me = _identity(me)
         with self._guard:
             if self._holder is None or self._holder == me:
                 self._holder = me

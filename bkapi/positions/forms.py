@@ -72,7 +72,10 @@ class RunsByContext:
         exchanges.validate(names.exchange_name, source)
         if self._mode == "backtest":
             frames.validate(names.frame_name, source)
-        return _in_progress(symbol, names, self._mode == "backtest", source)
+        run = in_progress(run_key(symbol, names, backtest=self._mode == "backtest"))
+        if run is None:
+            raise _not_in_progress(symbol, names, source)
+        return run
 
     def _source(self, name: str) -> str:
         return f"{self._mode.capitalize()}.{name}"
@@ -81,14 +84,16 @@ class RunsByContext:
 def run_here(symbol: str, source: str) -> StrategyRun:
     """The run around the caller; raises :class:`ContextError` outside and :class:`NoRunError` for another symbol."""
     moment, names = require_trade_context(source)
-    return _in_progress(symbol, names, moment.backtest, source)
-
-
-def _in_progress(symbol: str, names: MethodContext, backtest: bool, source: str) -> StrategyRun:
-    run = in_progress(run_key(symbol, names, backtest=backtest))
+    # Made on the spot: every getter and command asks for its run.
+    key = (symbol, names.strategy_name, names.exchange_name, names.frame_name, moment.backtest)
+    run = in_progress(key)
     if run is None:
-        raise NoRunError(f"{source}: no run in progress for {_described(symbol, names)}.")
+        raise _not_in_progress(symbol, names, source)
     return run
+
+
+def _not_in_progress(symbol: str, names: MethodContext, source: str) -> NoRunError:
+    return NoRunError(f"{source}: no run in progress for {_described(symbol, names)}.")
 
 
 def _described(symbol: str, names: MethodContext) -> str:

@@ -48,15 +48,18 @@ class Wakes(View):
             "pnl_below": pnl_below,
             "after_minutes": after_minutes,
         }
-        numbers = {name: as_number(value) for name, value in given.items() if value is not None}
-        for name, number in numbers.items():
-            if math.isnan(number):
-                raise SignalError(
-                    f"wake_on: {name}={shown(given[name])} is not a number.",
-                    hint="give prices and percents as numbers.",
-                )
-        known = isinstance(next_interval, str) and next_interval in INTERVAL_MINUTES
-        if next_interval is not None and not known:
+        numbers: dict[str, float] = {}
+        for name, value in given.items():
+            if value is not None:
+                number = numbers[name] = as_number(value)
+                if math.isnan(number):
+                    raise SignalError(
+                        f"wake_on: {name}={shown(value)} is not a number.",
+                        hint="give prices and percents as numbers.",
+                    )
+        if next_interval is not None and not (
+            isinstance(next_interval, str) and next_interval in INTERVAL_MINUTES
+        ):
             raise SignalError(
                 f"wake_on: next_interval={shown(next_interval)} is no interval.",
                 hint=f"known: {', '.join(INTERVAL_MINUTES)}.",
@@ -66,14 +69,14 @@ class Wakes(View):
                 "wake_on: no condition is given.", hint="give one, e.g. wake_on(symbol, pnl_above=2)."
             )
         now = self.run.now_ms()
-        moments = []
-        minutes = numbers.pop("after_minutes", None)
-        if minutes is not None:
-            moments.append(now + math.ceil(max(0.0, min(minutes, _FOREVER)) * MINUTE_MS))
+        minutes = numbers.pop("after_minutes", _FOREVER)
+        if not 0.0 <= minutes <= _FOREVER:
+            minutes = 0.0 if minutes < 0.0 else _FOREVER
+        at_ms = now + math.ceil(minutes * MINUTE_MS)
         if next_interval is not None:
             step = interval_step_ms(next_interval)
-            moments.append((now // step + 1) * step)
-        self.run.wake(**numbers, at_ms=min(moments, default=None))
+            at_ms = min(at_ms, (now // step + 1) * step)
+        self.run.wake(**numbers, at_ms=at_ms)
 
 
 wake_on = Forms(Wakes).ambient(Wakes.wake_on)

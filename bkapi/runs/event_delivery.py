@@ -245,6 +245,13 @@ class EventDelivery:
             except Exception as error:  # noqa: BLE001 - whatever a listener raises
                 self._failed(error, channel.name)
 
+    def _emit(self, channel: Channel[Any], event: Any) -> None:
+        """Emit an event that is made already; what is told at every candle saves the function that makes it."""
+        try:
+            channel.emit(event)
+        except Exception as error:  # noqa: BLE001 - whatever a listener raises
+            self._failed(error, channel.name)
+
     def _call(self, name: str, *arguments: Any) -> None:
         """Call the strategy's callback ``name(symbol, *arguments, when, backtest)`` if there is one."""
         callback = getattr(self._callbacks, name)
@@ -560,7 +567,8 @@ class EventDelivery:
     def _ping(self, channel: Channel[PingEvent], callback: str) -> None:
         trade, timestamp, price = self._candle()
         self.now(timestamp)
-        self.tell(channel, lambda: self._ping_event(trade, timestamp, price))
+        if channel.listeners:
+            self._emit(channel, self._ping_event(trade, timestamp, price))
         if getattr(self._callbacks, callback) is not None:
             self._call(callback, self._rows.public(trade, price), price)
 
@@ -576,7 +584,8 @@ class EventDelivery:
     def _idle(self) -> None:
         timestamp, price = self._state.tick_time, self._state.tick_price
         self.now(timestamp)
-        self.tell(emitters.idle_ping_subject, lambda: IdlePingEvent(*self._place, timestamp, price))
+        if emitters.idle_ping_subject.listeners:
+            self._emit(emitters.idle_ping_subject, IdlePingEvent(*self._place, timestamp, price))
         self._call("on_idle", price)
         if (
             self._callbacks.on_tick is not None

@@ -12,6 +12,7 @@ from bkcore.machine.codes import Deferred
 
 
 def _run_of(event: Any) -> StrategyRun | None:
+    """The run in progress that an event is about; every ping asks for it, so its key is made on the spot."""
     return in_progress(
         (event.symbol, event.strategy_name, event.exchange_name, event.frame_name, event.backtest)
     )
@@ -20,6 +21,11 @@ def _run_of(event: Any) -> StrategyRun | None:
 def _has_position(event: Any) -> bool:
     run = _run_of(event)
     return run is not None and run.has_position
+
+
+def _has_no_position(event: Any) -> bool:
+    run = _run_of(event)
+    return run is None or not run.has_position
 
 
 def _has_scheduled(event: Any) -> bool:
@@ -41,7 +47,7 @@ def _delivers_commit(event: Any) -> bool:
 _GATES: Mapping[Requirement, Callable[[Any], bool]] = {
     "position": _has_position,
     "scheduled": _has_scheduled,
-    "no position": lambda event: not _has_position(event),
+    "no position": _has_no_position,
     "commit": _delivers_commit,
 }
 

@@ -116,8 +116,11 @@ def in_progress(key: RunKey) -> StrategyRun | None:
     runs = running.get(key)
     if not runs:
         return None
+    newest = runs[-1]
+    if newest is runs[0]:
+        return newest
     around = _playing.get()
-    return around if around in runs else runs[-1]
+    return around if around in runs else newest
 
 
 def runs_of(key: RunKey) -> list[StrategyRun]:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import numpy as np
 
@@ -39,7 +40,6 @@ __all__ = ["BacktestResult", "Results", "StrategyRun"]
 
 _NO_CALLBACKS = StrategyCallbacks()
 _KNOWN_FIELDS = frozenset(SignalFields.__annotations__)
-_NEVER = int(np.iinfo(np.int64).max)
 _NO_HOOKS = Hooks()
 #: What makes ``commit_create_signal`` fail, in the order in which it is tested (spec 10.10).
 _BUSY: tuple[tuple[str, int], ...] = (
@@ -271,8 +271,12 @@ class StrategyRun:
             if self._queued is None and self._get_signal is not None:
                 limit = config.value("CC_MAX_SIGNAL_GENERATION_SECONDS")
                 started = time.monotonic()
-                dto = settle(self._get_signal(self.symbol, from_ms(timestamp), price))
-                _check_duration(time.monotonic() - started, limit)
+                dto = self._get_signal(self.symbol, from_ms(timestamp), price)
+                if dto is not None:
+                    dto = settle(dto)
+                seconds = time.monotonic() - started
+                if seconds > limit:
+                    _refuse_duration(seconds, limit)
             if self._queued is not None:
                 dto = self._take_queued(price)
             if dto is not None:
@@ -523,21 +527,20 @@ class StrategyRun:
     def wake(
         self,
         *,
-        above: float | None = None,
-        below: float | None = None,
-        pnl_above: float | None = None,
-        pnl_below: float | None = None,
-        at_ms: int | None = None,
+        at_ms: int,
+        above: float = math.inf,
+        below: float = -math.inf,
+        pnl_above: float = math.inf,
+        pnl_below: float = -math.inf,
     ) -> None:
         """Stop at the first candle of the position at which any condition holds; replaces earlier conditions."""
-        infinite = float("inf")
         with self._lock:
             state = self._state
-            state.wake_above = infinite if above is None else above
-            state.wake_below = -infinite if below is None else below
-            state.wake_pnl_above = infinite if pnl_above is None else pnl_above
-            state.wake_pnl_below = -infinite if pnl_below is None else pnl_below
-            state.wake_at = _NEVER if at_ms is None else min(at_ms, _NEVER)
+            state.wake_above = above
+            state.wake_below = below
+            state.wake_pnl_above = pnl_above
+            state.wake_pnl_below = pnl_below
+            state.wake_at = at_ms
             state.has_wake = NEW_WAKE
 
 
@@ -552,9 +555,8 @@ def _refuse_other_types(dto: object) -> None:
         )
 
 
-def _check_duration(seconds: float, limit: float) -> None:
-    if seconds > limit:
-        raise SignalError(
-            f"Timeout for get_signal: it took {seconds:.1f} s, the limit is {limit} s.",
-            hint="CC_MAX_SIGNAL_GENERATION_SECONDS is the limit.",
-        )
+def _refuse_duration(seconds: float, limit: float) -> NoReturn:
+    raise SignalError(
+        f"Timeout for get_signal: it took {seconds:.1f} s, the limit is {limit} s.",
+        hint="CC_MAX_SIGNAL_GENERATION_SECONDS is the limit.",
+    )

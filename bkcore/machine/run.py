@@ -98,6 +98,8 @@ class Run:
         "_hooks",
         "_memory",
         "_policy",
+        "_price_has_holes",
+        "_prices",
         "_scratch",
         "_start",
         "_state_bytes",
@@ -135,6 +137,8 @@ class Run:
         self.market = market
         self.settings = settings.record()
         self.series = market.prices(settings)
+        self._prices = self.series.values
+        self._price_has_holes = market.has_holes and self._prices is not market.close
         self._policy = np.zeros(1, POLICY) if policy is None else policy
         self._hooks = hooks
         self._memory = no_memory()
@@ -277,10 +281,10 @@ class Run:
         row = self.now.row
         if row == 0:
             return np.nan
-        if self.now.has_holes and row < len(self.market) and self.series.values is not self.market.close:
+        if self._price_has_holes and row < len(self.market):
             row_time = int(self.market.timestamps[row])
             return self.market.price_known_at(row_time, int(self.settings["window"][0]))
-        return float(self.series.values.item(row - 1))
+        return self._prices.item(row - 1)
 
     def candidate_terms(self) -> tuple[float, float, float, float, float]:
         """Price of entry, take-profit, stop-loss, lifetime (minutes) and cost of the candidate that ``now`` names."""
