@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int64
+from numba import int64, uint64
 
 from bkcore.jit import rule
 from bkcore.machine.codes import (
@@ -350,11 +350,11 @@ def leave_or_stay(
         return Phase.EXIT, Wake.GROW
     if glides and state.deferred == Deferred.NONE:
         glide(state, candles, prices, plan, tables, stops)
-    position = tables.trades[state.current]
+    position = tables.trades[uint64(state.current)]
     ended = state.row >= candles.timestamps.size
     if ended and (position.lifetime != np.inf or state.deferred != Deferred.NONE):
         return Phase.EXIT, Wake.OUT_OF_CANDLES
-    row = state.row - ended
+    row = uint64(state.row - ended)
     time = candles.timestamps[row]
     price = prices.values[row]
     reason, exit_price = int64(CloseReason.TIME_EXPIRED), price  # deviation 1: the data end at the present
@@ -395,7 +395,7 @@ def manage(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scratc
 @rule
 def reach_breakeven(state: Any, candles: Any, prices: Any, plan: Any, tables: Any) -> Any:
     """BREAKEVEN: say once that the threshold is reached (spec engine.md 8.6)."""
-    position, row = tables.trades[state.current], state.row
+    position, row = tables.trades[uint64(state.current)], uint64(state.row)
     time, price = candles.timestamps[row], prices.values[row]
     heard = tell_breakeven(state, plan.settings, position, tables.events, time, price)
     return Phase.LEVELS, wake_if(heard, Wake.EVENTS)
@@ -404,7 +404,7 @@ def reach_breakeven(state: Any, candles: Any, prices: Any, plan: Any, tables: An
 @rule
 def reach_levels(state: Any, candles: Any, prices: Any, tables: Any) -> Any:
     """LEVELS: say which tenths of the way are reached (spec engine.md 8.3)."""
-    position, row = tables.trades[state.current], state.row
+    position, row = tables.trades[uint64(state.current)], uint64(state.row)
     heard = tell_levels(state, position, tables.events, candles.timestamps[row], prices.values[row])
     return Phase.MONITORED, wake_if(heard, Wake.EVENTS)
 
@@ -436,8 +436,8 @@ def announce(state: Any, candles: Any, tables: Any) -> Any:
 def finish_candle(state: Any, candles: Any, prices: Any, plan: Any, tables: Any) -> Any:
     """NEXT: go on to the next candle; of a position without a lifetime say that it lives, once a chunk of candles."""
     settings = plan.settings
-    position = tables.trades[state.current]
-    time = candles.timestamps[state.row]
+    position = tables.trades[uint64(state.current)]
+    time = candles.timestamps[uint64(state.row)]
     if position.lifetime == np.inf and time >= state.chunk_end:
         chunk = max(1, settings.chunk_candles - settings.window + 1) * settings.step_ms
         state.chunk_end += ((time - state.chunk_end) // chunk + 1) * chunk

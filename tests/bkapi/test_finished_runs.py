@@ -1,12 +1,9 @@
-"""A run hands its own result out, and the process keeps the newest results only."""
+"""The process keeps the newest results only."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import polars as pl
 import pytest
@@ -32,40 +29,6 @@ def _registered() -> Iterator[None]:
 
 def context(strategy: str) -> dict[str, str]:
     return {"strategy_name": strategy, "exchange_name": "memory", "frame_name": "hours"}
-
-
-def test_every_call_returns_its_own_run() -> None:
-    bk.add_strategy_schema(strategy_name="idle", get_signal=lambda *_: asked.add(threading.get_ident()))
-    asked: set[int] = set()
-    bk.listen_after_end(lambda event: time.sleep(0.002))
-    found: list[tuple[int, Any]] = []
-    problems: list[Exception] = []
-    mine = threading.local()
-    prepared = bk.Backtest._start
-
-    def noting(*arguments: Any, **options: Any) -> Any:
-        mine.run = prepared(*arguments, **options)
-        return mine.run
-
-    def work() -> None:
-        try:
-            for _ in range(15):
-                run = bk.Backtest.finish("BTCUSDT", context("idle"))
-                found.append((run.strategy_run is mine.run[0], run))
-        except Exception as error:
-            problems.append(error)
-
-    bk.Backtest._start = noting  # type: ignore[method-assign]
-    try:
-        threads = [threading.Thread(target=work) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        del bk.Backtest._start  # type: ignore[attr-defined]
-    assert not problems
-    assert [own for own, _ in found] == [True] * 45
 
 
 def test_the_newest_runs_are_kept() -> None:

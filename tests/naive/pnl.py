@@ -1,6 +1,6 @@
 """What would closing now pay? Effective entry, closed share and PnL of a position (spec engine.md 9)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -90,16 +90,19 @@ def left_after(partial: Partial) -> float:
     return partial.cost_basis_at_close * (1 - partial.percent / 100)
 
 
-def entry_at_partial(
-    entries: Sequence[Entry], partials: Sequence[Partial], number: int, price_open: float
-) -> float:
-    """Effective entry at the moment of partial ``number`` (9.2, ``eff_at``)."""
+def entries_at_partials(
+    entries: Sequence[Entry], partials: Sequence[Partial], price_open: float
+) -> Iterator[float]:
+    """Effective entry at the moment of each partial, the first one first (9.2, ``eff_at``)."""
+    if not partials:
+        return
     coins = total_coins(entries[: partials[0].entry_count_at_close])
     effective = price_open if coins == 0 else partials[0].cost_basis_at_close / coins
-    for earlier, later in pairwise(partials[: number + 1]):
+    yield effective
+    for earlier, later in pairwise(partials):
         added = entries[earlier.entry_count_at_close : later.entry_count_at_close]
         effective = merged_entry(left_after(earlier), effective, added)
-    return effective
+        yield effective
 
 
 def merged_entry(left: float, effective: float, added: Sequence[Entry]) -> float:
@@ -117,7 +120,7 @@ def effective_entry(entries: Sequence[Entry], partials: Sequence[Partial], price
         coins = total_coins(entries)
         return 0.0 if coins == 0 else total_cost(entries) / coins
     last = partials[-1]
-    base = entry_at_partial(entries, partials, len(partials) - 1, price_open)
+    *_, base = entries_at_partials(entries, partials, price_open)
     return merged_entry(left_after(last), base, entries[last.entry_count_at_close :])
 
 
@@ -151,11 +154,11 @@ def closing_pnl(
         weighted = 0.0
         fees = costs.fee
         closed = 0.0
-        for number, partial in enumerate(partials):
+        known = entries_at_partials(entries, partials, price_open)
+        for partial, at_partial in zip(partials, known, strict=True):
             dollars = (partial.percent / 100) * partial.cost_basis_at_close
             weight = divide(dollars, invested)
             closed = closed + dollars
-            at_partial = entry_at_partial(entries, partials, number, price_open)
             result, ratio = leg(position, at_partial, partial.current_price, costs)
             weighted = weighted + weight * result
             fees = fees + costs.fee * weight * ratio

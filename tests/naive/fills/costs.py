@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.naive.pnl import Entry, Partial, effective_entry, entry_at_partial, total_cost
+from tests.naive.pnl import Entry, Partial, effective_entry, entries_at_partials, total_cost
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ def result_percent(
     invested = total_cost(paid)
     fees = sum(one.cost * its.fee for one, its in entries) / invested
     result, left = 0.0, 1.0
-    for number, (partial, its) in enumerate(partials):
+    known = entries_at_partials(paid, taken, paid[0].price)
+    for (partial, its), opened in zip(partials, known, strict=True):
         weight = partial.percent / 100 * partial.cost_basis_at_close / invested
         left -= weight
-        opened = entry_at_partial(paid, taken, number, paid[0].price)
         closed = partial.current_price * (1 - side * its.slippage / 100)
         result += weight * side * (closed - opened) / opened * 100
         fees += its.fee * weight * closed / opened
