@@ -22,7 +22,7 @@ import polars.selectors as cs
 
 from bkapi.base.json_files import regular_bytes
 from bkapi.errors import BkError
-from bkcore.candles.files import replace_file
+from bkcore.candles.files import replace_file, take_place
 from bkcore.statistics.metrics import METRIC_NAMES
 
 logger = logging.getLogger("bkapi")
@@ -201,7 +201,7 @@ def write_whole(path: Path, rows: pl.LazyFrame) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             rows.sink_parquet(temporary, sync_on_close="all")
-            temporary.replace(path)
+            take_place(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import secrets
@@ -191,6 +193,15 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
         ) from None
 
 
+def take_place(part: Path, path: Path) -> None:
+    """Rename ``part`` to ``path``, in the place of a file, but never of a device, pipe or socket: OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EEXIST, "it is a device, pipe or socket, which no file replaces")
+    part.replace(path)
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path`` in one step: write a temporary file beside it, flush it to disk, rename it."""
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
@@ -200,7 +211,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        take_place(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

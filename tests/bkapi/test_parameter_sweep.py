@@ -702,6 +702,11 @@ def test_a_full_disk_is_one_sentence_and_what_is_done_is_kept(
     for place in ("/dev/full/rows.parquet", tmp_path / "parts" / "manifest.json" / "rows.parquet"):
         with pytest.raises(SweepFolderError, match="cannot be written"):
             whole.to_parquet(place)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(SweepFolderError, match="device, pipe or socket"):
+            whole.to_parquet(tmp_path / "pipe")
+        (tmp_path / "pipe").unlink()
     monkeypatch.setattr(Path, "replace", lambda self, target: full(0)(0))
     with pytest.raises(SweepFolderError, match="No space left"):
         whole.to_parquet(tmp_path / "rows.parquet")

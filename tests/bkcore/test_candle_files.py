@@ -467,6 +467,16 @@ def test_a_path_that_is_no_file_is_told(tmp_path, path: Callable[[Path], Path], 
     assert_clean(refused.value)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
+def test_a_file_never_takes_the_place_of_a_pipe(tmp_path):
+    place = tmp_path / "x.parquet"
+    os.mkfifo(place)
+    with pytest.raises(OSError, match="it is a device, pipe or socket"):
+        candle_files.replace_file(place, b"1")
+    assert place.is_fifo()
+    assert os.listdir(tmp_path) == ["x.parquet"]
+
+
 @pytest.mark.parametrize("path", [5, None, b"x.csv", ["x.csv"]])
 def test_what_is_no_path_is_told(path):
     for call in (CandleFrame.read, GOOD.write):
