@@ -474,7 +474,7 @@ def test_a_file_never_takes_the_place_of_a_pipe(tmp_path):
     with pytest.raises(OSError, match="it is a device, pipe or socket"):
         candle_files.replace_file(place, b"1")
     assert place.is_fifo()
-    assert os.listdir(tmp_path) == ["x.parquet"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
 
 
 @pytest.mark.parametrize("path", [5, None, b"x.csv", ["x.csv"]])
