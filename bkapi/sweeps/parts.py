@@ -200,7 +200,11 @@ def write_whole(path: Path, rows: pl.LazyFrame) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            rows.sink_parquet(temporary, sync_on_close="all")
+            # Polars writes to a file of ours: after an error its threads could still make one of that name.
+            with temporary.open("xb") as file:
+                rows.sink_parquet(file)
+                file.flush()
+                os.fsync(file.fileno())
             take_place(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
