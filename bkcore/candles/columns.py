@@ -124,18 +124,15 @@ def find_columns(names: Sequence[str], about: str, *, volume_needed: bool = True
             )
         if nearest:
             found[column] = nearest[0]
-    missing = [repr(column) for column in COLUMNS if column not in found]
-    if missing and (volume_needed or missing != ["'volume'"]):
+    missing = [column for column in COLUMNS if column not in found]
+    lacks_volume = missing == ["volume"]
+    if missing and (volume_needed or not lacks_volume):
         listed = ", ".join(shown(name) for name in names[:20]) or "none at all"
+        remedy = " CandleFrame.from_any(frame) needs no volume: it counts as 1." if lacks_volume else ""
         raise CandleColumnError(
-            f"{about}: column {', '.join(missing)} is missing; the columns are {listed}.",
-            hint=f"rename yours to {', '.join(COLUMNS)}."
-            + (
-                " CandleFrame.from_any(frame) needs no volume: it counts as 1."
-                if missing == ["'volume'"]
-                else ""
-            ),
-            column=next(column for column in COLUMNS if column not in found),
+            f"{about}: column {', '.join(map(repr, missing))} is missing; the columns are {listed}.",
+            hint=f"rename yours to {', '.join(COLUMNS)}.{remedy}",
+            column=missing[0],
         )
     filled = [at for at, name in enumerate(names) if name == "filled"]
     return found | ({"filled": filled[0]} if len(filled) == 1 else {})

@@ -75,8 +75,7 @@ def header_names(lines: Sequence[Sequence[str]]) -> tuple[str, ...]:
         return tuple(lines[0])
     index = "" if _texts(lines[-1]) else lines[-1][0]
     first, *columns = zip(*(lines[:-1] if index else lines), strict=True)
-    if not index and all(first) is any(
-        first
-    ):  # the names of the levels, or nothing, above an index without a name
+    # The names of the levels, or nothing, stand above an index without a name.
+    if not index and all(first) is any(first):
         index = "index"
     return (index or str(first), *map(str, columns))
