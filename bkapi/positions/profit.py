@@ -101,5 +101,5 @@ def _settled(signal: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     position["cost"] = config.value("CC_POSITION_ENTRY_COST") if cost is None else cost
     position["side"] = side
     position["entry_count"], position["partial_count"] = len(entries), len(partials)
-    settle_history(trades, entries, partials)
+    settle_history(config.engine_settings().record(), trades, entries, partials)
     return trades, entries, partials

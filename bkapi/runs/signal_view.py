@@ -21,6 +21,7 @@ from bkcore.jit import direct
 from bkcore.machine.codes import Status
 from bkcore.machine.entry_points import pnl_at
 from bkcore.machine.record_views import address_of_record, read_entry, read_partial
+from bkcore.machine.records import PARTIAL
 from bkcore.machine.run import Run
 from bkcore.machine.tables import Tables
 
@@ -75,7 +76,7 @@ class SignalAt(PublicSignal):
                 row.stop_loss,
             )
             self._pnl = NO_PNL
-            _, cost, time = read_entry(self._tables.entries, row.entry_first)
+            _, cost, time, *_ = read_entry(self._tables.entries, row.entry_first)
             self._entries = (
                 EntryRecord(row.price_open, cost, time),
             )  # the fill may have another price later
@@ -105,13 +106,13 @@ class SignalAt(PublicSignal):
         if self._entries is None:
             first, table = self._row.entry_first, self._tables.entries
             rows = range(first, first + self._row.entry_count)
-            self._entries = tuple(EntryRecord(*read_entry(table, k)) for k in rows)
+            self._entries = tuple(EntryRecord(*read_entry(table, k)[:3]) for k in rows)
         return self._entries
 
     def _partials_of(self) -> tuple[PartialRecord, ...]:
         first, table = self._row.partial_first, self._tables.partials
-        rows = (read_partial(table, k) for k in range(first, first + self._row.partial_count))
-        return tuple(PartialRecord("profit" if kind > 0 else "loss", *about) for _, _, *about, kind in rows)
+        rows = (read_partial(table, k)[_CLOSED:] for k in range(first, first + self._row.partial_count))
+        return tuple(PartialRecord("profit" if kind > 0 else "loss", *about) for *about, kind in rows)
 
     def _peak_of(self) -> PeakRecord:
         return PeakRecord(*_peak(self._row)) if self._row.pending_at else NO_PEAK
@@ -120,6 +121,7 @@ class SignalAt(PublicSignal):
         return PeakRecord(*_fall(self._row)) if self._row.pending_at else NO_PEAK
 
 
+_CLOSED = (PARTIAL.names or ()).index("percent")
 _EXTREME = ("pnl_percent", "price_open", "price_close", "pnl_cost", "invested", "price", "time")
 _peak: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f"peak_{name}" for name in _EXTREME))
 _fall: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f"fall_{name}" for name in _EXTREME))

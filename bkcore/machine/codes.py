@@ -23,13 +23,18 @@ class Status(IntEnum):
 
 
 class CloseReason(IntEnum):
-    """Why a position closed (spec engine.md 1.6)."""
+    """Why a position closed (spec engine.md 1.6; from TRAILING_STOP on fills.md 7)."""
 
     NONE = 0
     TIME_EXPIRED = 1
     TAKE_PROFIT = 2
     STOP_LOSS = 3
     CLOSED = 4
+    TRAILING_STOP = 5
+    EXIT_SIGNAL = 6
+    REVERSED = 7
+    FRAME_END = 8
+    LIQUIDATED = 9
 
 
 class CancelReason(IntEnum):
@@ -166,9 +171,44 @@ class Given(IntEnum):
     PRICE_OPEN = 1
     COST = 2
     LIFETIME = 4
-    PERCENT_LEVELS = 8  # take-profit and stop-loss are percents of the entry price
+    TAKE_PERCENT = 8  # the take-profit is a percent of the entry price
     FOREIGN_SYMBOL = 16  # the signal names another symbol
     NOTHING = 32  # the row says that there is no signal now
+    STOP_PERCENT = 64  # the stop-loss is a percent of the entry price
+    PERCENT_LEVELS = 72  # both
+    TARGET = 128  # the side is the one to hold from now on
+
+
+class Exits(IntEnum):
+    """Which sides a signal closes (spec fills.md 4)."""
+
+    LONG = 1
+    SHORT = 2
+    BOTH = 3
+
+
+class OnOpposite(IntEnum):
+    """What an entry does to a position of the other side (spec fills.md 5)."""
+
+    IGNORE = 0
+    CLOSE = 1
+    REVERSE = 2
+
+
+class OrderKind(IntEnum):
+    """How a row entered (spec fills.md 2)."""
+
+    MARKET = 0
+    LIMIT = 1
+    STOP = 2
+
+
+class Fill(IntEnum):
+    """The fill models (spec fills.md)."""
+
+    VWAP = 0
+    NEXT_OPEN = 1
+    LAST_CLOSE = 2
 
 
 class Sound(IntEnum):

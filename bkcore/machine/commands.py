@@ -29,6 +29,8 @@ def write_revision(state: Any, revisions: Any, position: Any) -> None:
         position.revision = state.revision_count
     revision = revisions[uint64(state.revision_count)]
     revision.effective_open = position.effective_open
+    revision.paid_open = position.paid_open
+    revision.entry_fee = position.entry_fee
     revision.take_profit = position.active_take
     revision.stop_loss = position.active_stop
     revision.invested = position.invested
@@ -43,6 +45,8 @@ def write_revision(state: Any, revisions: Any, position: Any) -> None:
 def take_back(position: Any, revision: Any) -> None:
     """Give a copy of a trade the look that it had at ``revision``: the inverse of :func:`write_revision`."""
     position.effective_open = revision.effective_open
+    position.paid_open = revision.paid_open
+    position.entry_fee = revision.entry_fee
     position.active_take = revision.take_profit
     position.active_stop = revision.stop_loss
     position.invested = revision.invested
@@ -78,6 +82,8 @@ def average_buy(
     entry.price = price
     entry.cost = cost
     entry.time = time
+    entry.fee_percent = position.taker_fee
+    entry.slippage = settings.slippage
     position.entry_count += 1
     state.entry_count += 1
     return True
@@ -109,6 +115,8 @@ def close_part(
     partial.entry_count = position.entry_count
     partial.time = time
     partial.kind = kind
+    partial.fee_percent = position.taker_fee
+    partial.slippage = settings.slippage
     add_partial(position, partial)
     state.partial_count += 1
     return True

@@ -110,7 +110,7 @@ def pnl_at(addresses: Any, position: Any, price: Any) -> Any:
     """Result in percent of closing at ``price`` the ``POSITION`` that lies at the address ``position``."""
     tables = tables_at(addresses)
     settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
-    return pnl_percent(record_at(position, POSITION), tables.entries, tables.partials, settings, price)
+    return pnl_percent(record_at(position, POSITION), tables.partials, settings, price)
 
 
 @kernel(types.void(i8, int64))

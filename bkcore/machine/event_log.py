@@ -61,8 +61,9 @@ def _fill_event_pnl(
         position.price_open = trade.price_open
         position.entry_first = trade.entry_first
         position.partial_first = trade.partial_first
+        position.taker_fee = trade.taker_fee
         take_back(position, revision)
-        out[k] = pnl_percent(position, entries, partials, setting[0], event.price)
+        out[k] = pnl_percent(position, partials, setting[0], event.price)
 
 
 _NAMES: dict[type, list[str]] = {

@@ -7,20 +7,36 @@ from typing import Any
 from numba import float64, int64, void
 
 from bkcore.jit import kernel
-from bkcore.machine.pnl import add_partial, coins_of, pnl_percent, renew, renew_remaining, share_closed
+from bkcore.machine.pnl import (
+    add_partial,
+    coins_of,
+    pnl_percent,
+    renew,
+    renew_paid,
+    renew_remaining,
+    share_closed,
+)
 from bkcore.machine.records import ENTRY, PARTIAL, POSITION, array_of
 from bkcore.machine.rules import reaches_breakeven
 from bkcore.machine.settings import SETTINGS
 
 
-@kernel(void(array_of(POSITION), array_of(ENTRY), array_of(PARTIAL)))
-def settle_history(trades: Any, entries: Any, partials: Any) -> None:
+@kernel(void(array_of(SETTINGS), array_of(POSITION), array_of(ENTRY), array_of(PARTIAL)))
+def settle_history(setting: Any, trades: Any, entries: Any, partials: Any) -> None:
     """Write what follows from the history into ``trades[0]``; without entries its ``cost`` was paid at its price.
+
+    Every fill pays the taker's rates of ``setting``, one record of ``SETTINGS``.
 
     Only ``price_open``, ``cost``, ``side`` and the counts of the position have to be given: one record of ``POSITION``,
     with its ``ENTRY`` and ``PARTIAL`` records in order.
     """
     position = trades[0]
+    position.entry_fee = setting[0].fee_percent
+    position.entry_slippage = setting[0].slippage
+    position.taker_fee = setting[0].fee_percent
+    for k in range(partials.size):
+        partials[k].fee_percent = setting[0].fee_percent
+        partials[k].slippage = setting[0].slippage
     count = position.partial_count
     position.partial_count = 0
     position.closed = 0.0
@@ -31,8 +47,10 @@ def settle_history(trades: Any, entries: Any, partials: Any) -> None:
         bought = partial.entry_count
         if k == 0:
             position.effective_open = position.price_open if coins == 0.0 else partial.basis / coins
+            renew_paid(position)
         else:
             renew_remaining(position, partials[k - 1], costs, coins)
+            renew_paid(position)
         add_partial(position, partial)
     renew(position, entries, partials)
     if position.entry_count == 0:
@@ -40,6 +58,7 @@ def settle_history(trades: Any, entries: Any, partials: Any) -> None:
         if position.partial_count == 0:
             position.effective_open = position.price_open
             position.remaining = position.cost
+            renew_paid(position)
     position.closed_percent = share_closed(position)
 
 
@@ -49,7 +68,7 @@ def history_percent(setting: Any, trades: Any, entries: Any, partials: Any, pric
 
     ``setting`` is one record of ``SETTINGS``; the tables are those that were settled.
     """
-    return pnl_percent(trades[0], entries, partials, setting[0], price)
+    return pnl_percent(trades[0], partials, setting[0], price)
 
 
 @kernel(int64(array_of(SETTINGS), array_of(POSITION), float64))

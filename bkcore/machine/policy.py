@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numba import uint64
+from numpy.typing import NDArray
 
 from bkcore.jit import rule
 from bkcore.machine.codes import Command
@@ -18,7 +19,7 @@ from bkcore.machine.pnl import pnl_percent
 from bkcore.machine.rules import bracket_price
 
 MOST_LEVELS = 10
-_f, _i = np.float64, np.int64
+_f, _i, _b = np.float64, np.int64, np.int8
 
 #: A rule that is not wanted has an infinite (``close_*``, ``*_from``, ``breakeven_from``) or zero (counts) field.
 POLICY = np.dtype(
@@ -40,9 +41,36 @@ POLICY = np.dtype(
         ("ladder_step", _f),  # percent below (short: above) the best entry at which the next one is made
         ("ladder_cost", _f),  # cost of the second entry, quote currency; NaN = the configured entry cost
         ("ladder_factor", _f),  # every further entry costs this times the one before
+        # What follows is for real prices alone (spec fills.md 5).
+        ("step_count", _i),
+        ("step_minutes", _f, MOST_LEVELS),  # minutes since the entry, rising
+        ("step_percent", _f, MOST_LEVELS),  # target from then on, percent of the effective entry
+        ("target_from_average", _f),  # percent of the effective entry; NaN = the target of the row
+        ("breakeven_offset", _f),  # percent beyond the effective entry
+        ("cooldown_ms", _i),  # no entry so soon after an end
+        ("max_hold", _f),  # lifetime in minutes when the row has none
+        ("profit_of_entry", _b),  # profit_at and loss_at are percents of the effective entry
+        ("loss_of_entry", _b),
+        ("by_close", _b),  # best and worst go by closes
+        ("stop_may_loosen", _b),
+        ("exit_profit_only", _b),
+        ("on_opposite", _b),  # a code of OnOpposite
     ],
     align=True,
 )
+
+_NEVER = ("close_profit", "close_loss", "breakeven_from", "stop_from", "take_from", "max_hold")
+_NOT_GIVEN = ("ladder_cost", "target_from_average")
+
+
+def no_policy() -> NDArray[np.void]:
+    """One record of ``POLICY`` without any rule."""
+    record = np.zeros(1, POLICY)
+    for name in _NEVER:
+        record[name] = np.inf
+    for name in _NOT_GIVEN:
+        record[name] = np.nan
+    return record
 
 
 @rule
@@ -111,7 +139,7 @@ def apply_policy(
     if policy.breakeven_from != np.inf or policy.stop_from != np.inf or policy.take_from != np.inf:
         move = move_percent(position, price)
     if policy.close_profit != np.inf or policy.close_loss != np.inf:
-        pnl = pnl_percent(position, entries, partials, settings, price)
+        pnl = pnl_percent(position, partials, settings, price)
         if pnl >= policy.close_profit or pnl <= -policy.close_loss:
             execute(state, settings, tables, Command.CLOSE, price, 0.0, time)
             return
@@ -157,8 +185,8 @@ def price_of_pnl(position: Any, entries: Any, partials: Any, settings: Any, perc
     """About the price at which the position is worth ``percent``: its result is linear in the price."""
     entry = position.effective_open
     other = entry * 1.01
-    at_entry = pnl_percent(position, entries, partials, settings, entry)
-    slope = (pnl_percent(position, entries, partials, settings, other) - at_entry) / (other - entry)
+    at_entry = pnl_percent(position, partials, settings, entry)
+    slope = (pnl_percent(position, partials, settings, other) - at_entry) / (other - entry)
     return entry + (percent - at_entry) / slope
 
 
@@ -238,5 +266,5 @@ def is_woken(
         return True
     if state.wake_pnl_above == np.inf and state.wake_pnl_below == -np.inf:
         return False
-    pnl = pnl_percent(position, entries, partials, settings, price)
+    pnl = pnl_percent(position, partials, settings, price)
     return pnl >= state.wake_pnl_above or pnl <= state.wake_pnl_below

@@ -16,9 +16,10 @@ _KINDS: dict[str, Any] = {
     "f8": ctypes.c_double,
     "i8": ctypes.c_int64,
     "i4": ctypes.c_int32,
+    "i2": ctypes.c_int16,
     "i1": ctypes.c_int8,
 }
-_LETTERS = {"f8": "d", "i8": "q", "i4": "i", "i1": "b"}
+_LETTERS = {"f8": "d", "i8": "q", "i4": "i", "i2": "h", "i1": "b"}
 
 
 def _view_of(name: str, dtype: np.dtype[Any]) -> Any:

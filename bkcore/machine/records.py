@@ -10,7 +10,9 @@ from numba import from_dtype, types
 _f, _i, _b = np.float64, np.int64, np.int8
 
 #: A candidate, as ``get_signal`` or a row of a signal frame supplies it. Prices in quote currency, lifetime in
-#: minutes (inf = no end), percents when ``Given.PERCENT_LEVELS`` is set; ``id`` is -1 when the signal has none.
+#: minutes (inf = no end), a level in percent where ``given`` says so; ``id`` is -1 when the signal has none. What
+#: follows ``cost`` is read under the models of real prices alone (spec fills.md 4); there NaN is what was not given.
+#: ``exits`` are bits of ``Exits``; ``side`` is the side to hold when ``Given.TARGET`` is set.
 SIGNAL = np.dtype(
     [
         ("time", _i),
@@ -20,20 +22,33 @@ SIGNAL = np.dtype(
         ("stop_loss", _f),
         ("lifetime", _f),
         ("cost", _f),
+        ("price_trigger", _f),
+        ("size", _f),
+        ("set_take_profit", _f),
+        ("set_stop_loss", _f),
+        ("trail_distance", _f),
+        ("fee_percent", _f),
         ("side", _b),
-        ("given", _b),
+        ("exits", _b),
+        ("given", np.int16),
     ],
     align=True,
 )
 
-#: One entry of a position; ``cost`` in quote currency.
-ENTRY = np.dtype([("price", _f), ("cost", _f), ("time", _i)], align=True)
+#: One entry of a position: ``cost`` in quote currency, and the rates of the fill (``slippage`` is a fraction).
+ENTRY = np.dtype(
+    [("price", _f), ("cost", _f), ("time", _i), ("fee_percent", _f), ("slippage", _f)], align=True
+)
 
 #: One partial close; ``percent`` of the cost basis that was left, ``kind`` +1 profit / -1 loss. ``effective_open`` is
-#: the effective entry at that moment and ``dollars`` the cost basis that was closed.
+#: the effective entry at that moment, ``paid_open`` the same with slippage, and ``dollars`` the cost basis that was
+#: closed; the rates are those of the fill.
 PARTIAL = np.dtype(
     [
         ("effective_open", _f),
+        ("paid_open", _f),
+        ("fee_percent", _f),
+        ("slippage", _f),
         ("dollars", _f),
         ("percent", _f),
         ("price", _f),
@@ -63,7 +78,12 @@ def _extreme(prefix: str) -> list[tuple[str, Any]]:
 #: A signal row from its creation to its end: resting order, position, finished trade (spec engine.md 1.2).
 #: ``take_profit`` and ``stop_loss`` are the original levels, ``active_*`` those in force (trailed or not);
 #: ``effective_open``, ``invested``, ``remaining`` and ``closed_percent`` follow from entries and partials
-#: (spec 9.2, 9.3) and are renewed when these change. An extreme is priced when somebody looks (``price_extremes``).
+#: (spec 9.2, 9.3) and are renewed when these change, like ``paid_open``, the effective entry with slippage, and
+#: ``entry_fee``, the mean fee percent of the entries. An extreme is priced when somebody looks (``price_extremes``).
+#:
+#: From ``given_take`` on: real prices alone (spec fills.md). ``given_take`` is the target without the steps of a
+#: policy, ``active_take`` the nearer of the two; ``next_step_at`` (ms) is when that has to be looked at again.
+#: ``best`` and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
 POSITION = np.dtype(
     [
         ("signal", _i),
@@ -84,6 +104,11 @@ POSITION = np.dtype(
         ("lifetime", _f),
         ("cost", _f),
         ("effective_open", _f),
+        ("paid_open", _f),
+        ("entry_fee", _f),
+        ("entry_slippage", _f),
+        ("taker_fee", _f),
+        ("maker_fee", _f),
         ("invested", _f),
         ("remaining", _f),
         ("closed", _f),
@@ -93,6 +118,12 @@ POSITION = np.dtype(
         ("pnl_cost", _f),
         *_extreme("peak"),
         *_extreme("fall"),
+        ("given_take", _f),
+        ("best", _f),
+        ("worst", _f),
+        ("trail_distance", _f),
+        ("size", _f),
+        ("next_step_at", _i),
         ("side", _b),
         ("status", _b),
         ("reason", _b),
@@ -108,6 +139,10 @@ POSITION = np.dtype(
         ("profit_rules_done", _b),
         ("loss_rules_done", _b),
         ("breakeven_rule_done", _b),
+        ("at_real_prices", _b),
+        ("rates_differ", _b),
+        ("order_kind", _b),
+        ("stop_reason", _b),
     ],
     align=True,
 )
@@ -116,6 +151,8 @@ POSITION = np.dtype(
 REVISION = np.dtype(
     [
         ("effective_open", _f),
+        ("paid_open", _f),
+        ("entry_fee", _f),
         ("take_profit", _f),
         ("stop_loss", _f),
         ("invested", _f),
@@ -196,6 +233,22 @@ STATE = np.dtype(
         ("logs", _b),
         ("branch", _b),
         ("sound", _b),
+        # What follows is used under the models of real prices alone (spec fills.md).
+        ("end_row", _i),
+        ("decision", _i),
+        ("free_from", _i),
+        ("wanted", _i),
+        ("taken", _i),
+        ("refused", _i),
+        ("command_count", _i),
+        ("target", _b),
+        ("wish_side", _b),
+        ("wish_exits", _b),
+        ("wish_opposite", _b),
+        ("has_asked", _b),
+        ("asks_in_position", _b),
+        ("filled_inside", _b),
+        ("by_maker", _b),
     ],
     align=True,
 )

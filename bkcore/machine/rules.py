@@ -207,7 +207,9 @@ def violations_of(state: Any, settings: Any, signal: Any, terms: Any) -> Any:
 
 
 @rule
-def fill_row(state: Any, terms: Any, signal: Any, trades: Any, entries: Any, partials: Any) -> None:
+def fill_row(
+    state: Any, settings: Any, terms: Any, signal: Any, trades: Any, entries: Any, partials: Any
+) -> None:
     """Write the row of a candidate at ``trades[state.trade_count]``."""
     price_open, resting, take_profit, stop_loss, lifetime, cost = terms
     position = trades[uint64(state.trade_count)]
@@ -245,10 +247,17 @@ def fill_row(state: Any, terms: Any, signal: Any, trades: Any, entries: Any, par
     position.profit_rules_done = 0
     position.loss_rules_done = 0
     position.breakeven_rule_done = 0
+    position.at_real_prices = 0
+    position.rates_differ = 0
+    position.entry_fee = settings.fee_percent
+    position.entry_slippage = settings.slippage
+    position.taker_fee = settings.fee_percent
     entry = entries[uint64(state.entry_count)]
     entry.price = price_open
     entry.cost = cost
     entry.time = time
+    entry.fee_percent = settings.fee_percent
+    entry.slippage = settings.slippage
     renew(position, entries, partials)
 
 
@@ -263,7 +272,7 @@ def write_row(state: Any, settings: Any, signal: Any, trades: Any, entries: Any,
         found = violations_of(state, settings, signal, terms)
         if found:
             return found
-    fill_row(state, terms, signal, trades, entries, partials)
+    fill_row(state, settings, terms, signal, trades, entries, partials)
     return 0
 
 
@@ -315,7 +324,7 @@ def price_extremes(position: Any, entries: Any, partials: Any, settings: Any) ->
     """Work out the results at the recorded extremes; due before entries or partials change and at the end."""
     if position.peak_unpriced:
         position.peak_unpriced = 0
-        percent = pnl_percent(position, entries, partials, settings, position.peak_price)
+        percent = pnl_percent(position, partials, settings, position.peak_price)
         position.peak_pnl_percent = percent
         position.peak_pnl_cost = (percent / 100.0) * position.invested
         position.peak_invested = position.invested
@@ -323,7 +332,7 @@ def price_extremes(position: Any, entries: Any, partials: Any, settings: Any) ->
         position.peak_price_close = position.peak_price
     if position.fall_unpriced:
         position.fall_unpriced = 0
-        percent = pnl_percent(position, entries, partials, settings, position.fall_price)
+        percent = pnl_percent(position, partials, settings, position.fall_price)
         position.fall_pnl_percent = percent
         position.fall_pnl_cost = (percent / 100.0) * position.invested
         position.fall_invested = position.invested
@@ -387,7 +396,7 @@ def close_position(
     position.ended_at = time
     position.end_price = price
     price_extremes(position, entries, partials, settings)
-    position.pnl_percent = pnl_percent(position, entries, partials, settings, price)
+    position.pnl_percent = pnl_percent(position, partials, settings, price)
     position.pnl_cost = (position.pnl_percent / 100.0) * position.invested
 
 

@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bkcore.intervals import MINUTE_MS
+from bkcore.machine.codes import Fill
+
+#: Longer than any run, in ms: a time without end that can still be added to.
+FOREVER_MS = 1 << 60
 
 #: As kernels read them: ``slippage`` and ``breakeven`` are fractions (0.001 = 0.1 %), so that nobody divides by 100.
 SETTINGS = np.dtype(
     [
         ("slippage", np.float64),
         ("fee_percent", np.float64),
+        ("maker_fee_percent", np.float64),
         ("min_take_profit_percent", np.float64),
         ("min_stop_loss_percent", np.float64),
         ("max_stop_loss_percent", np.float64),
@@ -28,6 +33,7 @@ SETTINGS = np.dtype(
         ("window", np.int64),
         ("chunk_candles", np.int64),
         ("touches", np.int8),
+        ("fill", np.int8),
         ("long_enabled", np.int8),
         ("short_enabled", np.int8),
         ("dca_everywhere", np.int8),
@@ -38,8 +44,9 @@ SETTINGS = np.dtype(
 )
 
 
-#: How a candle fills: by its average price (``vwap``, the documented model), or where its extremes touch a level.
-FillModel = Literal["vwap", "touch"]
+#: How candles fill: at real prices, decided at a close and filled at the next open or at that close (spec fills.md),
+#: or by average prices (``vwap``, the documented model).
+FillModel = Literal["next_open", "last_close", "vwap", "touch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +54,21 @@ class EngineSettings:
     """The configuration constants of spec engine.md 2 that decide trades. Percents are percent, times minutes.
 
     ``average_candles`` is the VWAP window, ``chunk_candles`` the batch that an infinite position is read in,
-    ``step_ms`` the length of a candle and ``fill`` the fill model of the strategy.
+    ``step_ms`` the length of a candle and ``fill`` the fill model of the strategy. ``maker_fee_percent`` is what an
+    order pays that rested until the price came; None is the taker's ``fee_percent``. Under the models of real prices
+    the limits of distance and lifetime are off where they are 0 or infinite.
     """
 
     slippage_percent: float = 0.1
     fee_percent: float = 0.1
+    maker_fee_percent: float | None = None
     min_take_profit_percent: float = 0.5
     min_stop_loss_percent: float = 0.5
     max_stop_loss_percent: float = 20.0
     max_lifetime_minutes: float = 1440.0
     entry_cost: float = 100.0
     breakeven_threshold_percent: float = 0.2
-    await_minutes: int = 120
+    await_minutes: float = 120
     average_candles: int = 5
     chunk_candles: int = 1000
     step_ms: int = MINUTE_MS
@@ -83,7 +93,7 @@ class EngineSettings:
             max_lifetime_minutes=config["CC_MAX_SIGNAL_LIFETIME_MINUTES"],
             entry_cost=config["CC_POSITION_ENTRY_COST"],
             breakeven_threshold_percent=config["CC_BREAKEVEN_THRESHOLD"],
-            await_minutes=int(config["CC_SCHEDULE_AWAIT_MINUTES"]),
+            await_minutes=config["CC_SCHEDULE_AWAIT_MINUTES"],
             average_candles=int(config["CC_AVG_PRICE_CANDLES_COUNT"]),
             chunk_candles=int(config["CC_MAX_CANDLES_PER_REQUEST"]),
             step_ms=step_ms,
@@ -102,8 +112,13 @@ class EngineSettings:
 
     @property
     def window(self) -> int:
-        """Candles in the price of a tick: the VWAP window, or the last close alone where candles touch."""
-        return 1 if self.fill == "touch" else self.average_candles
+        """Candles in the price of a tick: the VWAP window, or the last close alone at real prices."""
+        return self.average_candles if self.fill == "vwap" else 1
+
+    @property
+    def at_real_prices(self) -> bool:
+        """Whether fills happen at prices that the candles had (spec fills.md)."""
+        return self.fill in {"next_open", "last_close"}
 
     def record(self) -> NDArray[np.void]:
         """The same numbers as a one-element array of :data:`SETTINGS`, as kernels read them; nobody writes to it."""
@@ -115,12 +130,16 @@ def _record_of(settings: EngineSettings) -> NDArray[np.void]:
     record = np.zeros(1, SETTINGS)
     row = record[0]
     for name in SETTINGS.names or ():
-        if hasattr(settings, name):
+        if hasattr(settings, name) and name != "fill" and getattr(settings, name) is not None:
             row[name] = getattr(settings, name)
     row["slippage"] = settings.slippage_percent / 100.0
     row["breakeven"] = settings.breakeven_percent / 100.0
     row["max_lifetime"] = settings.max_lifetime_minutes
-    row["await_ms"] = int(settings.await_minutes) * MINUTE_MS
+    if settings.maker_fee_percent is None:
+        row["maker_fee_percent"] = settings.fee_percent
+    patience = settings.await_minutes * MINUTE_MS
+    row["await_ms"] = int(patience) if patience < FOREVER_MS else FOREVER_MS
     row["window"] = settings.window
     row["touches"] = settings.fill == "touch"
+    row["fill"] = Fill[settings.fill.upper()] if settings.fill != "touch" else Fill.VWAP
     return record

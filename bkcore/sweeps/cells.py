@@ -149,7 +149,7 @@ def write_exit(begun: Any, level: Any, row: Any, rank: Any, following: Any, pric
     """Fill one cell: the position ends by ``level`` at candle ``row`` and ``price``; ``following`` is the next slot."""
     settings, position, entries, partials, cells, cell, first_row = begun
     place = level * WIDTH + cell
-    percent = pnl_percent(position, entries, partials, settings, price)
+    percent = pnl_percent(position, partials, settings, price)
     cells.keys[place] = key_of(row - first_row, rank, outcome_of(percent))
     cells.next_slots[place] = following
     cells.pnl[place] = percent

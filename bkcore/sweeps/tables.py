@@ -135,7 +135,7 @@ def is_near(settings: Any, stop: Any, candle: Any) -> Any:
 def begin_trade(state: Any, settings: Any, signal: Any, levels: Any, tables: Any) -> None:
     """Open the position of a slot, with the first level of each axis and without an end."""
     terms = terms_with(state, settings, signal, levels.takes[0], levels.stops[0], levels.lifetimes[0])
-    fill_row(state, terms, signal, tables.trades, tables.entries, tables.partials)
+    fill_row(state, settings, terms, signal, tables.trades, tables.entries, tables.partials)
     position = tables.trades[0]
     open_position(position, tables.entries, state.tick_time)
     position.lifetime = np.inf
