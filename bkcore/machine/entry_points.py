@@ -13,13 +13,16 @@ from numba import float64, int64, types
 
 from bkcore.jit import i8, kernel, rule
 from bkcore.machine.advance import advance
+from bkcore.machine.codes import Fill
 from bkcore.machine.commands import execute, take_back
+from bkcore.machine.fills.advance import advance_fills
 from bkcore.machine.market import Candles, PriceSeries
 from bkcore.machine.phases import candidate_of
 from bkcore.machine.pnl import pnl_percent
 from bkcore.machine.policy import POLICY
 from bkcore.machine.records import (
     COMMIT,
+    DECISION,
     ENTRY,
     EVENT,
     PARTIAL,
@@ -80,9 +83,12 @@ def advance_at(addresses: Any) -> Any:
         table_at(addresses, Table.SETTINGS, SETTINGS)[0],
         table_at(addresses, Table.POLICY, POLICY)[0],
         table_at(addresses, Table.SIGNALS, SIGNAL),
+        table_at(addresses, Table.DECISIONS, DECISION),
         table_at(addresses, Table.PARAMETERS, np.float64),
     )
     state = table_at(addresses, Table.STATE, STATE)[0]
+    if plan.settings.fill != Fill.VWAP:
+        return advance_fills(candles, prices, plan, tables_at(addresses), scratch, state)
     return advance(candles, prices, plan, tables_at(addresses), scratch, state)
 
 

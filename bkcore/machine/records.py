@@ -35,6 +35,25 @@ SIGNAL = np.dtype(
     align=True,
 )
 
+#: What a row of a signal frame decides at the open of candle ``row`` (spec fills.md 4): enter on ``side``, close the
+#: sides in ``exits`` (bits of ``Exits``), treat a position of the other side by ``opposite`` (a code of
+#: ``OnOpposite``), move levels (``sets``). ``next_*`` are the first decisions from this one on that a long position,
+#: a short one, and nobody's position has to look at; the number of decisions where there is none.
+DECISION = np.dtype(
+    [
+        ("row", _i),
+        ("signal", np.int32),
+        ("next_long", np.int32),
+        ("next_short", np.int32),
+        ("next_entry", np.int32),
+        ("side", _b),
+        ("exits", _b),
+        ("opposite", _b),
+        ("sets", _b),
+    ],
+    align=True,
+)
+
 #: One entry of a position: ``cost`` in quote currency, and the rates of the fill (``slippage`` is a fraction).
 ENTRY = np.dtype(
     [("price", _f), ("cost", _f), ("time", _i), ("fee_percent", _f), ("slippage", _f)], align=True
@@ -83,7 +102,8 @@ def _extreme(prefix: str) -> list[tuple[str, Any]]:
 #:
 #: From ``given_take`` on: real prices alone (spec fills.md). ``given_take`` is the target without the steps of a
 #: policy, ``active_take`` the nearer of the two; ``next_step_at`` (ms) is when that has to be looked at again.
-#: ``best`` and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
+#: ``take_percent`` and ``stop_percent`` are the levels of the row where it gave percents: of the fill, once there is
+#: one. ``best`` and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
 POSITION = np.dtype(
     [
         ("signal", _i),
@@ -118,6 +138,8 @@ POSITION = np.dtype(
         ("pnl_cost", _f),
         *_extreme("peak"),
         *_extreme("fall"),
+        ("take_percent", _f),
+        ("stop_percent", _f),
         ("given_take", _f),
         ("best", _f),
         ("worst", _f),
@@ -246,6 +268,7 @@ STATE = np.dtype(
         ("wish_exits", _b),
         ("wish_opposite", _b),
         ("has_asked", _b),
+        ("has_decisions", _b),
         ("asks_in_position", _b),
         ("filled_inside", _b),
         ("by_maker", _b),
@@ -289,12 +312,14 @@ class Plan(NamedTuple):
 
     settings, policy    a record each of ``SETTINGS`` and ``POLICY``
     signals : SIGNAL    its candidates by time
+    decisions : DECISION   what they decide at which candle; at real prices alone
     parameters : f8[p]  numbers for its jitted functions
     """
 
     settings: Any
     policy: Any
     signals: Any
+    decisions: Any
     parameters: Any
 
 

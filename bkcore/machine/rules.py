@@ -487,13 +487,13 @@ def due_band(position: Any, settings: Any, logs: Any) -> Any:
         side = position.side
         if position.profit_level < 10:
             price = level_price(position, position.profit_level + 1, position.active_take, 1.0)
-            best = price if side * (best - price) > 0.0 else best
+            best = best if side * (price - best) >= 0.0 else price  # a level that is missing is NaN
         if position.loss_level < 10:
             price = level_price(position, position.loss_level + 1, position.active_stop, -1.0)
-            worst = price if side * (worst - price) < 0.0 else worst
+            worst = worst if side * (worst - price) >= 0.0 else price
         if position.breakeven_reached == 0:
             price = breakeven_price(position, settings)
-            best = price if side * (best - price) > 0.0 else best
+            best = best if side * (price - best) >= 0.0 else price
     if position.side > 0:
         return worst, best
     return best, worst
@@ -510,15 +510,29 @@ def extreme_band(position: Any) -> Any:
 
 @rule
 def settle_extremes(
-    position: Any, timestamps: Any, series: Any, lows: Any, highs: Any, first: Any, end: Any
+    position: Any,
+    timestamps: Any,
+    floors: Any,
+    ceilings: Any,
+    lows: Any,
+    highs: Any,
+    first: Any,
+    end: Any,
+    delay: Any,
 ) -> None:
-    """Give the position the best and worst price of candles ``[first, end)`` that a quiet band jumped over."""
+    """Give the position the best and worst price of candles ``[first, end)`` that a quiet band jumped over.
+
+    floors, ceilings   lowest and highest price of each candle, with their block index ``lows`` and ``highs``
+    delay              ms from the time of a candle to the moment at which its prices are known
+    """
     worst, best = position.fall_price, position.peak_price
     if position.side < 0:
         worst, best = best, worst
-    up = first_maximum(series, highs, first, end, best)
+    up = first_maximum(ceilings, highs, first, end, best)
     if up >= 0:
-        update_extreme(position, branch_at(position, series[up]), timestamps[up], series[up])
-    down = first_minimum(series, lows, first, end, worst)
+        price = ceilings[up]
+        update_extreme(position, branch_at(position, price), timestamps[up] + delay, price)
+    down = first_minimum(floors, lows, first, end, worst)
     if down >= 0:
-        update_extreme(position, branch_at(position, series[down]), timestamps[down], series[down])
+        price = floors[down]
+        update_extreme(position, branch_at(position, price), timestamps[down] + delay, price)

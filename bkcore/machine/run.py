@@ -13,11 +13,23 @@ from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.machine.codes import Command, Listen, Phase, Wake
 from bkcore.machine.entry_points import advance_at, candidate_terms, execute_command
+from bkcore.machine.fills.decisions import decide
 from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, address_of, no_memory
 from bkcore.machine.market import Market
-from bkcore.machine.policy import POLICY
+from bkcore.machine.policy import no_policy
 from bkcore.machine.record_views import StateView, bytes_of
-from bkcore.machine.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
+from bkcore.machine.records import (
+    COMMIT,
+    DECISION,
+    ENTRY,
+    EVENT,
+    NO_BUCKET,
+    PARTIAL,
+    POSITION,
+    REVISION,
+    SIGNAL,
+    STATE,
+)
 from bkcore.machine.settings import EngineSettings
 from bkcore.machine.tables import Tables, tables_of
 
@@ -32,6 +44,7 @@ _EXPECTED_TRADES = 4096
 _EVENTS_PER_TRADE = 64  # room that is not used costs nothing
 _WAKES = {int(wake): wake for wake in Wake}
 _GROW = int(Wake.GROW)
+_ORDERS = 8 * MOST_ORDERS  # commands that wait for the next open
 _NO_ID = -2  # no signal has opened yet; -1 is a signal without an id
 
 
@@ -105,6 +118,7 @@ class Run:
         "_state_bytes",
         "_trades",
         "commits",
+        "decisions",
         "entries",
         "market",
         "now",
@@ -133,22 +147,24 @@ class Run:
         is_guarded: bool = False,
         policy: Records | None = None,
         hooks: Hooks = _NO_HOOKS,
+        asks_in_position: bool = False,
     ) -> None:
         self.market = market
         self.settings = settings.record()
         self.series = market.prices(settings)
         self._prices = self.series.values
         self._price_has_holes = market.has_holes and self._prices is not market.close
-        self._policy = np.zeros(1, POLICY) if policy is None else policy
+        self._policy = no_policy() if policy is None else policy
         self._hooks = hooks
         self._memory = no_memory()
         self._columns = (
             *(market.timestamps, market.open, market.high, market.low, market.close, market.volume),
             *(*self.series, self.settings, self._policy),
-            *(hooks.parameters, self._memory, np.zeros(2 * MOST_ORDERS)),
+            *(hooks.parameters, self._memory, np.zeros(2 * _ORDERS)),
         )
         self.signals = signals
         self.slot = np.zeros(1, SIGNAL)
+        self.decisions = np.zeros(0, DECISION)
         self._scratch = np.zeros(1, POSITION)
         self.state = np.zeros(1, STATE)
         self._state_bytes = bytes_of(self.state)
@@ -167,6 +183,9 @@ class Run:
         state.has_callback = has_callback
         state.is_guarded = is_guarded
         state.has_policy = policy is not None
+        state.asks_in_position = asks_in_position
+        if settings.at_real_prices:
+            self._decide(settings, frame)
         for name in ("kernel", "manage"):
             hook = getattr(hooks, name)
             setattr(state, f"{name}_address", 0 if hook is None else address_of(hook))
@@ -182,11 +201,31 @@ class Run:
         self._events = np.empty(_EVENTS_PER_TRADE * expected if logs else _ROOM, EVENT)
         self.tables = self._tables()
 
+    def _decide(self, settings: EngineSettings, frame: Frame) -> None:
+        """Stand before the first candle of the frame, and say which row of the signals speaks at which one."""
+        state, timestamps = self.now, self.market.timestamps
+        first, end = np.searchsorted(timestamps, (frame.start_ms, frame.end_ms + 1))
+        if settings.fill == "last_close":
+            first = max(first, 1)  # before the first candle nothing is known
+        state.phase = Phase.NEXT_CANDLE
+        state.row, state.end_row = int(first), int(end)
+        state.free_from = np.iinfo(np.int64).min
+        self.decisions, state.wanted = decide(
+            timestamps,
+            self.signals,
+            step_ms=settings.step_ms,
+            first_ms=frame.start_ms,
+            last_ms=frame.end_ms,
+            first_row=int(first),
+            on_opposite=int(self._policy["on_opposite"][0]),
+        )
+        state.has_decisions = self.decisions.size > 0
+
     def _tables(self) -> Tables:
         return tables_of(
             (
                 *self._columns,
-                *(self.signals, self.slot, self._scratch, self.state),
+                *(self.signals, self.decisions, self.slot, self._scratch, self.state),
                 *(self._trades, self.entries, self.partials, self.revisions, self.commits, self._events),
             )
         )
@@ -326,6 +365,12 @@ class Run:
         self.commits = _trimmed(self.commits, now.commit_count)
         self._events = _trimmed(self._events, now.event_count)
         self.tables = self._tables()
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        """What became of the rows that asked for an entry at real prices (spec fills.md 4)."""
+        taken, refused = int(self.now.taken), int(self.now.refused)
+        return {"taken": taken, "passed_over": int(self.now.wanted) - taken - refused, "refused": refused}
 
     @property
     def out_of_candles(self) -> bool:
