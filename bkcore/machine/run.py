@@ -12,7 +12,13 @@ from bkcore.errors import BkError
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.machine.codes import Command, Listen, Phase, Wake
-from bkcore.machine.entry_points import advance_at, candidate_terms, execute_command
+from bkcore.machine.entry_points import (
+    advance_at,
+    candidate_terms,
+    execute_command,
+    slot_violations,
+    would_grant,
+)
 from bkcore.machine.fills.decisions import decide
 from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, address_of, no_memory
 from bkcore.machine.market import Market
@@ -39,12 +45,15 @@ Driver = Literal["skip", "run", "step"]
 _advance = direct(advance_at)
 _candidate_terms = direct(candidate_terms)
 _execute_command = direct(execute_command)
+_slot_violations = direct(slot_violations)
+_would_grant = direct(would_grant)
 _ROOM = 64  # records that a table holds at least
 _EXPECTED_TRADES = 4096
 _EVENTS_PER_TRADE = 64  # room that is not used costs nothing
 _WAKES = {int(wake): wake for wake in Wake}
 _GROW = int(Wake.GROW)
-_ORDERS = 8 * MOST_ORDERS  # commands that wait for the next open
+#: Commands of listeners that wait for the next open at real prices.
+MOST_WAITING = 24
 _NO_ID = -2  # no signal has opened yet; -1 is a signal without an id
 
 
@@ -110,6 +119,7 @@ class Run:
         "_events",
         "_hooks",
         "_memory",
+        "_orders",
         "_policy",
         "_price_has_holes",
         "_prices",
@@ -157,10 +167,11 @@ class Run:
         self._policy = no_policy() if policy is None else policy
         self._hooks = hooks
         self._memory = no_memory()
+        self._orders = np.zeros((MOST_WAITING + MOST_ORDERS, 2))
         self._columns = (
             *(market.timestamps, market.open, market.high, market.low, market.close, market.volume),
             *(*self.series, self.settings, self._policy),
-            *(hooks.parameters, self._memory, np.zeros(2 * _ORDERS)),
+            *(hooks.parameters, self._memory, self._orders.reshape(-1)),
         )
         self.signals = signals
         self.slot = np.zeros(1, SIGNAL)
@@ -279,9 +290,21 @@ class Run:
     def when(self) -> int:
         """The moment of the tick or candle at which the run stands, ms UTC."""
         state = self.now
+        if state.phase >= Phase.NEXT_CANDLE:
+            return int(state.tick_time) + self.moment_delay
         if state.phase <= Phase.ENTRY:
             return int(state.tick_time)
         return int(self.market.timestamps[min(state.row, len(self.market) - 1)])
+
+    @property
+    def at_real_prices(self) -> bool:
+        """Whether fills happen at prices that the candles had (spec fills.md)."""
+        return bool(self.now.phase >= Phase.NEXT_CANDLE)
+
+    @property
+    def moment_delay(self) -> int:
+        """Ms from the opening of the candle at hand to now: at real prices listeners see it when it has closed."""
+        return int(self.settings["step_ms"][0]) if self.now.phase >= Phase.CANDLE_END else 0
 
     def raised(self) -> Exception:
         """The error of the jitted function that made :meth:`advance` return ``Wake.RAISED``.
@@ -289,8 +312,8 @@ class Run:
         It is called again with what it was given, and what it does to that is forgotten.
         """
         state = self.now
-        asked = state.phase == Phase.ROUTE
-        row = state.row
+        asked = state.phase in (Phase.ROUTE, Phase.HELD, Phase.ANSWERED)
+        row = state.row + (state.phase >= Phase.CANDLE_END)
         market = self.market
         known = tuple(
             column[:row] for column in (market.open, market.high, market.low, market.close, market.volume)
@@ -305,7 +328,8 @@ class Run:
                 signal = _nothing_yet(state.tick_time)
                 self._hooks.kernel(state.tick_time, state.tick_price, *known, parameters, memory, signal)
             else:
-                prices = (float(values[row]), self.known_price())
+                price = float(values[state.row])
+                prices = (price, price if self.at_real_prices else self.known_price())
                 position = self._trades[state.current].copy()
                 orders = np.zeros((MOST_ORDERS, 2))
                 count = self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
@@ -317,7 +341,7 @@ class Run:
 
     def known_price(self) -> float:
         """The price that is known at the candle or tick where the run stands; NaN before the first tick."""
-        row = self.now.row
+        row = self.now.row + (self.now.phase >= Phase.CANDLE_END)
         if row == 0:
             return np.nan
         if self._price_has_holes and row < len(self.market):
@@ -331,18 +355,37 @@ class Run:
         return terms
 
     def order(self, command: Command, *, price: float, value: float, time: int) -> bool:
-        """Grant or refuse a command on the open position (:func:`bkcore.machine.commands.execute`)."""
+        """Grant or refuse a command on the open position (:func:`bkcore.machine.commands.execute`).
+
+        At real prices it is judged at ``price`` and carried out at the next open (spec fills.md 3). There is room for
+        ``MOST_WAITING`` commands a candle; what is beyond is refused.
+        """
         if self.now.event_count + _ROOM > self._events.size or self._lacks_room():
             self._grow()
+        if self.at_real_prices and command != Command.CLOSE:
+            return self._keep_order(command, price=price, value=value, time=time)
         return bool(_execute_command(self.tables.addresses, command, price, value, time))
+
+    def _keep_order(self, command: Command, *, price: float, value: float, time: int) -> bool:
+        state = self.now
+        full = state.command_count >= MOST_WAITING
+        if full or not _would_grant(self.tables.addresses, command, price, value, time):
+            return False
+        self._orders[state.command_count] = command, value
+        state.command_count += 1
+        return True
+
+    def violations_in_slot(self) -> int:
+        """Bits of ``Violation`` of the signal in ``slot`` at real prices, at the price of the tick."""
+        return int(_slot_violations(self.tables.addresses))
 
     def _lacks_room(self) -> bool:
         state = self.now
         return bool(
-            state.entry_count + 2 > self.entries.size
-            or state.partial_count + 2 > self.partials.size
-            or state.revision_count + 2 > self.revisions.size
-            or state.commit_count + 2 > self.commits.size
+            state.entry_count + _ROOM // 2 > self.entries.size
+            or state.partial_count + _ROOM // 2 > self.partials.size
+            or state.revision_count + _ROOM // 2 > self.revisions.size
+            or state.commit_count + _ROOM // 2 > self.commits.size
         )
 
     def _grow(self) -> None:

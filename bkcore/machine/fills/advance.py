@@ -79,7 +79,7 @@ def advance_fills(candles: Any, prices: Any, plan: Any, tables: Any, scratch: An
         if phase == Phase.FRAME_OVER and wake == Wake.NONE:
             phase, wake = end_frame(state, candles, plan, tables, scratch)
             if wake == Wake.NONE:
-                wake = Wake.DONE
+                wake = int64(Wake.DONE)
     state.phase = phase
     if state.pending:
         price_extremes(tables.trades[state.current], tables.entries, tables.partials, plan.settings)

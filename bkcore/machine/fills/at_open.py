@@ -105,6 +105,7 @@ def begin_candle(state: Any, candles: Any, plan: Any) -> Any:
     if row >= state.end_row:
         return Phase.FRAME_OVER, Wake.NONE
     state.tick_time = candles.timestamps[uint64(row)]
+    state.frame_index = (state.tick_time - state.frame_start) // state.frame_step
     state.tick_price = candles.close[uint64(row - 1)] if row > 0 else np.nan
     heard = state.listen & int64(Listen.TICK) != 0 and row > 0
     return Phase.ASK_HELD, wake_if(heard, Wake.TICK)
@@ -372,6 +373,7 @@ def enter_at_open(state: Any, candles: Any, plan: Any, tables: Any, scratch: Any
     found = entry_violations(plan.settings, plan.policy, signal, side, entry)
     if found:
         state.refused += 1
+        state.tick_price = entry  # what the refusal is told with
         heard = write_rejection(state, tables.events, found)
         return Phase.INSIDE, wake_if(heard, Wake.EVENTS)
     state.taken += 1

@@ -64,7 +64,11 @@ def concerns(decision: Any, side: Any) -> Any:
     return leaves or turns or decision.sets != 0
 
 
-@kernel(types.UniTuple(int64, 2)(i8, array_of(SIGNAL), int64, int64, int64, int64, int64, array_of(DECISION)))
+_two: Any = types.UniTuple
+_counts = _two(int64, 2)
+
+
+@kernel(_counts(i8, array_of(SIGNAL), int64, int64, int64, int64, int64, array_of(DECISION)))
 def _decide(
     timestamps: Any,
     signals: Any,
@@ -76,7 +80,7 @@ def _decide(
     out: Any,
 ) -> Any:
     end_row = row_at(timestamps, step, last + 1)
-    count = int64(0)
+    count: Any = int64(0)
     wanted = int64(0)
     held = int64(0)
     before = int64(0)  # what was held before the row at hand
@@ -106,8 +110,9 @@ def _decide(
         decision.opposite = opposite
         decision.sets = sets
         count += 1
-    next_long, next_short, next_entry = count, count, count
-    for k in range(count - 1, -1, -1):
+    next_long = next_short = next_entry = count
+    for back in range(count):
+        k = count - 1 - back
         decision = out[k]
         next_long = k if concerns(decision, 1) else next_long
         next_short = k if concerns(decision, -1) else next_short
