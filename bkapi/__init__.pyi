@@ -582,7 +582,11 @@ from bkapi.schemas.doors import (
     override_sweep_schema as override_sweep_schema,
     override_walker_schema as override_walker_schema,
 )
-from bkapi.schemas.exchange import ExchangeCallbacks as ExchangeCallbacks, ExchangeSchema as ExchangeSchema
+from bkapi.schemas.exchange import (
+    Costs as Costs,
+    ExchangeCallbacks as ExchangeCallbacks,
+    ExchangeSchema as ExchangeSchema,
+)
 from bkapi.schemas.families import (
     ActionSchemaService as ActionSchemaService,
     ActionValidationService as ActionValidationService,

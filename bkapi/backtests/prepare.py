@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import polars as pl
 
-from bkapi.base import config
 from bkapi.base.context import Context, ExecutionContext, MethodContext, names_of, run_within
 from bkapi.base.coroutines import settle
 from bkapi.base.timestamps import this_minute_ms
@@ -21,6 +20,7 @@ from bkapi.runs.ledger import refuse_after_fork
 from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.exchange import ExchangeSchema
 from bkapi.schemas.registry import frames, risks, strategies
+from bkapi.schemas.run_settings import refuse_unless_at_real_prices, settings_of
 from bkapi.schemas.strategy import StrategySchema
 from bkcore.intervals import MINUTE_MS, STRATEGY_INTERVALS, interval_step_ms
 from bkcore.machine.market import Market
@@ -43,8 +43,9 @@ def prepare(
     strategy   replaces the registered one of its name
     signals    replaces :func:`signal_table`
 
-    Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and
-    :class:`FatalError` when the frame is empty or its candles are missing.
+    Raises :class:`UnknownNameError` for an unregistered name, :class:`SchemaError` for a bad interval and for what
+    the fill model of the run does not know, :class:`ConfigError` for ``settings`` of the strategy that do not fit to
+    the configuration, and :class:`FatalError` when the frame is empty or its candles are missing.
     """
     refuse_after_fork()
     names = names_of(context, *MethodContext.field_names)
@@ -62,7 +63,8 @@ def prepare(
             field="interval",
             hint=f"known intervals: {', '.join(STRATEGY_INTERVALS)}.",
         )
-    settings = config.engine_settings(step_ms=client.step_ms, fill=strategy.fill)
+    settings = settings_of(strategy, client.schema, step_ms=client.step_ms)
+    refuse_unless_at_real_prices(strategy, settings)
     _check_steps(settings, frame, client.schema)
     first = frame.start_ms - settings.average_candles * settings.step_ms
     end = frame.end_ms + 2 * settings.step_ms
@@ -119,12 +121,13 @@ def hooks_of(strategy: StrategySchema) -> Hooks:
 def _check_steps(settings: EngineSettings, frame: Frame, exchange: ExchangeSchema) -> None:
     """Refuse whatever is counted in minutes and is no multiple of the exchange's own step."""
     step = settings.step_ms
-    counted = {
-        "the interval of the frame": frame.step_ms,
-        "CC_SCHEDULE_AWAIT_MINUTES": settings.await_minutes * MINUTE_MS,
-    }
-    if settings.max_lifetime_minutes != float("inf"):
-        counted["CC_MAX_SIGNAL_LIFETIME_MINUTES"] = int(settings.max_lifetime_minutes) * MINUTE_MS
+    counted = {"the interval of the frame": frame.step_ms}
+    for name, minutes in (
+        ("CC_SCHEDULE_AWAIT_MINUTES", settings.await_minutes),
+        ("CC_MAX_SIGNAL_LIFETIME_MINUTES", settings.max_lifetime_minutes),
+    ):
+        if minutes != float("inf"):
+            counted[name] = int(minutes) * MINUTE_MS
     for what, span in counted.items():
         if span % step:
             raise SchemaError(

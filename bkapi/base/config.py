@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bkapi.errors import ConfigError
 from bkcore.errors import did_you_mean, shown
@@ -60,11 +60,29 @@ _POSITIVE_COUNT = _Domain(f"an integer from 1 to {MOST:,}", lambda value: _is_co
 _MINUTES = _Domain(
     f"an integer from 1 to {MOST_MINUTES:,}", lambda value: _is_count(value, 1, most=MOST_MINUTES)
 )
-_LIFETIME = _Domain(
-    f'{_MINUTES.words}, or float("inf") for signals without an end',
-    lambda value: _MINUTES.holds(value) or (isinstance(value, Real) and bool(value == math.inf)),
+
+
+def _is_minutes_or_endless(value: Any) -> bool:
+    return _MINUTES.holds(value) or (isinstance(value, Real) and bool(value == math.inf))
+
+
+_LIFETIME = _Domain(f'{_MINUTES.words}, or float("inf") for signals without an end', _is_minutes_or_endless)
+_PATIENCE = _Domain(
+    f'{_MINUTES.words}, or float("inf") for orders that wait until the frame ends', _is_minutes_or_endless
 )
 _SWITCH = _Domain("True or False", _is_switch)
+#: The fill models that a configuration may choose (spec fills.md).
+FILL_MODELS: Final = ("next_open", "last_close", "vwap")
+#: The fill model of whoever names none.
+DEFAULT_FILL_MODEL: Final = "vwap"
+_FILL_MODEL = _Domain(
+    ", ".join(f'"{model}"' for model in FILL_MODELS[:-1]) + f' or "{FILL_MODELS[-1]}"',
+    lambda value: isinstance(value, str) and value in FILL_MODELS,
+)
+_MAKER_FEE = _Domain(
+    "a finite number, below 0 for a rebate, or None for the taker fee",
+    lambda value: value is None or is_number(value),
+)
 _ANY = _Domain("anything", lambda _: True)
 
 
@@ -93,7 +111,7 @@ CONSTANTS: tuple[Constant, ...] = (
     ),
     Constant("CC_MIN_STOPLOSS_DISTANCE_PERCENT", 0.5, "%", "smallest distance of the stop-loss", _POSITIVE),
     Constant("CC_MAX_STOPLOSS_DISTANCE_PERCENT", 20, "%", "largest distance of the stop-loss", _POSITIVE),
-    Constant("CC_SCHEDULE_AWAIT_MINUTES", 120, "min", "how long a scheduled signal waits", _MINUTES),
+    Constant("CC_SCHEDULE_AWAIT_MINUTES", 120, "min", "how long a scheduled signal waits", _PATIENCE),
     Constant(
         "CC_MAX_SIGNAL_LIFETIME_MINUTES", 1440, "min", "default and largest lifetime of a signal", _LIFETIME
     ),
@@ -158,6 +176,9 @@ CONSTANTS: tuple[Constant, ...] = (
     Constant("CC_MAX_SYNC_MARKDOWN_ROWS", 250, "rows", "rows kept for the sync report"),
     Constant("CC_MAX_HIGHEST_PROFIT_MARKDOWN_ROWS", 250, "rows", "rows kept for the highest profit report"),
     Constant("CC_MAX_MAX_DRAWDOWN_MARKDOWN_ROWS", 250, "rows", "rows kept for the maximum drawdown report"),
+    # Beyond the documented framework (spec fills.md).
+    Constant("CC_FILL_MODEL", DEFAULT_FILL_MODEL, "", "how orders fill", _FILL_MODEL),
+    Constant("CC_PERCENT_MAKER_FEE", None, "%", "fee of a fill that waited at its price", _MAKER_FEE),
 )
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType({constant.name: constant.default for constant in CONSTANTS})
@@ -203,11 +224,14 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
 
 def _problems(config: Mapping[str, Any]) -> Iterator[str]:
     for constant in CONSTANTS:
-        value = config[constant.name]
-        if not constant.domain.holds(value):
-            yield f"{constant.name}={shown(value)} must be {constant.domain.words} ({constant.meaning})."
+        yield from _outside(constant, config[constant.name])
         if constant.name in _RULES:
             yield from _RULES[constant.name](config)
+
+
+def _outside(constant: Constant, value: Any) -> Iterator[str]:
+    if not constant.domain.holds(value):
+        yield f"{constant.name}={shown(value)} must be {constant.domain.words} ({constant.meaning})."
 
 
 def _misspelt(names: Iterable[Any]) -> Iterator[str]:
@@ -219,11 +243,15 @@ def _misspelt(names: Iterable[Any]) -> Iterator[str]:
         folded = name.upper()
         if name in DEFAULTS or not (folded.startswith("CC_") or f"CC_{folded}" in DEFAULTS):
             continue
-        near = did_you_mean(folded, DEFAULTS)
-        if near or not any(
+        if did_you_mean(folded, DEFAULTS) or not any(
             map(str.isdigit, name)
         ):  # no constant has a digit: such keys are one's own, as recorded
-            yield f"{shown(name)} is no constant; {near or 'get_config() lists them all.'}".rstrip()
+            yield _unknown(name)
+
+
+def _unknown(name: str) -> str:
+    near = did_you_mean(name.upper(), DEFAULTS) or "get_config() lists them all."
+    return f"{shown(name)} is no constant; {near}".rstrip()
 
 
 def validate_config(config: Mapping[str, Any]) -> None:
@@ -277,23 +305,75 @@ def restored_config() -> Iterator[None]:
         _current = before
 
 
-def engine_settings(*, step_ms: int = 60_000, fill: FillModel = "vwap") -> EngineSettings:
+def constants_of_a_run() -> tuple[str, ...]:
+    """The constants that one strategy may have for itself: those that a run of it reads."""
+    from bkcore.machine.settings import READ_CONSTANTS
+
+    return *READ_CONSTANTS, "CC_MAX_SIGNAL_GENERATION_SECONDS"
+
+
+def override_problems(overrides: Mapping[Any, Any]) -> list[str]:
+    """A sentence per override of one strategy that no run can have, in the words of :func:`set_config`.
+
+    Rules between constants depend on the configuration in force; :func:`engine_settings` checks them.
+    """
+    known = {constant.name: constant for constant in CONSTANTS}
+    problems: list[str] = []
+    for name, given in overrides.items():
+        if not isinstance(name, str):
+            problems += _misspelt([name])
+        elif name not in known:
+            problems.append(_unknown(name))
+        elif name not in constants_of_a_run():
+            problems.append(
+                f"{name}={shown(given)} belongs to the whole process, not to one strategy: "
+                f"set_config({name}={shown(given)})."
+            )
+        else:
+            problems += _outside(known[name], given)
+    return problems
+
+
+def engine_settings(
+    *,
+    step_ms: int = 60_000,
+    fill: FillModel | None = None,
+    costs: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    owner: str = "",
+) -> EngineSettings:
     """What the engine reads of the constants in force, for candles of ``step_ms``.
 
-    Raises :class:`ConfigError` for values that ``unsafe`` has let in and the engine cannot compute with.
+    fill        the fill model; default: ``CC_FILL_MODEL``
+    costs       constants that an exchange replaces, under ``overrides``
+    overrides   constants that a strategy replaces, checked by :func:`override_problems`
+    owner       whose overrides they are, for errors: ``"strategy_name='dip'"``
+
+    Raises :class:`ConfigError` for overrides that break a rule between constants, and for values that ``unsafe`` has
+    let in and the engine cannot compute with.
     """
     from bkcore.machine.settings import EngineSettings
 
+    before = {**_current, **(costs or {})}
+    constants = {**before, **overrides} if overrides else before
+    if overrides:
+        known = {*_problems(before)}
+        if found := [problem for problem in _problems(constants) if problem not in known]:
+            raise ConfigError(
+                f"The settings of {owner or 'a strategy'} do not fit to the configuration:",
+                found,
+                hint="change these values in settings={...} of the strategy, or those that set_config(...) has set.",
+            )
     try:
-        settings = EngineSettings.from_config(_current, step_ms=step_ms, fill=fill)
+        settings = EngineSettings.from_config(constants, step_ms=step_ms, fill=fill)
         settings.record()
         lifetime = float(settings.max_lifetime_minutes)
-    except (TypeError, ValueError, OverflowError):
-        validate_config(_current)
+    except (TypeError, ValueError, OverflowError, KeyError, AttributeError):
+        validate_config(constants)
         raise
     counts = (settings.average_candles, settings.chunk_candles)
     if math.isnan(lifetime) or not all(1 <= count <= MOST for count in counts):
-        validate_config(_current)
+        validate_config(constants)
     return settings
 
 

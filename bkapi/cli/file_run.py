@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bkapi.base import config
 from bkapi.base.timestamps import Moment, from_ms, to_ms
 from bkapi.errors import BkError, RefusedSignalError, UnknownNameError
 from bkapi.schemas.base import FrameInterval
 from bkapi.schemas.doors import add_exchange_schema, add_frame_schema, add_walker_schema
 from bkapi.schemas.registry import strategies
+from bkapi.schemas.run_settings import setting_of
 from bkcore.candles.frame import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.synthetic import sample
@@ -65,14 +65,16 @@ def set_up(
     start: Moment | None = None,
     end: Moment | None = None,
     frame_interval: str = "1m",
+    fill: str | None = None,
 ) -> FileRun:
     """Register a strategy file, candles and a frame; without candles the bundled sample.
 
     The frame defaults to all candles: its first tick has enough of them before it, and its last tick is followed
-    by one more candle, in which an open position ends.
+    by one more candle, in which an open position ends. ``fill`` replaces the fill model of the strategy.
     """
     name = load_strategy(strategy, strategy_name)
-    symbol = _set_up_market(candles, start, end, frame_interval)
+    _choose_fill([name], fill)
+    symbol = _set_up_market([name], candles, start, end, frame_interval)
     return _run_of(strategy, name, symbol)
 
 
@@ -84,13 +86,15 @@ def set_up_each(
     start: Moment | None = None,
     end: Moment | None = None,
     frame_interval: str = "1m",
+    fill: str | None = None,
 ) -> list[FileRun]:
     """Like :func:`set_up`, for each strategy of the file, or for one alone."""
     registered = register_file(strategy)
     names = (
         registered if strategy_name is None and registered else [_chosen(strategy, strategy_name, registered)]
     )
-    symbol = _set_up_market(candles, start, end, frame_interval)
+    _choose_fill(names, fill)
+    symbol = _set_up_market(names, candles, start, end, frame_interval)
     return [_run_of(strategy, name, symbol) for name in names]
 
 
@@ -109,6 +113,7 @@ def set_up_walker(
     start: Moment | None = None,
     end: Moment | None = None,
     frame_interval: str = "1m",
+    fill: str | None = None,
 ) -> FileRun:
     """Like :func:`set_up`, and a walker over the strategies of the file: all of them, or those of ``names``."""
     registered = register_file(strategy)
@@ -119,25 +124,39 @@ def set_up_walker(
         raise StrategyFileError(
             f"{strategy} registers no strategy.", hint="call add_strategy_schema(...) in it, several times."
         )
-    symbol = _set_up_market(candles, start, end, frame_interval)
+    compared = list(names) or registered
+    _choose_fill(compared, fill)
+    symbol = _set_up_market(compared, candles, start, end, frame_interval)
     add_walker_schema(
         walker_name="file",
         exchange_name="file",
         frame_name="file",
-        strategies=list(names) or registered,
+        strategies=compared,
         metric=metric,
         space=space,
     )
     return FileRun(symbol, {"walker_name": "file"}, strategy)
 
 
+def _choose_fill(names: Sequence[str], fill: str | None) -> None:
+    """Let the named strategies run under ``fill``, whatever they were registered with; None changes nothing."""
+    if fill is not None:
+        for name in names:
+            strategies.override(strategy_name=name, fill=fill)
+
+
 def _set_up_market(
-    candles: CandleFrame | None, start: Moment | None, end: Moment | None, frame_interval: str
+    names: Sequence[str],
+    candles: CandleFrame | None,
+    start: Moment | None,
+    end: Moment | None,
+    frame_interval: str,
 ) -> str:
-    """Register candles and frame; returns the symbol."""
+    """Register candles, and a frame for the named strategies; returns the symbol."""
     frame = sample() if candles is None else candles
     add_exchange_schema(exchange_name="file", candles={frame.symbol: frame})
-    first = min(int(config.value("CC_AVG_PRICE_CANDLES_COUNT")), len(frame) - 1)
+    windows = (int(setting_of(strategies.lookup(name), "CC_AVG_PRICE_CANDLES_COUNT")) for name in names)
+    first = min(max(windows), len(frame) - 1)
     last = max(0, len(frame) - 2)
     add_frame_schema(
         frame_name="file",

@@ -14,6 +14,7 @@ import typer
 
 from bkapi.cli.candles import data
 from bkapi.cli.options import (
+    Fill,
     Market,
     Name,
     Strategy,
@@ -21,6 +22,7 @@ from bkapi.cli.options import (
     Threads,
     Top,
     Vary,
+    chosen_fill,
     numbers,
     takes_market,
     varied,
@@ -377,14 +379,16 @@ def _planned(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("bk-demo"),
+    fill: Fill = None,
 ) -> None:
     """Backtest the example strategy over the bundled candles, then sweep 1,000 brackets of it."""
     from bkapi.cli.run_folder import write_report
 
+    chosen = chosen_fill(fill)
     say(
         "1. Backtest: moving averages cross on 15-minute candles, over two months of synthetic 1-minute candles."
     )
-    setup = _set_up("example")
+    setup = _set_up("example", fill=chosen)
     run = _backtest(setup)
     _print_statistics(run)
     percents = [round(0.6 + 0.3 * k, 1) for k in range(10)]
@@ -451,7 +455,7 @@ def version(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 def _spoken(error: BkError) -> str:
     """An error of the library in the words of the command line: ``gaps="fill"`` is ``--gaps fill``."""
-    return re.sub(r"""\b(symbol|interval|gaps|holes|edges)=(['"])(.+?)\2""", r"--\1 \3", str(error))
+    return re.sub(r"""\b(symbol|interval|gaps|holes|edges|fill)=(['"])(.+?)\2""", r"--\1 \3", str(error))
 
 
 def _open_streams() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_type_hints
 
 import typer
 
@@ -35,6 +35,13 @@ Gaps = Annotated[str, typer.Option(help="Missing candles: raise, keep or fill.")
 RunGaps = Annotated[
     str | None, typer.Option(help="Missing candles of the file: raise (the default), keep or fill.")
 ]
+Fill = Annotated[
+    str | None,
+    typer.Option(
+        help="How orders fill: next_open (at the next open), last_close, or vwap (average prices). "
+        "Default: what the strategy says, else CC_FILL_MODEL."
+    ),
+]
 Config = Annotated[list[str] | None, typer.Option(help="A configuration constant, as CC_PERCENT_FEE=0.05.")]
 Strategy = Annotated[str, typer.Argument(help="A Python file that registers a strategy, or 'example'.")]
 File = Annotated[str, typer.Argument(help="A candle file, or a quoted pattern such as 'dumps/*.zip'.")]
@@ -49,12 +56,14 @@ Vary = Annotated[
 ]
 Top = Annotated[int, typer.Option(help="How many of the best to print.", min=1)]
 Threads = Annotated[int | None, typer.Option(help="Threads. Default: all cores.", min=1)]
+#: What ``--config`` takes besides numbers.
+_WORDS: Final = {"true": True, "false": False, "none": None}
 TableFile = Annotated[Path | None, typer.Option(help="Write all results to a .parquet or .csv file.")]
 
 
 @dataclass(frozen=True)
 class Market:
-    """The candles of a run, the time that it covers, and its configuration."""
+    """The candles of a run, the time that it covers, its configuration and its fill model."""
 
     candles: Candles = None
     symbol: Symbol = None
@@ -63,6 +72,7 @@ class Market:
     frame_interval: FrameInterval = "1m"
     gaps: RunGaps = None
     config: Config = None
+    fill: Fill = None
 
     def given(self) -> dict[str, Any]:
         """Put the configuration in force and read the candles: what ``set_up`` takes beside the strategy."""
@@ -72,6 +82,7 @@ class Market:
             "start": self.start,
             "end": self.end,
             "frame_interval": self.frame_interval,
+            "fill": chosen_fill(self.fill),
         }
 
     def _candles(self) -> CandleFrame | None:
@@ -89,7 +100,7 @@ class Market:
     def how(self) -> dict[str, str | None]:
         """What reads the same candles again, wherever that is done."""
         file = None if self.candles is None else str(Path(self.candles).absolute())
-        return {"candles": file, "symbol": self.symbol, "gaps": self.gaps or "raise"}
+        return {"candles": file, "symbol": self.symbol, "gaps": self.gaps or "raise", "fill": self.fill}
 
 
 def takes_market(command: Callable[..., None]) -> Callable[..., None]:
@@ -124,6 +135,18 @@ def read(
     return read_candles(file, symbol=symbol, interval=interval, gaps=gaps)
 
 
+def chosen_fill(model: str | None) -> str | None:
+    """The model of ``--fill``; raises :class:`ArgumentError` for one that there is not."""
+    from bkapi.base.config import FILL_MODELS
+
+    if model is not None and model not in FILL_MODELS:
+        raise ArgumentError(
+            f"--fill {model!r} is no fill model.",
+            hint=did_you_mean(model, FILL_MODELS) + f"known: {', '.join(FILL_MODELS)}.",
+        )
+    return model
+
+
 def numbers(text: str, option: str) -> list[float]:
     """``1,2,3`` or ``0.5:3:0.5`` (both ends included)."""
     hint = f"give numbers as {option} 0.5,1,2 or a range as {option} 0.5:3:0.5 (first, last, step)."
@@ -152,12 +175,15 @@ def configure(constants: list[str] | None) -> None:
                 f"--config {constant!r}: there is no constant {name!r}.",
                 hint=did_you_mean(name, known) + "docs: get_config() lists them all.",
             )
+        if isinstance(known[name], str):
+            chosen[name] = text  # set_config judges it
+            continue
         try:
-            chosen[name] = text == "true" if text in ("true", "false") else float(text)
+            chosen[name] = _WORDS[text] if text in _WORDS else float(text)
         except ValueError:
             raise ArgumentError(
                 f"--config {constant!r} has no value.",
-                hint="give a number, inf, true or false: --config CC_PERCENT_FEE=0.05.",
+                hint="give a number, inf, none, true or false: --config CC_PERCENT_FEE=0.05.",
             ) from None
     set_config(chosen)
 

@@ -94,6 +94,7 @@ def repeat_run(folder: str | Path | SavedRun) -> Repetition:
         start=frame["start_ms"],
         end=frame["end_ms"] if how.get("end_ms") is None else how["end_ms"],
         frame_interval=names[frame["step_ms"]],
+        fill=how.get("fill"),
     )
     with setup.watched():
         run = Backtest.finish(setup.symbol, setup.context)

@@ -13,9 +13,14 @@ from bkcore.candles.errors import utc_text
 if TYPE_CHECKING:
     from bkapi.base.context import RunKey
     from bkapi.runs.strategy import StrategyRun
+    from bkcore.machine.settings import EngineSettings
 
 #: How each fill model finds out that a level is reached.
 FILL_MODELS: Final = {
+    "next_open": "what is decided at a close fills at the next open, levels inside the candle that reaches them, the "
+    "worst first, gaps at the open",
+    "last_close": "what is decided at a close fills at that close, levels inside the candle that reaches them, the "
+    "worst first, gaps at the open",
     "vwap": "levels are held against the average price of {} candles (VWAP), exits at the exact level",
     "touch": "levels are held against each candle's low and high, the worst first, gaps at the open",
 }
@@ -25,11 +30,28 @@ ANNUALISATION: Final = (
 )
 
 
-def costs(fee: float, slippage: float, fill: str, average_candles: int) -> str:
-    """Fees, slippage, fill model and price rule in words."""
+def costs(fee: float, maker_fee: float | None, slippage: float, fill: str, average_candles: int) -> str:
+    """Fees, slippage, fill model and price rule in words.
+
+    maker_fee   told where it differs from the fee and the fill model knows makers; None is the fee
+    """
+    fees = f"fee {fee:g} %"
+    if maker_fee not in (None, fee) and fill in ("next_open", "last_close"):
+        fees = f"taker fee {fee:g} %, maker fee {maker_fee:g} %"
     return (
-        f"fee {fee:g} % and slippage {slippage:g} % per side; fill model {fill}: "
+        f"{fees} and slippage {slippage:g} % per side; fill model {fill}: "
         f"{FILL_MODELS[fill].format(average_candles)}"
+    )
+
+
+def told_settings(settings: EngineSettings) -> str:
+    """The same of the settings of a run."""
+    return costs(
+        settings.fee_percent,
+        settings.maker_fee_percent,
+        settings.slippage_percent,
+        settings.fill,
+        settings.average_candles,
     )
 
 
@@ -40,11 +62,9 @@ def span(frame: Mapping[str, int]) -> str:
 
 def run_conditions(run: StrategyRun) -> str:
     """How the numbers of one run were made."""
-    settings = run.settings
     about = provenance(run)
     return (
-        f"{costs(settings.fee_percent, settings.slippage_percent, settings.fill, settings.average_candles)}; "
-        f"{ANNUALISATION}; {span(about['frame'])}; "
+        f"{told_settings(run.settings)}; {ANNUALISATION}; {span(about['frame'])}; "
         f"candles {about['candles']}; run {about['run_hash']}; code {about['code']}"
         + "".join(f"; {in_a_line(str(trouble))}" for trouble in run.repeats.troubles)
     )
@@ -60,16 +80,8 @@ def conditions_line(key: RunKey, strategy_name: str) -> str:
     runs = runs_of(key)
     if len(runs) == 1:
         return f"Conditions: {run_conditions(runs[0])}."
-    constants = config.get_config()
-    fills = sorted({run.settings.fill for run in runs}) or ["vwap"]
-    words = "; ".join(
-        costs(
-            constants["CC_PERCENT_FEE"],
-            constants["CC_PERCENT_SLIPPAGE"],
-            fill,
-            constants["CC_AVG_PRICE_CANDLES_COUNT"],
-        )
-        for fill in fills
+    words = "; ".join(sorted({told_settings(run.settings) for run in runs})) or told_settings(
+        config.engine_settings()
     )
     if not runs:
         return f"Conditions: {words}; {ANNUALISATION}; code {code_version()}; candles and run are not known here."

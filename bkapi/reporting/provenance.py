@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -53,7 +54,7 @@ def source_of(function: Callable[..., Any]) -> str:
 
 
 def strategy_parts(strategy: StrategySchema) -> dict[str, Any]:
-    """Interval, parameters, policy, fill model and the digest of each function of a strategy."""
+    """Interval, parameters, policy and the digest of each function of a strategy."""
     functions = {name: getattr(strategy, name) for name in _CODE_FIELDS}
     if strategy.callbacks is not None:
         functions |= {
@@ -61,7 +62,7 @@ def strategy_parts(strategy: StrategySchema) -> dict[str, Any]:
         }
     return {
         "interval": strategy.interval,
-        "fill": strategy.fill,
+        "when_in_position": strategy.when_in_position,
         "params": dict(strategy.params),
         "policy": None if strategy.policy is None else strategy.policy.model_dump(mode="json"),
         "risks": list(strategy.risks),
@@ -71,7 +72,11 @@ def strategy_parts(strategy: StrategySchema) -> dict[str, Any]:
 
 
 def provenance(run: StrategyRun) -> dict[str, Any]:
-    """Everything that a run depends on, by part, and ``run_hash`` over all of it."""
+    """Everything that a run depends on, by part, and ``run_hash`` over all of it.
+
+    ``config`` is the configuration of the process; ``settings`` are the numbers and the fill model that the run had,
+    those of its strategy and its exchange included.
+    """
     known = _known.get(run)
     if known is None:
         frame = run.frame
@@ -79,6 +84,7 @@ def provenance(run: StrategyRun) -> dict[str, Any]:
             "symbol": run.symbol,
             "frame": {"start_ms": frame.start_ms, "end_ms": frame.end_ms, "step_ms": frame.step_ms},
             "config": dict(run.constants),
+            "settings": asdict(run.settings),
             "strategy": strategy_parts(run.schema),
             "signals": None
             if run.table is None

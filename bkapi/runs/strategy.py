@@ -27,6 +27,7 @@ from bkapi.runs.rows import Rows
 from bkapi.runs.signal_view import Details
 from bkapi.runs.stopwatch import Stopwatch
 from bkapi.runs.validation import as_number, violation_message, violations_of
+from bkapi.schemas.run_settings import setting_of
 from bkapi.schemas.strategy import StrategyCallbacks, StrategySchema
 from bkcore.intervals import interval_step_ms
 from bkcore.machine.codes import Command, Deferred, EventKind, Listen, Status, Wake
@@ -271,7 +272,7 @@ class StrategyRun:
         try:
             dto: Any = None
             if self._queued is None and self._get_signal is not None:
-                limit = config.value("CC_MAX_SIGNAL_GENERATION_SECONDS")
+                limit = setting_of(self.schema, "CC_MAX_SIGNAL_GENERATION_SECONDS")
                 started = time.monotonic()
                 dto = self._get_signal(self.symbol, from_ms(timestamp), price)
                 if dto is not None:

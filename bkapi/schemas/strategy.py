@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypedDict
 
 from pydantic import Field, model_validator
 
+from bkapi.base import config
+from bkapi.errors import SchemaError
 from bkapi.events.results import SignalInput
 from bkapi.schemas.base import (
     Callback,
@@ -19,6 +21,7 @@ from bkapi.schemas.base import (
     Schema,
     optional,
     or_default,
+    owner,
     refuse_repeats,
     refuse_several,
 )
@@ -57,6 +60,17 @@ class StrategySchema(Schema):
 
     At most one of ``get_signal`` (any Python), ``signals`` (whole frame at once) and ``kernel`` (jitted) is
     given; without any, trades come from ``commit_create_signal`` only.
+
+    ``fill`` says how orders fill (spec fills.md): ``"next_open"`` and ``"last_close"`` at prices that the candles had,
+    ``"vwap"`` by the documented average price; left out, ``CC_FILL_MODEL`` of the configuration says it.
+
+    ``settings`` replaces constants of the configuration for runs of this strategy, checked as :func:`set_config`
+    checks them: ``settings={"CC_SCHEDULE_AWAIT_MINUTES": 30, "CC_PERCENT_FEE": 0.05}``. They may be those that decide
+    trades (costs, limits, patience, windows, the fill model and what is allowed) and the time that ``get_signal`` has.
+    They come before ``costs`` of the exchange. Rules between constants are checked when a run starts.
+
+    ``when_in_position=True`` asks ``get_signal`` or ``kernel`` at every interval tick, also while a position is open,
+    so that an answer may be an exit or a reversal; real prices only (spec fills.md 4).
     """
 
     kind: ClassVar[str] = "strategy"
@@ -77,8 +91,17 @@ class StrategySchema(Schema):
     )
     policy: Policy | None = optional("declarative management of the position, a Policy or its fields")
     manage: Callback = optional("a jitted function that manages what a Policy cannot say")
-    fill: Annotated[FillModel, or_default("vwap")] = Field(
-        default="vwap", description='how candles fill: "vwap" (documented) or "touch" (high and low)'
+    fill: Annotated[FillModel | None, or_default(None)] = Field(
+        default=None,
+        description='how orders fill: "next_open", "last_close" or "vwap"; default: CC_FILL_MODEL',
+    )
+    settings: Annotated[Mapping[str, Any], or_default({})] = Field(
+        default_factory=dict,
+        description="constants of the configuration and their values for this strategy, "
+        'as {"CC_PERCENT_FEE": 0.05}',
+    )
+    when_in_position: bool = Field(
+        default=False, description="True asks for a signal also while a position is open; real prices only"
     )
     risk_name: OptionalText = optional("the name of a risk profile")
     risk_list: Names = Field(default=(), description="names of risk profiles, without repeats")
@@ -97,6 +120,13 @@ class StrategySchema(Schema):
         for field in ("risk_list", "actions"):
             refuse_repeats(self, field, getattr(self, field))
         refuse_several(self, self.alternatives)
+        if problems := config.override_problems(self.settings):
+            raise SchemaError(
+                self.kind,
+                f"settings{owner(type(self), self)} cannot hold: {' '.join(problems)}",
+                field="settings",
+                hint='give constants and values as set_config takes them: settings={"CC_PERCENT_FEE": 0.05}.',
+            )
         if self.kernel is not None or self.manage is not None:
             from bkcore.machine.hooks import KERNEL, MANAGE, compile_hook
 
@@ -118,6 +148,8 @@ class StrategyFields(TypedDict, total=False):
     policy: Policy | Mapping[str, Any] | None
     manage: Callable[..., Any] | None
     fill: FillModel | None
+    settings: Mapping[str, Any] | None
+    when_in_position: bool
     risk_name: str | None
     risk_list: Iterable[str] | None
     actions: Iterable[str] | None

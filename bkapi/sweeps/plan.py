@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bkapi.backtests.prepare import hooks_of, signal_table
 from bkapi.errors import BkError, SchemaError, UnknownNameError
 from bkapi.runs.strategy import StrategyRun
-from bkapi.schemas.policy import Policy
+from bkapi.schemas.policy import Policy, refuse_under_vwap
 from bkapi.schemas.space import Column, Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.policies import policy_records
@@ -425,7 +425,8 @@ class SignalSet:
             name: Column(columns[name].values, distinct[:, place].copy())
             for place, name in enumerate(self._roles.policy)
         }
-        return policy_records(self._base, chosen, len(distinct)), which.reshape(-1)
+        fill = self._inputs[1].fill
+        return policy_records(self._base, chosen, len(distinct), fill=fill), which.reshape(-1)
 
     def _parameters(self, columns: Mapping[str, Column], count: int) -> Float | None:
         if not self._roles.hooks:
@@ -466,7 +467,9 @@ class SignalSet:
         for row in product(*known.values()):
             rules = {**self._base, **dict(zip(known, row, strict=True))}
             with suppress(SchemaError):
-                trails |= set(_trails_of(Policy(**rules).record()))
+                policy = Policy(**rules)
+                refuse_under_vwap(policy, self._inputs[1].fill, self._strategy.strategy_name)
+                trails |= set(_trails_of(policy.record()))
         return trails
 
     def _axis(self, name: str, columns: Mapping[str, Column]) -> Float:
@@ -494,9 +497,12 @@ def _because(choice: Choice, reason: str) -> Choice:
 
 def _only_trails(policies: Records) -> bool:
     """Whether every policy has a trailing stop and no other rule."""
-    never = ("close_profit", "close_loss", "breakeven_from", "take_from")
-    none = ("profit_count", "loss_count", "most_entries")
-    idle = [np.isinf(policies[name]) for name in never] + [policies[name] == 0 for name in none]
+    never = ("close_profit", "close_loss", "breakeven_from", "take_from", "max_hold")
+    none = ("profit_count", "loss_count", "most_entries", "step_count", "cooldown_ms")
+    off = ("by_close", "stop_may_loosen", "exit_profit_only", "on_opposite")
+    idle = [np.isinf(policies[name]) for name in never]
+    idle += [policies[name] == 0 for name in (*none, *off)]
+    idle.append(np.isnan(policies["target_from_average"]))
     return bool(np.all(idle))
 
 

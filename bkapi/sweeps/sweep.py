@@ -232,7 +232,12 @@ class ParameterSweep:
         """Check a space, and prepare to measure it."""
         check_columns(space)
         check_hooks(space, self._roles.hooks)
-        check_policy(space, self._roles.policy)
+        check_policy(
+            space,
+            self._roles.policy,
+            fill=self._markets[0].settings.fill,
+            strategy_name=self._strategy.strategy_name,
+        )
         check_whole(space, (*self._roles.policy, *self._roles.bracket))
         for market in self._markets:
             check_bracket(space, self._roles.bracket, market.settings)
@@ -622,6 +627,7 @@ class ParameterSweep:
                 dict(strategy.params),
                 strategy.interval,
                 strategy.policy,
+                strategy.when_in_position,
                 *(market.signals.tobytes() for market in self._markets),
             ),
             "space": digest_of(self.space.fingerprint),

@@ -16,6 +16,7 @@ from bkapi.base import config
 from bkapi.market.exchange import client_of
 from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.registry import exchanges, frames, strategies
+from bkapi.schemas.run_settings import settings_of
 from bkapi.schemas.space import Space
 from bkapi.schemas.strategy import StrategySchema
 from bkapi.sweeps.plan import Roles, SweepError, check_bracket, check_hooks, check_whole, with_parameters
@@ -110,10 +111,10 @@ class Candidates(Sequence[Candidate]):
                 f"the kernel of {name!r} sets its own levels.",
                 hint=f"make {roles.bracket[0]} one of its params.",
             )
-        step = client_of(self._context["exchange_name"], "Walker").step_ms
-        settings = config.engine_settings(step_ms=step, fill=strategy.fill)
+        client = client_of(self._context["exchange_name"], "Walker")
+        settings = settings_of(strategy, client.schema, step_ms=client.step_ms)
         check_bracket(space, roles.bracket, settings)
-        check_policy(space, roles.policy)
+        check_policy(space, roles.policy, fill=settings.fill, strategy_name=name)
         check_hooks(space, roles.hooks)
         check_whole(space, (*roles.policy, *roles.bracket))
         return roles

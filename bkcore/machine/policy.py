@@ -42,6 +42,7 @@ POLICY = np.dtype(
         ("ladder_cost", _f),  # cost of the second entry, quote currency; NaN = the configured entry cost
         ("ladder_factor", _f),  # every further entry costs this times the one before
         # What follows is for real prices alone (spec fills.md 5).
+        ("stop_from_move", _f),  # move from which the stop trails, also where the distance comes from the row
         ("step_count", _i),
         ("step_minutes", _f, MOST_LEVELS),  # minutes since the entry, rising
         ("step_percent", _f, MOST_LEVELS),  # target from then on, percent of the effective entry

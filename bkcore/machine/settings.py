@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,15 +48,40 @@ SETTINGS = np.dtype(
 #: or by average prices (``vwap``, the documented model).
 FillModel = Literal["next_open", "last_close", "vwap", "touch"]
 
+#: Which constant of the configuration each field of :class:`EngineSettings` is read from, and as what.
+_CONSTANTS: Final[Mapping[str, tuple[str, Callable[[Any], Any] | None]]] = {
+    "slippage_percent": ("CC_PERCENT_SLIPPAGE", None),
+    "fee_percent": ("CC_PERCENT_FEE", None),
+    "maker_fee_percent": ("CC_PERCENT_MAKER_FEE", None),
+    "min_take_profit_percent": ("CC_MIN_TAKEPROFIT_DISTANCE_PERCENT", None),
+    "min_stop_loss_percent": ("CC_MIN_STOPLOSS_DISTANCE_PERCENT", None),
+    "max_stop_loss_percent": ("CC_MAX_STOPLOSS_DISTANCE_PERCENT", None),
+    "max_lifetime_minutes": ("CC_MAX_SIGNAL_LIFETIME_MINUTES", None),
+    "entry_cost": ("CC_POSITION_ENTRY_COST", None),
+    "breakeven_threshold_percent": ("CC_BREAKEVEN_THRESHOLD", None),
+    "await_minutes": ("CC_SCHEDULE_AWAIT_MINUTES", None),
+    "average_candles": ("CC_AVG_PRICE_CANDLES_COUNT", int),
+    "chunk_candles": ("CC_MAX_CANDLES_PER_REQUEST", int),
+    "fill": ("CC_FILL_MODEL", None),
+    "long_enabled": ("CC_ENABLE_LONG_SIGNAL", bool),
+    "short_enabled": ("CC_ENABLE_SHORT_SIGNAL", bool),
+    "dca_everywhere": ("CC_ENABLE_DCA_EVERYWHERE", bool),
+    "partial_everywhere": ("CC_ENABLE_PPPL_EVERYWHERE", bool),
+    "trailing_everywhere": ("CC_ENABLE_TRAILING_EVERYWHERE", bool),
+}
+#: The constants that decide trades.
+READ_CONSTANTS: Final = tuple(name for name, _ in _CONSTANTS.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """The configuration constants of spec engine.md 2 that decide trades. Percents are percent, times minutes.
 
     ``average_candles`` is the VWAP window, ``chunk_candles`` the batch that an infinite position is read in,
-    ``step_ms`` the length of a candle and ``fill`` the fill model of the strategy. ``maker_fee_percent`` is what an
-    order pays that rested until the price came; None is the taker's ``fee_percent``. Under the models of real prices
-    the limits of distance and lifetime are off where they are 0 or infinite.
+    ``step_ms`` the length of a candle and ``fill`` the fill model (spec fills.md). ``maker_fee_percent`` is what an
+    order pays that rested until the price came, below 0 what it gets; None is the taker's ``fee_percent``.
+    ``await_minutes`` may be infinite. Under the models of real prices the limits of distance and lifetime are off
+    where they are 0 or infinite.
     """
 
     slippage_percent: float = 0.1
@@ -81,29 +106,16 @@ class EngineSettings:
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, step_ms: int = MINUTE_MS, fill: FillModel = "vwap"
+        cls, config: Mapping[str, Any], *, step_ms: int = MINUTE_MS, fill: FillModel | None = None
     ) -> EngineSettings:
-        """The settings that the ``CC_*`` constants of ``config`` describe."""
-        return cls(
-            slippage_percent=config["CC_PERCENT_SLIPPAGE"],
-            fee_percent=config["CC_PERCENT_FEE"],
-            min_take_profit_percent=config["CC_MIN_TAKEPROFIT_DISTANCE_PERCENT"],
-            min_stop_loss_percent=config["CC_MIN_STOPLOSS_DISTANCE_PERCENT"],
-            max_stop_loss_percent=config["CC_MAX_STOPLOSS_DISTANCE_PERCENT"],
-            max_lifetime_minutes=config["CC_MAX_SIGNAL_LIFETIME_MINUTES"],
-            entry_cost=config["CC_POSITION_ENTRY_COST"],
-            breakeven_threshold_percent=config["CC_BREAKEVEN_THRESHOLD"],
-            await_minutes=config["CC_SCHEDULE_AWAIT_MINUTES"],
-            average_candles=int(config["CC_AVG_PRICE_CANDLES_COUNT"]),
-            chunk_candles=int(config["CC_MAX_CANDLES_PER_REQUEST"]),
-            step_ms=step_ms,
-            fill=fill,
-            long_enabled=bool(config["CC_ENABLE_LONG_SIGNAL"]),
-            short_enabled=bool(config["CC_ENABLE_SHORT_SIGNAL"]),
-            dca_everywhere=bool(config["CC_ENABLE_DCA_EVERYWHERE"]),
-            partial_everywhere=bool(config["CC_ENABLE_PPPL_EVERYWHERE"]),
-            trailing_everywhere=bool(config["CC_ENABLE_TRAILING_EVERYWHERE"]),
-        )
+        """The settings that the ``CC_*`` constants of ``config`` describe; ``fill`` replaces ``CC_FILL_MODEL``."""
+        read = {
+            field: config[name] if kind is None else kind(config[name])
+            for field, (name, kind) in _CONSTANTS.items()
+        }
+        if fill is not None:
+            read["fill"] = fill
+        return cls(**read, step_ms=step_ms)
 
     @property
     def breakeven_percent(self) -> float:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pytest
 from bkapi.base import config
 from bkapi.errors import BkError, ConfigError
 from bkcore.intervals import MOST_MINUTES
-from bkcore.machine.settings import EngineSettings
+from bkcore.machine.codes import Fill
+from bkcore.machine.settings import FOREVER_MS, READ_CONSTANTS, EngineSettings
 
 SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
 GOLDEN = SHARED / "golden" / "services" / "config_validation.jsonl"
@@ -68,7 +70,7 @@ def test_golden_cases(case: dict[str, Any]) -> None:
 
 @pytest.mark.skipif(not SPECIFICATION.exists(), reason=f"no specification at {SPECIFICATION}")
 def test_every_documented_constant_has_a_default() -> None:
-    to_come = ("fills.md", "front-door.md", "account.md", "deviations.md")  # beyond the documented framework
+    to_come = ("front-door.md", "account.md", "deviations.md")  # beyond the documented framework
     documents = [path for path in SPECIFICATION.glob("*.md") if path.name not in to_come]
     text = "".join(path.read_text(encoding="utf-8") for path in documents)
     documented = {name for name in re.findall(r"CC_[A-Z0-9_]+", text) if not name.endswith("_")}
@@ -97,7 +99,7 @@ def test_all_problems_are_numbered_in_documented_order() -> None:
         config.set_config(broken)
     lines = caught.value.message.splitlines()
     assert lines[0] == "GLOBAL_CONFIG validation failed:"
-    assert [line.split(".")[0] for line in lines[1:]] == [str(number) for number in range(1, 48)]
+    assert [line.split(".")[0] for line in lines[1:]] == [str(number) for number in range(1, 49)]
     assert [re.findall(r"CC_\w+", line) for line in lines[1:20]] == [
         ["CC_PERCENT_SLIPPAGE"],
         ["CC_PERCENT_FEE"],
@@ -151,12 +153,15 @@ def test_what_is_no_positive_integer(value: Any) -> None:
         config.set_config(CC_AVG_PRICE_CANDLES_COUNT=value)
 
 
-def test_only_the_lifetime_may_be_infinite() -> None:
-    config.set_config(CC_MAX_SIGNAL_LIFETIME_MINUTES=math.inf)
-    with pytest.raises(ConfigError):
-        config.set_config(CC_MAX_SIGNAL_LIFETIME_MINUTES=-math.inf)
+def test_only_lifetime_and_patience_may_be_infinite() -> None:
+    for name in ("CC_MAX_SIGNAL_LIFETIME_MINUTES", "CC_SCHEDULE_AWAIT_MINUTES"):
+        config.set_config({name: math.inf})
+        for value in (-math.inf, math.nan):
+            with pytest.raises(ConfigError, match=name):
+                config.set_config({name: value})
     with pytest.raises(ConfigError):
         config.set_config(CC_MAX_SIGNALS=math.inf)
+    assert config.engine_settings().record()["await_ms"] == FOREVER_MS
 
 
 def test_unsafe_skips_the_rules_and_keys_of_ones_own_are_stored() -> None:
@@ -187,7 +192,10 @@ def test_a_misspelt_constant_is_refused_and_not_stored(name: Any, meant: str) ->
     assert config.get_config() == dict(config.DEFAULTS)
 
 
-@pytest.mark.parametrize("name", [one.name for one in config.CONSTANTS if one.domain is not config._ANY])
+@pytest.mark.parametrize(
+    "name",
+    [one.name for one in config.CONSTANTS if one.domain not in (config._ANY, config._MAKER_FEE)],
+)
 @pytest.mark.parametrize(
     "value",
     ["abc", [], None, 10**400, 10**5000, np.array([1, 2]), math.nan, -1],
@@ -243,3 +251,68 @@ def test_copies_and_defaults_cannot_be_used_to_change_the_values() -> None:
         config.get_default_config()["CC_PERCENT_FEE"] = 9  # type: ignore[index]
     config.set_config(CC_PERCENT_FEE=0.05)
     assert config.get_default_config()["CC_PERCENT_FEE"] == 0.1
+
+
+def test_the_fill_model_and_the_maker_fee_reach_the_engine() -> None:
+    before = config.engine_settings()
+    assert before.fill == config.DEFAULTS["CC_FILL_MODEL"] == config.DEFAULT_FILL_MODEL
+    assert (before.maker_fee_percent, before.record()["maker_fee_percent"]) == (None, 0.1)
+    config.set_config(CC_FILL_MODEL="last_close", CC_PERCENT_MAKER_FEE=-0.01)
+    settings = config.engine_settings()
+    assert (settings.fill, settings.maker_fee_percent) == ("last_close", -0.01)
+    assert (settings.record()["fill"], settings.record()["maker_fee_percent"]) == (Fill.LAST_CLOSE, -0.01)
+    assert config.engine_settings(fill="vwap").fill == "vwap"
+    config.set_config(CC_PERCENT_MAKER_FEE=None)
+    assert config.engine_settings().maker_fee_percent is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CC_FILL_MODEL", "touch", '"next_open", "last_close" or "vwap"'),
+        ("CC_FILL_MODEL", "NEXT_OPEN", "CC_FILL_MODEL='NEXT_OPEN'"),
+        ("CC_PERCENT_MAKER_FEE", math.inf, "below 0 for a rebate"),
+        ("CC_PERCENT_MAKER_FEE", "0.1", "or None for the taker fee"),
+        ("CC_PERCENT_MAKER_FEE", True, "CC_PERCENT_MAKER_FEE=True"),
+    ],
+)
+def test_a_fill_model_or_a_maker_fee_that_is_none(name: str, value: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.set_config({name: value})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["best", None, [], 5])
+def test_a_fill_model_that_there_is_not_is_told_even_after_unsafe(value: Any) -> None:
+    config.set_config(CC_FILL_MODEL=value, unsafe=True)
+    with pytest.raises(ConfigError, match="CC_FILL_MODEL="):
+        config.engine_settings()
+
+
+def test_every_field_of_the_settings_but_the_step_is_read_from_a_constant() -> None:
+    changed: dict[str, Any] = {
+        "CC_PERCENT_SLIPPAGE": 0.03,
+        "CC_PERCENT_FEE": 0.04,
+        "CC_PERCENT_MAKER_FEE": 0.01,
+        "CC_MIN_TAKEPROFIT_DISTANCE_PERCENT": 0.7,
+        "CC_MIN_STOPLOSS_DISTANCE_PERCENT": 0.6,
+        "CC_MAX_STOPLOSS_DISTANCE_PERCENT": 9,
+        "CC_MAX_SIGNAL_LIFETIME_MINUTES": 99,
+        "CC_POSITION_ENTRY_COST": 7,
+        "CC_BREAKEVEN_THRESHOLD": 0.5,
+        "CC_SCHEDULE_AWAIT_MINUTES": 8,
+        "CC_AVG_PRICE_CANDLES_COUNT": 3,
+        "CC_MAX_CANDLES_PER_REQUEST": 20,
+        "CC_FILL_MODEL": "last_close",
+        "CC_ENABLE_LONG_SIGNAL": False,
+        "CC_ENABLE_SHORT_SIGNAL": False,
+        "CC_ENABLE_DCA_EVERYWHERE": True,
+        "CC_ENABLE_PPPL_EVERYWHERE": True,
+        "CC_ENABLE_TRAILING_EVERYWHERE": True,
+    }
+    assert set(changed) == set(READ_CONSTANTS)
+    plain = asdict(EngineSettings())
+    for name, value in changed.items():
+        settings = asdict(config.engine_settings(overrides={name: value}))
+        assert [settings[field] for field in settings if settings[field] != plain[field]] == [value]
+    assert config.get_config() == dict(config.DEFAULTS)

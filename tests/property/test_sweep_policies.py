@@ -27,7 +27,32 @@ VALUES: dict[str, list[Any]] = {
     "dca_most_entries": [2, 5],
     "dca_cost": [None, 50],
     "dca_cost_factor": [1.0, 2],
+    "trailing_by": ["extreme", "close"],
+    "take_profit_steps": [(), ((0, 4.0), (30, -0.5)), ((5.5, 1),)],
+    "target_from_average_percent": [None, 1.5],
+    "breakeven_offset_percent": [0.0, -0.2, 1],
+    "partial_profit_percent": [(), ((0.5, 30), (150.0, 100))],
+    "partial_loss_percent": [(), ((1, 50),)],
+    "exit_profit_only": [False, True],
+    "on_opposite": ["ignore", "close", "reverse"],
+    "stop_may_loosen": [False, True],
+    "cooldown_minutes": [0, 7.5],
+    "max_hold_minutes": [None, 90],
 }
+
+
+def test_every_field_can_be_varied() -> None:
+    assert set(VALUES) == set(Policy.model_fields)
+
+
+def test_a_trailing_stop_without_a_distance_is_for_real_prices() -> None:
+    space = Space.zip(trailing_stop_from_percent=[0.5, 1.0], trailing_stop_distance_percent=[1.0, None])
+    columns = space.columns(0, 2)[1]
+    with pytest.raises(SchemaError, match="does nothing without trailing_stop_distance_percent"):
+        policy_records({}, columns, 2, fill="vwap")
+    records = policy_records({}, columns, 2, fill="next_open")
+    assert records["stop_from"].tolist() == [0.5, np.inf]
+    assert records["stop_from_move"].tolist() == [0.5, 1.0]
 
 
 @given(policies(), st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=6), st.data())
@@ -42,9 +67,9 @@ def test_columns_make_the_records_that_rows_make(base: Policy, names: list[str],
         wanted = np.concatenate([Policy(**fields).record() for fields in each])
     except SchemaError as error:
         with pytest.raises(SchemaError) as caught:
-            policy_records(known, columns, count)
+            policy_records(known, columns, count, fill="next_open")
         assert str(caught.value).splitlines()[0].split()[:4] == str(error).splitlines()[0].split()[:4]
         return
-    got = policy_records(known, columns, count)
+    got = policy_records(known, columns, count, fill="next_open")
     for field in wanted.dtype.names or ():
         assert np.array_equal(got[field], wanted[field], equal_nan=got[field].dtype.kind == "f"), field

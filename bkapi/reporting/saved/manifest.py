@@ -56,6 +56,7 @@ class Conditions(_Part):
     """Costs and fill model, as the line under a report tells them."""
 
     fee_percent: Percent
+    maker_fee_percent: Percent | None = None
     slippage_percent: Percent
     fill: Annotated[str, _one_of(FILL_MODELS)]
     average_candles: Annotated[int, Field(ge=1)]
@@ -69,6 +70,7 @@ class How(_Part):
     symbol: Name | None = None
     gaps: Name = "raise"
     end_ms: Moment | None = None
+    fill: Annotated[str, _one_of(FILL_MODELS)] | None = None
 
 
 class Manifest(_Part):

@@ -112,6 +112,7 @@ def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | N
         "provenance": provenance(run.strategy_run),
         "conditions": {
             "fee_percent": settings.fee_percent,
+            "maker_fee_percent": settings.maker_fee_percent,
             "slippage_percent": settings.slippage_percent,
             "fill": settings.fill,
             "average_candles": settings.average_candles,
@@ -230,7 +231,11 @@ class SavedRun:
         """One line on how the numbers were made."""
         about, made = self.manifest["conditions"], self.manifest["provenance"]
         words = costs(
-            about["fee_percent"], about["slippage_percent"], about["fill"], about["average_candles"]
+            about["fee_percent"],
+            about.get("maker_fee_percent"),
+            about["slippage_percent"],
+            about["fill"],
+            about["average_candles"],
         )
         return (
             f"Conditions: {words}; {ANNUALISATION}; {span(made['frame'])}; candles {made['candles']}; "
