@@ -50,7 +50,6 @@ POLICY = np.dtype(
         ("breakeven_offset", _f),  # percent beyond the effective entry
         ("cooldown_ms", _i),  # no entry so soon after an end
         ("max_hold", _f),  # lifetime in minutes when the row has none
-        ("stop_from_move", _f),  # move from which the stop trails, also by the distance of a row
         ("profit_of_entry", _b),  # profit_at and loss_at are percents of the effective entry
         ("loss_of_entry", _b),
         ("by_close", _b),  # best and worst go by closes
