@@ -108,6 +108,8 @@ def as_polars(frame: Any) -> pl.DataFrame:
 
 def _joined(columns: Iterable[tuple[str, Any]]) -> pl.DataFrame:
     """Columns of pandas or PyArrow as one frame."""
+    import polars as pl
+
     frame: dict[str, pl.Series] = {}
     for name, column in columns:
         if name in frame:
@@ -115,8 +117,6 @@ def _joined(columns: Iterable[tuple[str, Any]]) -> pl.DataFrame:
                 f"the signal frame has several columns {name!r}.", hint="give each column its own name."
             )
         frame[name] = _column(name, column)
-    import polars as pl
-
     return pl.DataFrame(frame)
 
 
@@ -131,15 +131,12 @@ def _column(name: str, column: Any) -> pl.Series:
             column = pyarrow.Array.from_pandas(column)
         if pyarrow.types.is_timestamp(column.type) and column.type.tz is not None:
             column = column.cast(pyarrow.timestamp(column.type.unit, "UTC"))  # Polars knows no zone "+05:30"
-        made = pl.Series(name, column)
+        return pl.Series(name, column)
     except FOREIGN:  # values of several kinds, or of one that Polars has no word for
         raise SignalFrameError(
             f"column {name!r} of the signal frame holds values of several kinds, or of an unknown one.",
             hint=f"give {REAL_COLUMNS.get(name, 'numbers, text or times')}.",
         ) from None
-    if made.null_count() == len(made):  # pandas calls a column without any value text
-        return pl.repeat(None, len(made), dtype=pl.Null, eager=True).alias(name)
-    return made
 
 
 def refuse_odd_columns(frame: pl.DataFrame, *, at_real_prices: bool) -> None:
