@@ -28,8 +28,8 @@ from bkapi.guards.altered_globals import altered_globals
 from bkapi.market.exchange import forget_exchanges
 from bkapi.risk.services import clear_risks
 from bkapi.runs.ledger import results_of
+from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.registry import exchanges, frames, strategies
-from bkapi.schemas.strategy import StrategySchema
 from bkcore.candles.frame import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.intervals import MINUTE_MS
@@ -237,9 +237,7 @@ class _Case:
         return said
 
     def _signals(self, market: Market) -> Said:
-        table = signal_table(
-            self.strategy, market, self.symbol, settings=self.settings, frame=self.frame
-        )
+        table = signal_table(self.strategy, market, self.symbol, settings=self.settings, frame=self.frame)
         assert table is not None
         said: Said = {}
         fields = ("side", "price_open", "take_profit", "stop_loss", "lifetime", "cost", "given")

@@ -56,7 +56,9 @@ def write_answer_at_real_prices(slot: Any, dto: SignalInput, *, timestamp: int, 
     """
     for one, other in _ONE_OF:
         if dto.get(one) is not None and dto.get(other) is not None:
-            _refuse(f"the signal gives both {one} {shown(dto[one])} and {other} {shown(dto[other])}", "give one.")
+            _refuse(
+                f"the signal gives both {one} {shown(dto[one])} and {other} {shown(dto[other])}", "give one."
+            )
     write_answer(slot, dto, timestamp=timestamp, is_foreign=is_foreign)
     for name in ("price_open", "price_take_profit", "price_stop_loss", "minute_estimated_time", "cost"):
         _number(dto, name)
@@ -102,7 +104,10 @@ def _exits(given: Any) -> int:
         return 0
     code = _EXITS.get(given) if isinstance(given, (bool, str)) else None
     if code is None:
-        _refuse(f"exit must be True, 'long' or 'short', got {shown(given)}", "it closes the position of that side.")
+        _refuse(
+            f"exit must be True, 'long' or 'short', got {shown(given)}",
+            "it closes the position of that side.",
+        )
     return int(code)
 
 

@@ -129,7 +129,7 @@ _fall: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f"fall_{name}" for name i
 
 def or_none(level: float) -> float | None:
     """A level of a row; None for one that is missing, NaN in the machine."""
-    return level if level == level else None  # noqa: PLR0124 - NaN alone differs from itself
+    return level if level == level else None
 
 
 #: Where each field of a public signal comes from.

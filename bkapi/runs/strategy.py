@@ -302,7 +302,9 @@ class StrategyRun:
     def _judge_activation(self) -> None:
         """Ask the risk profiles about a resting order: at its limit, for a command at the price now (spec 7.2, 7.3)."""
         by_user = self._state.deferred == Deferred.ACTIVATE
-        price = self.known_price() if self.run.at_real_prices else self.run.series.values.item(self._state.row)
+        price = (
+            self.known_price() if self.run.at_real_prices else self.run.series.values.item(self._state.row)
+        )
         signal = self.rows.public(self.trade, price)
         self._judge(signal, price if by_user else signal.price_open)
         if self._state.is_refused and self._state.deferred != Deferred.CANCEL:

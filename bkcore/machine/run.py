@@ -412,6 +412,8 @@ class Run:
     @property
     def row_counts(self) -> dict[str, int]:
         """What became of the rows that asked for an entry at real prices (spec fills.md 4)."""
+        if not self.at_real_prices:
+            return {"taken": int(self.now.trade_count), "refused": int(self.now.rejected_count)}
         taken, refused = int(self.now.taken), int(self.now.refused)
         return {"taken": taken, "passed_over": int(self.now.wanted) - taken - refused, "refused": refused}
 

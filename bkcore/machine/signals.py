@@ -230,7 +230,12 @@ def _at_real_prices(frame: pl.DataFrame, symbol: str, asking: Asking | None) -> 
 
 
 def _refuse_out_of_range(frame: pl.DataFrame, enters: NDArray[np.bool_]) -> None:
-    """Sizes, distances and fees of rows that enter; those of other rows are never used."""
+    """Levels for an open position; sizes, distances and fees of rows that enter, those of others are never used."""
+    for name in _SETS:
+        if name in frame.columns:
+            values = numbers(frame[name])
+            wrong = given(frame[name]) & ~np.isnan(values) & ~((values > 0.0) & np.isfinite(values))
+            refuse(frame[name], wrong, ", which is no price", f"give {REAL_COLUMNS[name]}.")
     for name, (low, high, told) in _RANGES.items():
         if name in frame.columns:
             values = numbers(frame[name])

@@ -100,7 +100,9 @@ def _decide(
         side, exits, opposite, held = wish_of(signal, held, on_opposite)
         wanted += int64(side != 0)
         sets = moves_levels(signal)
-        if signal.given & int64(Given.FOREIGN_SYMBOL):  # an entry is refused, and nothing else is meant for this run
+        if signal.given & int64(
+            Given.FOREIGN_SYMBOL
+        ):  # an entry is refused, and nothing else is meant for this run
             exits, sets = 0, False
         if side == 0 and exits == 0 and not sets:
             continue
