@@ -18,6 +18,7 @@ from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import (
     COMMIT_FIELDS,
     BacktestProgressEvent,
+    CandlePingEvent,
     CommitAction,
     ExtremeEvent,
     IdlePingEvent,
@@ -526,6 +527,14 @@ class EventDelivery:
             lambda: LevelEvent(data=data, current_price=price, level=code, **self.source(timestamp)),
         )
 
+    def _candle_event(self, trade: int, timestamp: int, price: float) -> PingEvent:
+        """A ping of the candle at hand; at real prices with its prices."""
+        if not self._run.at_real_prices:
+            return self._ping_event(trade, timestamp, price)
+        market, row = self._run.market, self._state.row
+        prices = (column.item(row) for column in (market.open, market.high, market.low, market.close))
+        return CandlePingEvent(*self._place, timestamp, self._rows.public(trade, price), price, *prices)
+
     def _ping_event(self, trade: int, timestamp: int, price: float) -> PingEvent:
         return PingEvent(*self._place, timestamp, self._rows.public(trade, price), price)
 
@@ -575,7 +584,7 @@ class EventDelivery:
         trade, timestamp, price = self._candle()
         self.now(timestamp)
         if channel.listeners:
-            self._emit(channel, self._ping_event(trade, timestamp, price))
+            self._emit(channel, self._candle_event(trade, timestamp, price))
         if getattr(self._callbacks, callback) is not None:
             self._call(callback, self._rows.public(trade, price), price)
 

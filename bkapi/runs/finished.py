@@ -65,6 +65,20 @@ class FinishedRun:
         return self.run.row_counts
 
     @cached_property
+    def entry_edge_percent(self) -> float | None:
+        """How much better, in percent, market entries were than the next open, on average; None at real prices."""
+        from bkapi.runs.remarks import entry_edge_percent
+
+        return entry_edge_percent(self)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What was refused, cut or assumed, a sentence each with its remedy (spec fills.md 10)."""
+        from bkapi.runs.remarks import remarks_of
+
+        return remarks_of(self)
+
+    @cached_property
     def events(self) -> pl.DataFrame:
         """The event log, see :func:`bkcore.machine.event_log.events_frame`."""
         from bkcore.machine.event_log import events_frame

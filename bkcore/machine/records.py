@@ -95,15 +95,16 @@ def _extreme(prefix: str) -> list[tuple[str, Any]]:
 
 
 #: A signal row from its creation to its end: resting order, position, finished trade (spec engine.md 1.2).
-#: ``take_profit`` and ``stop_loss`` are the original levels, ``active_*`` those in force (trailed or not);
-#: ``effective_open``, ``invested``, ``remaining`` and ``closed_percent`` follow from entries and partials
-#: (spec 9.2, 9.3) and are renewed when these change, like ``paid_open``, the effective entry with slippage, and
-#: ``entry_fee``, the mean fee percent of the entries. An extreme is priced when somebody looks (``price_extremes``).
+#: ``take_profit`` and ``stop_loss`` are the original levels, ``active_*`` those in force (trailed or not), ``given``
+#: the bits of ``Given`` of the signal; ``effective_open``, ``invested``, ``remaining`` and ``closed_percent`` follow
+#: from entries and partials (spec 9.2, 9.3) and are renewed when these change, like ``paid_open``, the effective entry
+#: with slippage, and ``entry_fee``, the mean fee percent of the entries. An extreme is priced when somebody looks
+#: (``price_extremes``).
 #:
-#: From ``given_take`` on: real prices alone (spec fills.md). ``given_take`` is the target without the steps of a
-#: policy, ``active_take`` the nearer of the two; ``next_step_at`` (ms) is when that has to be looked at again.
-#: ``take_percent`` and ``stop_percent`` are the levels of the row where it gave percents: of the fill, once there is
-#: one. ``best`` and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
+#: From ``take_percent`` on: real prices alone (spec fills.md). ``take_percent`` and ``stop_percent`` are the levels of
+#: the row where it gave percents: of the fill, once there is one. ``given_take`` is the target without the steps of a
+#: policy, ``active_take`` the nearer of the two; ``next_step_at`` (ms) is when that has to be looked at again. ``best``
+#: and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
 POSITION = np.dtype(
     [
         ("signal", _i),
@@ -165,6 +166,7 @@ POSITION = np.dtype(
         ("rates_differ", _b),
         ("order_kind", _b),
         ("stop_reason", _b),
+        ("given", np.int16),
     ],
     align=True,
 )

@@ -248,6 +248,7 @@ def fill_row(
     position.loss_rules_done = 0
     position.breakeven_rule_done = 0
     position.at_real_prices = 0
+    position.given = signal.given
     position.rates_differ = 0
     position.entry_fee = settings.fee_percent
     position.entry_slippage = settings.slippage
