@@ -411,16 +411,23 @@ def cancel_row(position: Any, reason: Any, time: Any, price: Any) -> None:
 
 
 @rule
+def share_of_way(distance: Any, total: Any) -> Any:
+    """Percent of the way that ``distance`` is, at most 100; 0 of a way to a level that is missing, NaN."""
+    if total <= 0.0:
+        return 100.0
+    percent = (distance / total) * 100.0
+    return percent if percent < 100.0 else (100.0 if percent >= 100.0 else 0.0)
+
+
+@rule
 def progress_percent(position: Any, price: Any) -> Any:
     """How far the price went towards the target (above 0) or, negative, towards the stop (spec engine.md 8.2)."""
     entry = position.effective_open
     distance = position.side * (price - entry)
     if distance > 0.0:
-        total = position.side * (position.active_take - entry)
-        return 100.0 if total <= 0.0 else min(100.0, (distance / total) * 100.0)
+        return share_of_way(distance, position.side * (position.active_take - entry))
     if distance < 0.0:
-        total = position.side * (entry - position.active_stop)
-        return -100.0 if total <= 0.0 else -min(100.0, (-distance / total) * 100.0)
+        return -share_of_way(-distance, position.side * (entry - position.active_stop))
     return 0.0
 
 

@@ -27,7 +27,7 @@ from bkcore.machine.log_rows import tell_breakeven, tell_extreme, tell_levels
 from bkcore.machine.phases import wake_if
 from bkcore.machine.pnl import pnl_percent
 from bkcore.machine.policy import is_woken, trailed_stop, trailed_take
-from bkcore.machine.rules import bracket_price
+from bkcore.machine.rules import bracket_price, branch_at, progress_percent
 
 
 @rule
@@ -46,11 +46,15 @@ def tell_extremes(
     state: Any, settings: Any, position: Any, events: Any, time: Any, adverse: Any, favour: Any
 ) -> Any:
     """Record the worst and the best of a candle and say what they reach, the worst first; whether that is heard."""
-    heard = tell_extreme(state, position, events, time, adverse)
-    heard = tell_levels(state, position, events, time, adverse) or heard
-    heard = tell_extreme(state, position, events, time, favour) or heard
-    heard = tell_breakeven(state, settings, position, events, time, favour) or heard
-    return tell_levels(state, position, events, time, favour) or heard
+    heard = False
+    if branch_at(position, adverse) < 0:
+        heard = tell_extreme(state, position, events, time, adverse)
+        heard = tell_levels(state, position, events, time, adverse) or heard
+    if branch_at(position, favour) > 0:
+        heard = tell_extreme(state, position, events, time, favour) or heard
+        heard = tell_breakeven(state, settings, position, events, time, favour) or heard
+        heard = tell_levels(state, position, events, time, favour) or heard
+    return heard
 
 
 @rule
@@ -88,6 +92,9 @@ def close_candle(state: Any, candles: Any, plan: Any, tables: Any) -> Any:
     time = state.tick_time + plan.settings.step_ms
     told = tell_extremes(state, plan.settings, position, tables.events, time, adverse, favour)
     heard = heard or told
+    close = candles.close[uint64(state.row)]
+    state.branch = branch_at(position, close)
+    state.progress = progress_percent(position, close)
     return Phase.CANDLE_WAKE, wake_if(heard, Wake.EVENTS)
 
 

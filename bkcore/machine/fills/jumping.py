@@ -17,11 +17,12 @@ from bkcore.machine.codes import Deferred, Listen, OrderKind, Status
 from bkcore.machine.fills.at_end import tell_extremes
 from bkcore.machine.fills.at_open import has_status
 from bkcore.machine.fills.levels import expiry_of, next_entry, next_loss, next_profit
+from bkcore.machine.log_rows import store_event
 from bkcore.machine.market import row_at
 from bkcore.machine.policy import price_of_pnl, trailed_stop, trailed_take
 from bkcore.machine.price_index import first_maximum, first_minimum, leaves_band
 from bkcore.machine.records import EVENTS_PER_CANDLE
-from bkcore.machine.rules import due_band, extreme_band, settle_extremes
+from bkcore.machine.rules import due_band, extreme_band, mark_extreme, settle_extremes
 
 _MARGIN = 4e-9  # relative: more than rounding and the tolerance of a percent
 _NEVER = np.iinfo(np.int64).max
@@ -99,10 +100,59 @@ def acting_band(state: Any, plan: Any, position: Any, entries: Any, partials: An
 
 @rule
 def telling_band(position: Any, settings: Any) -> Any:
-    """Prices ``(low, high)`` strictly between which the log has nothing to tell."""
+    """Prices ``(low, high)`` strictly between which the log has nothing but extremes to tell."""
     low, high = due_band(position, settings, 1)
-    worst, best = extreme_band(position)
-    return upper(worst, low), lower(best, high)
+    return upper(-np.inf, low), lower(np.inf, high)
+
+
+@rule
+def tell_jump(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, end: Any, band: Any) -> Any:
+    """Write into the log what happens before a candle acts, at ``end`` at the latest; returns the row of that candle.
+
+    band   strictly between its two prices a candle does not act
+    """
+    position, events = tables.trades[uint64(state.current)], tables.events
+    step, rises, (low, high) = plan.settings.step_ms, position.side > 0, band
+    room = events.size - 2 * EVENTS_PER_CANDLE
+    due_low, due_high = telling_band(position, plan.settings)
+    least, most = extreme_band(position)
+    count = state.event_count  # kept at hand: a store to the log could alias the state
+    revision = state.revision_count - 1
+    row = state.row
+    while True:
+        row = leaves_band(
+            *(prices.floors, prices.ceilings, prices.lows, prices.highs, row, end),
+            *(max(low, due_low, least), min(high, due_high, most)),
+        )
+        if row >= end or count > room:
+            break
+        floor, ceiling = prices.floors[uint64(row)], prices.ceilings[uint64(row)]
+        if floor <= low or ceiling >= high:
+            break
+        time = candles.timestamps[uint64(row)] + step
+        if floor <= due_low or ceiling >= due_high:
+            adverse, favour = (floor, ceiling) if rises else (ceiling, floor)
+            state.event_count = count
+            tell_extremes(state, plan.settings, position, events, time, adverse, favour)
+            count = state.event_count
+            due_low, due_high = telling_band(position, plan.settings)
+            least, most = extreme_band(position)
+        else:  # strictly beyond the band of `extreme_band`: what `update_extreme` would record, the adverse one first
+            for k in range(2):
+                if (k == 0) == rises:
+                    if floor < least:
+                        kind = mark_extreme(position, -1 if rises else 1, time, floor)
+                        store_event(events, count, time, kind, 0, floor, revision)
+                        count += 1
+                        least = floor
+                elif ceiling > most:
+                    kind = mark_extreme(position, 1 if rises else -1, time, ceiling)
+                    store_event(events, count, time, kind, 0, ceiling, revision)
+                    count += 1
+                    most = ceiling
+        row += 1
+    state.event_count = count
+    return row
 
 
 @rule
@@ -205,27 +255,17 @@ def jump_held(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, end
     if first >= end:
         return
     low, high = acting_band(state, plan, position, tables.entries, tables.partials)
-    row = first
-    stops = state.listen >= int64(Listen.EVENTS)
     if state.logs == 0:
-        row = leaves_band(prices.floors, prices.ceilings, prices.lows, prices.highs, row, end, low, high)
+        row = leaves_band(prices.floors, prices.ceilings, prices.lows, prices.highs, first, end, low, high)
+    elif state.listen >= int64(Listen.EVENTS):
+        due_low, due_high = telling_band(position, settings)
+        least, most = extreme_band(position)
+        row = leaves_band(
+            *(prices.floors, prices.ceilings, prices.lows, prices.highs, first, end),
+            *(max(low, due_low, least), min(high, due_high, most)),
+        )
     else:
-        room = tables.events.size - 2 * EVENTS_PER_CANDLE
-        while True:
-            worst, best = telling_band(position, settings)
-            row = leaves_band(
-                *(prices.floors, prices.ceilings, prices.lows, prices.highs),
-                *(row, end, upper(worst, low), lower(best, high)),
-            )
-            if row >= end or stops or state.event_count > room:
-                break
-            floor, ceiling = prices.floors[uint64(row)], prices.ceilings[uint64(row)]
-            if floor <= low or ceiling >= high:
-                break
-            adverse, favour = (floor, ceiling) if position.side > 0 else (ceiling, floor)
-            time = timestamps[uint64(row)] + step
-            tell_extremes(state, settings, position, tables.events, time, adverse, favour)
-            row += 1
+        row = tell_jump(state, candles, prices, plan, tables, end, (low, high))
     if row > first:
         settle_jump(plan, candles, prices, position, first, row, state.logs)
         state.row = row
