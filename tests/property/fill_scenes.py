@@ -8,6 +8,7 @@ price and an open exactly at a stop are frequent.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -28,6 +29,7 @@ _GAPS = (0, 0, 0, 0, 0, 1, -1, 2, -2, 0, 0, 0, 4, -4, 9, -9)
 _BODIES = (0, 1, -1, 2, -2, 3, -3, 1, -1, 0, 4, -4, 6, -6, 12, -12)
 _WICKS = (0, 0, 1, 0, 2, 1, 3, 6)
 _HOLES = (0,) * 13 + (1, 2, 5)
+_CALM = (0,) * 18 + (1, -1)
 
 _seeds = st.integers(0, 2**32 - 1)
 percents = st.sampled_from([1.0, 0.25, 0.5, 2.0, 3.0, 5.0])
@@ -126,18 +128,19 @@ def usable(policy: Mapping[str, Any], *, step_minutes: int) -> dict[str, Any]:
     return rules
 
 
-def candles_of(count: int, seed: int, *, unit: float, step_ms: int, holes: bool) -> list[list[Any]]:
-    """Candles from ``MIDNIGHT`` on; prices are multiples of ``unit``."""
+def candles_of(
+    count: int, seed: int, *, unit: float, step_ms: int, holes: bool, calm: bool = False
+) -> list[list[Any]]:
+    """Candles from ``MIDNIGHT`` on; prices are multiples of ``unit``, and seldom move where it is ``calm``."""
     dice = np.random.default_rng(seed)
+    tables = (_CALM,) * 4 if calm else (_GAPS, _BODIES, _WICKS, _WICKS)
+    columns = [dice.choice(table, count).tolist() for table in (*tables, _HOLES)]
     candles: list[list[Any]] = []
     time, close = MIDNIGHT, MIDDLE
-    for _ in range(count):
-        gap, body, up, down, hole = (
-            int(dice.choice(some)) for some in (_GAPS, _BODIES, _WICKS, _WICKS, _HOLES)
-        )
+    for gap, body, up, down, hole in zip(*columns, strict=True):
         opened = max(LOWEST, close + gap)
         close = max(LOWEST, opened + body)
-        high, low = max(opened, close) + up, max(1, min(opened, close) - down)
+        high, low = max(opened, close) + abs(up), max(1, min(opened, close) - abs(down))
         time += hole * step_ms if holes and candles else 0
         candles.append([time, *(unit * price for price in (opened, high, low, close)), 1.0])
         time += step_ms
@@ -151,11 +154,12 @@ class Rows:
         self, candles: list[list[Any]], way: str, columns: frozenset[str], *, unit: float, step: int
     ):
         self.candles, self.way, self.columns, self.unit, self.step = candles, way, columns, unit, step
+        self.times = [candle[0] for candle in candles]
 
     def row(self, time: int, dice: np.random.Generator) -> Record:
         """The row of a tick."""
-        known = [candle for candle in self.candles if candle[0] < time] or self.candles[:1]
-        here = round(known[-1][4] / self.unit)
+        before = bisect_left(self.times, time) - 1
+        here = round(self.candles[max(before, 0)][4] / self.unit)
         row: Record = {"timestamp": time}
         side = self._say(row, dice)
         has = {name: name in self.columns and dice.random() < 0.7 for name in COLUMNS}
@@ -246,9 +250,17 @@ def fill_scenes(
     scales: Sequence[float] = (1.0, 1.0, 2.0**-40, 2.0**30, 1e-7, 3.7e5),
     policies: st.SearchStrategy[Mapping[str, Any]] = rules,
     settings: st.SearchStrategy[Mapping[str, Any]] = configurations,
-    most_candles: int = 100,
+    candles: tuple[int, int] = (4, 100),
+    calm: bool = False,
+    densities: Sequence[float] = (0.5, 0.2, 0.9),
 ) -> Record:
-    """A scene; one with ``holes=None`` may or may not have some."""
+    """A scene.
+
+    holes       whether candles may be missing; None: drawn
+    candles     the least and the most of them
+    calm        whether prices seldom move, so that a run has something to jump over
+    densities   shares of the ticks that have a row
+    """
     interval = draw(st.sampled_from(["1m", "15m", "1h", "1d"]))
     step = INTERVAL_MINUTES[interval] * MINUTE_MS
     unit = 0.25 * draw(st.sampled_from(scales))
@@ -258,9 +270,9 @@ def fill_scenes(
         if name in configuration:
             configuration[name] *= step / MINUTE_MS
     with_holes = draw(st.booleans()) if holes is None else holes
-    count = draw(st.integers(4, most_candles))
-    candles = candles_of(count, draw(_seeds), unit=unit, step_ms=step, holes=with_holes)
-    first, last = candles[0][0], candles[-1][0] + step
+    count = draw(st.integers(*candles))
+    made = candles_of(count, draw(_seeds), unit=unit, step_ms=step, holes=with_holes, calm=calm)
+    first, last = made[0][0], made[-1][0] + step
     earliest = 0 if configuration["CC_FILL_MODEL"] == "next_open" else 1
     start = first + step * draw(st.integers(earliest, 3))
     ticks = max(1, (last - start) // step)
@@ -268,17 +280,17 @@ def fill_scenes(
     end = max(start + step, end) + draw(st.sampled_from([0, 0, step // 2, step - 1]))
     way = draw(st.sampled_from(ways))
     chosen = draw(st.frozensets(st.sampled_from(columns), max_size=7))
-    maker = Rows(candles, way, chosen, unit=unit, step=step)
+    maker = Rows(made, way, chosen, unit=unit, step=step)
     dice = np.random.default_rng(draw(_seeds))
-    density = draw(st.sampled_from([0.5, 0.2, 0.9]))
+    density = draw(st.sampled_from(densities))
     times = [time for time in range(start - 2 * step, end + 3 * step, step) if dice.random() < density] or [
         start
     ]
-    rows = [maker.row(time, dice) for time in decided_once(times, candles, step)]
+    rows = [maker.row(time, dice) for time in decided_once(times, made, step)]
     return {
         "id": "scene",
         "family": way,
-        "candles": candles,
+        "candles": made,
         "rows": rows,
         "settings": configuration,
         "policy": usable(draw(policies), step_minutes=step // MINUTE_MS),
@@ -290,5 +302,6 @@ def decided_once(times: Sequence[int], candles: list[list[Any]], step: int) -> l
     """The times without those at the edge of a hole where the candle after it has a row of its own."""
     opened = [candle[0] for candle in candles]
     edges = {one + step: other for one, other in pairwise(opened) if other != one + step}
-    kept = [time for time in times if edges.get(time) not in times]
+    asked = frozenset(times)
+    kept = [time for time in times if edges.get(time) not in asked]
     return kept or list(times[-1:])
