@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -305,3 +306,35 @@ def decided_once(times: Sequence[int], candles: list[list[Any]], step: int) -> l
     asked = frozenset(times)
     kept = [time for time in times if edges.get(time) not in asked]
     return kept or list(times[-1:])
+
+
+def scene_of(
+    candles: list[list[Any]],
+    rows: list[Record],
+    policy: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    end: int = 0,
+    **settings: Any,
+) -> Record:
+    """A scene told by hand, of minutes and without costs, from its first candle to its last.
+
+    end        minutes by which the frame ends later than the last candle opens
+    settings   constants without ``CC_``; the model is ``next_open``
+    """
+    plain = {
+        "FILL_MODEL": "next_open",
+        "PERCENT_FEE": 0.0,
+        "PERCENT_SLIPPAGE": 0.0,
+        "POSITION_ENTRY_COST": 100.0,
+        "SCHEDULE_AWAIT_MINUTES": math.inf,
+    }
+    last = candles[-1][0] + end * MINUTE_MS
+    return {
+        "id": "scene",
+        "family": "by hand",
+        "candles": candles,
+        "rows": rows,
+        "settings": {f"CC_{name}": value for name, value in {**plain, **settings}.items()},
+        "policy": dict(policy),
+        "frame": {"start_ms": candles[0][0], "end_ms": last, "interval": "1m"},
+    }

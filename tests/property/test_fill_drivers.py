@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bkcore.machine.codes import EventKind, Listen, Wake
+from bkcore.intervals import MINUTE_MS
+from bkcore.machine.codes import Commit, EventKind, Listen, Wake
+from bkcore.machine.records import NEW_WAKE
 from bkcore.machine.run import Run
-from tests.golden.fills_case import Record
-from tests.golden.fills_engine import run_of
+from tests.golden.fills_case import Record, differences
+from tests.golden.fills_engine import record_of, run_of
+from tests.golden.run_fills_twin import play as twin
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_runs
-from tests.property.fill_scenes import fill_scenes
+from tests.property.fill_scenes import MIDNIGHT, fill_scenes, scene_of
 from tests.property.test_interruption import continued
 from tests.shares import share
 
@@ -127,3 +130,108 @@ def test_a_run_that_starts_again_is_a_new_run(scene: Record, stops: int) -> None
             break
     run.restart()
     assert_same(whole, run.finish())
+
+
+#: Conditions to be woken at: how far from the entry in percent of it, net percents, and candles from now on.
+conditions = st.fixed_dictionaries(
+    {},
+    optional={
+        "wake_above": st.sampled_from([1.0, 0.25, -1.0, 4.0]),
+        "wake_below": st.sampled_from([-1.0, -0.25, 1.0, -4.0]),
+        "wake_pnl_above": st.sampled_from([0.5, 1.0, -1.0]),
+        "wake_pnl_below": st.sampled_from([-0.5, -1.0, 0.5]),
+        "wake_at": st.sampled_from([1, 3, 0, 40]),
+    },
+)
+
+
+def woken(scene: Record, driver: Any, wanted: dict[str, float]) -> tuple[Run, list[int]]:
+    """A run in which every position waits for a condition, again and again, and when each held."""
+    opened = int(Listen.EVENTS) << int(EventKind.OPENED)
+    run = run_of(scene, driver=driver, listen=opened)
+    state, moments, step = run.now, [], int(run.settings["step_ms"][0])
+    while (wake := run.advance()) is not Wake.DONE:
+        if wake is Wake.WOKEN:
+            moments.append(run.when)
+        if wake not in (Wake.EVENTS, Wake.WOKEN) or state.current < 0:
+            continue
+        entry = float(run.trades[state.current]["effective_open"])
+        state.wake_above = entry * (1 + wanted.get("wake_above", np.inf) / 100)
+        state.wake_below = entry * (1 + wanted.get("wake_below", -np.inf) / 100)
+        state.wake_pnl_above = wanted.get("wake_pnl_above", np.inf)
+        state.wake_pnl_below = wanted.get("wake_pnl_below", -np.inf)
+        after = wanted.get("wake_at")
+        state.wake_at = np.iinfo(np.int64).max if after is None else run.when + int(after * step)
+        state.has_wake = NEW_WAKE
+    return run, moments
+
+
+@MANY
+@given(some_scenes, conditions)
+def test_who_waits_for_a_condition_is_woken_at_the_same_candle(
+    scene: Record, wanted: dict[str, float]
+) -> None:
+    run, moments = woken(scene, "run", wanted)
+    share("runs in which somebody is woken", bool(moments), least=0.2)
+    other, others = woken(scene, "skip", wanted)
+    assert others == moments
+    assert_same(run, other)
+
+
+def fall_of(percent: float, *, then: int = 3) -> list[list[Any]]:
+    """A candle at 100, one that falls by ``percent`` and comes back, and some that stand still."""
+    rows = [[100.0, 100.0, 100.0, 100.0], [100.0, 100.0, 100.0 - percent, 100.0]]
+    rows += [[100.0] * 4] * then
+    return [[MIDNIGHT + k * MINUTE_MS, *prices, 1.0] for k, prices in enumerate(rows)]
+
+
+@pytest.mark.parametrize("first", ["market", "limit"])
+@pytest.mark.parametrize("logs", [True, False])
+@pytest.mark.parametrize("driver", ["skip", "run", "step"])
+def test_a_ladder_of_hundreds_of_steps_is_climbed_in_one_candle(driver: Any, logs: bool, first: str) -> None:
+    """Tables grow in the middle of the candle, more than once, and nothing is lost or done twice."""
+    limit = {"price_open": 100.0} if first == "limit" else {}
+    scene = scene_of(
+        fall_of(60.0),
+        [{"timestamp": MIDNIGHT + MINUTE_MS, "position": "long", **limit}],
+        {"dca_step_percent": 0.1, "dca_most_entries": 700, "partial_loss_percent": [(30.0, 50.0)]},
+    )
+    run = run_of(scene, driver=driver, logs=logs).finish()
+    (trade,) = run.trades
+    assert (trade["entry_count"], trade["partial_count"]) == (700, 1)
+    prices = run.entries["price"][:700]
+    np.testing.assert_allclose(prices, 100.0 * 0.999 ** np.arange(700), rtol=1e-12)
+    assert list(differences(twin(scene), record_of(run))) == []
+
+
+def test_a_gap_over_hundreds_of_steps_is_one_entry_at_the_open() -> None:
+    """The next level is a step below the last fill, which is the open (spec fills.md 5)."""
+    rows = [[100.0] * 4, [100.0] * 4, [50.0, 50.0, 50.0, 50.0], [50.0] * 4]
+    scene = scene_of(
+        [[MIDNIGHT + k * MINUTE_MS, *prices, 1.0] for k, prices in enumerate(rows)],
+        [{"timestamp": MIDNIGHT + MINUTE_MS, "position": "long"}],
+        {"dca_step_percent": 0.1, "dca_most_entries": 700},
+    )
+    run = run_of(scene).finish()
+    assert run.trades["entry_count"].tolist() == [2]
+    assert list(differences(twin(scene), record_of(run))) == []
+
+
+@pytest.mark.parametrize("driver", ["skip", "run", "step"])
+def test_a_stop_that_trails_thousands_of_times_keeps_every_move(driver: Any) -> None:
+    count = 5000
+    closes = 100.0 + 0.25 * np.arange(count)
+    candles = [
+        [MIDNIGHT + k * MINUTE_MS, close - 0.25, close + 0.125, close - 0.5, close, 1.0]
+        for k, close in enumerate(closes.tolist())
+    ]
+    scene = scene_of(
+        candles,
+        [{"timestamp": MIDNIGHT + MINUTE_MS, "position": "long"}],
+        {"trailing_stop_distance_percent": 3.0},
+    )
+    run = run_of(scene, driver=driver).finish()
+    moved = run.commits["code"][: int(run.now.commit_count)] == Commit.TRAILING_STOP
+    assert moved.sum() == count - 2  # neither before the entry nor at the last tick, which ends the frame
+    assert_same(run_of(scene, driver="run").finish(), run)
+    assert list(differences(twin(scene), record_of(run))) == []
