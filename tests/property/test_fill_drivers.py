@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from bkcore.intervals import MINUTE_MS
-from bkcore.machine.codes import Commit, EventKind, Listen, Wake
+from bkcore.machine.codes import Command, Commit, EventKind, Listen, Wake
+from bkcore.machine.hooks import MANAGE, compile_hook
 from bkcore.machine.records import NEW_WAKE
-from bkcore.machine.run import Run
+from bkcore.machine.run import MOST_WAITING, Hooks, Run
 from tests.golden.fills_case import Record, differences
 from tests.golden.fills_engine import record_of, run_of
 from tests.golden.run_fills_twin import play as twin
@@ -235,3 +236,80 @@ def test_a_stop_that_trails_thousands_of_times_keeps_every_move(driver: Any) -> 
     assert moved.sum() == count - 2  # neither before the entry nor at the last tick, which ends the frame
     assert_same(run_of(scene, driver="run").finish(), run)
     assert list(differences(twin(scene), record_of(run))) == []
+
+
+TABLES = ("_events", "entries", "partials", "revisions", "commits")
+TENTHS = [(10.0 * (k + 1), 5.0) for k in range(10)]
+
+
+def sell_eight(
+    when: Any,
+    price: Any,
+    known_price: Any,
+    open: Any,  # noqa: A002
+    high: Any,
+    low: Any,
+    close: Any,
+    volume: Any,
+    position: Any,
+    params: Any,
+    memory: Any,
+    orders: Any,
+) -> Any:
+    """As many orders as a hook may give."""
+    for k in range(8):
+        orders[k, 0] = Command.PARTIAL_PROFIT
+        orders[k, 1] = 1.0
+    return 8
+
+
+def swinging() -> Record:
+    """A candle that reaches all there is to reach on both sides, and the position survives it."""
+    rows = [[100.0] * 4, [100.0, 199.0, 51.0, 100.0], [100.0] * 4]
+    return scene_of(
+        [[MIDNIGHT + k * MINUTE_MS, *prices, 1.0] for k, prices in enumerate(rows)],
+        [
+            {
+                "timestamp": MIDNIGHT + MINUTE_MS,
+                "position": "long",
+                "price_open": 100.0,
+                "price_take_profit": 200.0,
+                "price_stop_loss": 50.0,
+            }
+        ],
+        {
+            "breakeven_from_percent": 20.0,
+            "trailing_take_distance_percent": 70.0,
+            "partial_profit_percent": [(at * 0.95, percent) for at, percent in TENTHS],
+        },
+    )
+
+
+def commanded() -> Record:
+    """An open at which everything that was commanded, and everything that rests, is filled."""
+    rows = [[100.0] * 4, [101.0] * 4, [101.0] * 4, [250.0] * 4, [250.0] * 4]
+    return scene_of(
+        [[MIDNIGHT + k * MINUTE_MS, *prices, 1.0] for k, prices in enumerate(rows)],
+        [{"timestamp": MIDNIGHT, "position": "long"}],
+        {"partial_profit_percent": TENTHS},
+    )
+
+
+@pytest.mark.parametrize("scene", [swinging(), commanded()], ids=["swinging", "commanded"])
+@pytest.mark.parametrize("table", TABLES)
+def test_no_candle_writes_past_the_end_of_a_table(table: str, scene: Record) -> None:
+    """Whatever room a table has left, it grows in time."""
+    hooks = Hooks(None, compile_hook(sell_eight, MANAGE))
+    hooked = scene["policy"].get("breakeven_from_percent") is None
+    for room in range(33, 132):
+        run = run_of(
+            scene, listen=int(Listen.ACTIVE_PING) if hooked else 0, hooks=hooks if hooked else Hooks()
+        )
+        kept = np.zeros(room + 64, getattr(run, table).dtype)
+        setattr(run, table, kept[:room])
+        run.tables = run._tables()
+        while run.advance() is not Wake.DONE:
+            for _ in range(MOST_WAITING):
+                run.order(Command.PARTIAL_PROFIT, price=run.known_price(), value=1.0, time=run.when)
+        assert not kept[room:].view(np.uint8).any()
+        assert run.trades["partial_count"][0] > 8
