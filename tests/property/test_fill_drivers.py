@@ -218,6 +218,35 @@ def test_a_gap_over_hundreds_of_steps_is_one_entry_at_the_open() -> None:
     assert list(differences(twin(scene), record_of(run))) == []
 
 
+def test_an_open_at_hundreds_of_levels_fills_them_all_at_the_open() -> None:
+    """A step that is too small to be told from the price before; tables grow on the way."""
+    scene = scene_of(
+        fall_of(0.0),
+        [{"timestamp": MIDNIGHT + MINUTE_MS, "position": "long"}],
+        {"dca_step_percent": 1e-15, "dca_most_entries": 700},
+    )
+    run = run_of(scene).finish()
+    assert (run.entries["time"][:700] == MIDNIGHT + MINUTE_MS).all()
+    assert list(differences(twin(scene), record_of(run))) == []
+
+
+@pytest.mark.parametrize("room", [*range(33, 80, 3), 1000])
+def test_room_in_the_tables_decides_no_price(room: int) -> None:
+    """A level that an open jumps over is filled at the open, whether or not a table is full."""
+    rows = [[100.0] * 4, [100.0] * 4, [95.0] * 4, [95.0] * 4]
+    scene = scene_of(
+        [[MIDNIGHT + k * MINUTE_MS, *prices, 1.0] for k, prices in enumerate(rows)],
+        [{"timestamp": MIDNIGHT + MINUTE_MS, "position": "long"}],
+        {"dca_step_percent": 1.0, "partial_loss_percent": [(1.0, 10.0), (2.0, 10.0), (3.0, 10.0)]},
+    )
+    run = run_of(scene)
+    run._events = np.zeros(room, run._events.dtype)
+    run.tables = run._tables()
+    run.finish()
+    assert run.entries["price"][:2].tolist() == [100.0, 95.0]
+    assert list(differences(twin(scene), record_of(run))) == []
+
+
 @pytest.mark.parametrize("driver", ["skip", "run", "step"])
 def test_a_stop_that_trails_thousands_of_times_keeps_every_move(driver: Any) -> None:
     count = 5000

@@ -234,9 +234,20 @@ def jump_gaps(state: Any, plan: Any, tables: Any, price: Any, tick: Any) -> Any:
         heard = sell_part(state, plan.settings, tables, -1, percent, price, tick, False) or heard
         if percent >= 100.0:
             return end_trade(state, plan, tables, int64(CloseReason.CLOSED), tick, price, False) or heard
+    return climb_gap(state, plan, tables, price, tick) or heard
+
+
+@rule
+def climb_gap(state: Any, plan: Any, tables: Any, price: Any, tick: Any) -> Any:
+    """Step 1(d) from the ladder on. Where a table is full ``gap_waits`` says that the rest waits until it has grown."""
+    position = tables.trades[uint64(state.current)]
+    policy, side = plan.policy, position.side
+    heard = False
+    state.gap_waits = 0
     while is_adverse(side, price, next_entry(position, policy, tables.entries)):
         if lacks_room(state, tables):
-            break  # what is left of the ladder is climbed inside the candle, which makes room
+            state.gap_waits = 1
+            return heard
         heard = climb(state, plan, tables, price, tick, tick, False) or heard
     while is_favourable(side, price, next_profit(position, policy)):
         percent = policy.profit_percent[uint64(position.profit_rules_done)]
