@@ -32,6 +32,7 @@ from bkcore.machine.fills.changes import (
     end_trade,
     entry_violations,
     fill_order,
+    keep_average,
     order_of,
     place_order,
     sell_part,
@@ -199,7 +200,7 @@ def obey_commands(state: Any, plan: Any, tables: Any, scratch: Any, price: Any, 
         if position.active_take != take:
             position.given_take = position.active_take
         if position.entry_count != entries:
-            renew_target(position, plan.policy, tick)
+            keep_average(position, plan.policy, tick)
     state.command_count = 0
 
 
