@@ -104,6 +104,8 @@ COLUMNS = (
     "size",
     "faults",
 )
+#: Those and the one that the twin does not know.
+ALL_COLUMNS = (*COLUMNS, "symbol")
 WAYS = ("position", "signs", "target", "booleans")
 
 
@@ -171,7 +173,7 @@ class Rows:
         here = round(self.candles[max(before, 0)][4] / self.unit)
         row: Record = {"timestamp": time}
         side = self._say(row, dice)
-        has = {name: name in self.columns and dice.random() < 0.7 for name in COLUMNS}
+        has = {name: name in self.columns and dice.random() < 0.7 for name in ALL_COLUMNS}
         entry = here
         if has["limit"] and side:
             entry = here - side * int(dice.integers(-2, 7))
@@ -195,6 +197,8 @@ class Rows:
             row["cost"] = float(dice.choice([50.0, 1.0, 300.0]))
         if has["size"]:
             row["size"] = float(dice.choice([0.5, 1.0]))
+        if has["symbol"]:
+            row["symbol"] = str(dice.choice(["TEST", "OTHER"]))
         if has["faults"] and dice.random() < 0.3:
             self._spoil(row, dice)
         return row

@@ -17,7 +17,7 @@ from tests.golden.fills_case import Record, differences
 from tests.golden.fills_engine import record_of, run_of
 from tests.golden.run_fills_twin import play as twin
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_runs
-from tests.property.fill_scenes import MIDNIGHT, fill_scenes, scene_of
+from tests.property.fill_scenes import ALL_COLUMNS, MIDNIGHT, fill_scenes, scene_of
 from tests.property.test_interruption import continued
 from tests.shares import share
 
@@ -26,7 +26,8 @@ MANY = settings(max_examples=4 * settings().max_examples)
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 #: Busy ones, and calm ones that are long enough for a run to have something to jump over.
 some_scenes = st.one_of(
-    fill_scenes(), fill_scenes(candles=(300, 1500), calm=True, densities=(0.05, 0.01, 0.3))
+    fill_scenes(columns=ALL_COLUMNS),
+    fill_scenes(columns=ALL_COLUMNS, candles=(300, 1500), calm=True, densities=(0.05, 0.01, 0.3)),
 )
 EVENTS = sum(int(Listen.EVENTS) << int(kind) for kind in EventKind)
 STOPS = int(Listen.IDLE | Listen.ACTIVE_PING | Listen.SCHEDULE_PING | Listen.MONITORED | Listen.TICK)

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS
 from tests.golden.fills_case import Record, differences
 from tests.golden.fills_engine import play
-from tests.property.fill_scenes import COLUMNS, LOWEST, fill_scenes
+from tests.property.fill_scenes import ALL_COLUMNS, COLUMNS, LOWEST, fill_scenes
 from tests.shares import share
 
 pytestmark = pytest.mark.real_prices
@@ -291,6 +291,22 @@ def test_every_entry_row_of_the_frame_is_counted_once(scene: Record) -> None:
     market = len(record["trades"]) - sum(order["outcome"] == "filled" for order in record["orders"])
     turned_over = sum(trade["reason"] == "reversed" for trade in record["trades"]) if closed else 0
     assert record["rows"]["taken"] == market + len(record["orders"]) + turned_over
+
+
+@MANY
+@given(fill_scenes(columns=ALL_COLUMNS))
+def test_rows_for_another_symbol_do_nothing(scene: Record) -> None:
+    """They neither enter nor exit nor move a level, and no target changes by them; an entry is counted."""
+    own = [row for row in scene["rows"] if row.get("symbol") != "OTHER"]
+    share("scenes with rows for another symbol", len(own) < len(scene["rows"]), least=0.05)
+    if not own:
+        assert play(scene)["trades"] == []
+        return
+    one, other = play(scene), play({**scene, "rows": own})
+    assert one["trades"] == other["trades"]
+    assert one["orders"] == other["orders"]
+    assert one["rows"]["taken"] == other["rows"]["taken"]
+    assert one["rows"]["refused"] >= other["rows"]["refused"]
 
 
 # ------------------------------------------------------------------------------------------- more is not better

@@ -281,7 +281,9 @@ def hold_at_open(state: Any, candles: Any, plan: Any, tables: Any, scratch: Any)
         heard = end_trade(state, plan, tables, reason, tick, price, False)
         return Phase.ORDERED, wake_if(heard, Wake.EVENTS)
     if state.candidate != -1:
-        take_row_levels(state, plan, candidate_of(state, plan.signals, scratch.slot), position, tick)
+        signal = candidate_of(state, plan.signals, scratch.slot)
+        if moves_levels(signal):
+            take_row_levels(state, plan, signal, position, tick)
     heard = jump_gaps(state, plan, tables, candles.open[row], tick)
     if position.status == Status.OPEN:
         state.wish_side = 0  # an entry that meets a position is passed over
