@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bkcore.intervals import MINUTE_MS
-from bkcore.machine.codes import Command, Commit, EventKind, Listen, Wake
+from bkcore.intervals import INTERVAL_MINUTES, MINUTE_MS
+from bkcore.machine.codes import Command, Commit, Deferred, EventKind, Listen, Status, Wake
 from bkcore.machine.hooks import MANAGE, compile_hook
 from bkcore.machine.records import NEW_WAKE
 from bkcore.machine.run import MOST_WAITING, Hooks, Run
 from tests.golden.fills_case import Record, differences
 from tests.golden.fills_engine import record_of, run_of
 from tests.golden.run_fills_twin import play as twin
+from tests.naive import fills
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_runs
 from tests.property.fill_scenes import ALL_COLUMNS, MIDNIGHT, fill_scenes, scene_of
 from tests.property.test_interruption import continued
@@ -343,3 +344,96 @@ def test_no_candle_writes_past_the_end_of_a_table(table: str, scene: Record) -> 
                 run.order(Command.PARTIAL_PROFIT, price=run.known_price(), value=1.0, time=run.when)
         assert not kept[room:].view(np.uint8).any()
         assert run.trades["partial_count"][0] > 8
+
+
+def guarded(scene: Record, driver: Any, refuses: float, seed: int) -> tuple[Run, int]:
+    """A run whose caller refuses a share of what would open, and how often it was asked; the time decides."""
+    run = run_of(scene, driver=driver, is_guarded=True)
+    asked = 0
+    while (wake := run.advance()) is not Wake.DONE:
+        if wake in (Wake.CANDIDATE, Wake.ACTIVATION):
+            asked += 1
+            dice = np.random.default_rng([seed, run.when // MINUTE_MS, int(wake)])
+            run.now.is_refused = dice.random() < refuses
+    return run, asked
+
+
+@given(some_scenes, DRIVERS)
+def test_a_guard_that_refuses_nothing_changes_nothing(scene: Record, driver: Any) -> None:
+    run, asked = guarded(scene, driver, 0.0, 0)
+    share("runs in which a guard is asked", asked > 0, least=0.5)
+    assert_same(run_of(scene).finish(), run)
+
+
+@given(some_scenes, st.integers(0, 99))
+def test_however_a_guarded_run_is_driven_it_is_the_same(scene: Record, seed: int) -> None:
+    one, asked = guarded(scene, "run", 0.5, seed)
+    assert_same(one, guarded(scene, "skip", 0.5, seed)[0])
+    nothing, _ = guarded(scene, "run", 1.0, seed)
+    assert not (nothing.trades["status"] == Status.CLOSED).any()
+    assert nothing.row_counts["taken"] == 0
+    share("runs in which a guard is asked", asked > 0, least=0.5)
+
+
+@MANY
+@given(fill_scenes(), st.data(), DRIVERS)
+def test_what_a_user_closes_or_cancels_ends_at_the_next_open(
+    scene: Record, data: st.DataObject, driver: Any
+) -> None:
+    """Given while a candle has closed, executed when the next one opens, as the twin does."""
+    frame, times = scene["frame"], [candle[0] for candle in scene["candles"]]
+    step = INTERVAL_MINUTES[frame["interval"]] * MINUTE_MS
+    last = frame["start_ms"] + (frame["end_ms"] - frame["start_ms"]) // step * step
+    kind = data.draw(st.sampled_from(["close", "cancel"]))
+    some = data.draw(st.sets(st.integers(0, len(times) - 1), max_size=30))
+    ends = {k: times[k + 1] if k + 1 < len(times) and times[k + 1] <= last else last for k in some}
+    outcome = fills.run(
+        scene["candles"],
+        scene["rows"],
+        scene["settings"],
+        scene["policy"],
+        start_ms=frame["start_ms"],
+        end_ms=frame["end_ms"],
+        interval=frame["interval"],
+        commands=dict.fromkeys(ends.values(), kind),
+    )
+    heard = Listen.ACTIVE_PING if kind == "close" else Listen.SCHEDULE_PING
+    run = run_of(scene, driver=driver, listen=int(heard))
+    asked = {times[k] + step for k in some}
+    while (wake := run.advance()) is not Wake.DONE:
+        if run.when not in asked:
+            continue
+        if wake is Wake.ACTIVE_PING and kind == "close":
+            run.order(Command.CLOSE, price=run.known_price(), value=0.0, time=run.when)
+        elif wake is Wake.SCHEDULE_PING and kind == "cancel":
+            run.now.scheduled = 0
+            run.now.deferred = Deferred.CANCEL
+    rows = {name: outcome.rows[name] for name in ("taken", "passed_over", "refused")}
+    wanted = {"trades": outcome.trades, "orders": outcome.orders, "rows": rows}
+    share("runs in which something is ended", bool(run.trades["by_command"].any()), least=0.1)
+    assert list(differences(wanted, record_of(run))) == []
+
+
+FRAMES = {
+    "before all candles": (-20, -3, 0),
+    "up to the first candle": (-5, 0, 0),
+    "from before the first candle on": (-5, 3, 1),
+    "of one tick": (2, 2, 0),
+    "of the last candle and beyond": (4, 9, 1),
+    "after all candles": (6, 9, 0),
+    "that ends before it begins": (3, 1, 0),
+}
+
+
+@pytest.mark.parametrize("model", ["next_open", "last_close"])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_frame_may_lie_anywhere(frame: str, model: str) -> None:
+    first, last, trades = FRAMES[frame]
+    candles = [[MIDNIGHT + k * MINUTE_MS, 100.0, 101.0, 99.0, 100.5, 1.0] for k in range(6)]
+    rows = [{"timestamp": MIDNIGHT + k * MINUTE_MS, "position": "long"} for k in range(-21, 12)]
+    scene = scene_of(candles, rows, FILL_MODEL=model)
+    scene["frame"].update(start_ms=MIDNIGHT + first * MINUTE_MS, end_ms=MIDNIGHT + last * MINUTE_MS)
+    for driver in ("skip", "run", "step"):
+        run = run_of(scene, driver=driver).finish()
+        assert run.trades.size == trades
+        assert sum(run.row_counts.values()) == max(0, last - first + 1)
