@@ -338,7 +338,6 @@ def test_a_stop_never_makes_a_trade_longer(scene: Record, units: int) -> None:
         return
     share("scenes with a trade", True)
     first = one["trades"][0]
-    side = 1 if first["side"] == "long" else -1
     asked = {candle[0]: candle for candle in scene["candles"]}
     unit = scene["candles"][0][1] / 1e6
     rows = []
@@ -351,7 +350,6 @@ def test_a_stop_never_makes_a_trade_longer(scene: Record, units: int) -> None:
     same = [trade for trade in other["trades"] if trade["opened_at"] == first["opened_at"]]
     assert same
     assert same[0]["ended_at"] <= first["ended_at"]
-    assert side * (same[0]["fall_price"] - first["fall_price"]) >= -unit * 1e-6
     if same[0]["reason"] not in ("stop_loss", "trailing_stop"):
         assert list(differences({**one, "trades": [first]}, {**one, "trades": [same[0]]})) == []
 
