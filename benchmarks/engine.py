@@ -149,7 +149,7 @@ class Engine:
         from bkcore.machine.settings import EngineSettings
 
         self.runs = runs
-        self.settings = EngineSettings(max_lifetime_minutes=NEVER)
+        self.settings = EngineSettings(fill="vwap", max_lifetime_minutes=NEVER)
         candles = CandleFrame.read(path)
         self.market = Market.from_candles(candles)
         first = self.settings.average_candles

@@ -139,6 +139,7 @@ from bkapi.events.emitters import (
 )
 from bkapi.events.payloads import (
     BacktestProgressEvent as BacktestProgressEvent,
+    CandlePingEvent as CandlePingEvent,
     DoneEvent as DoneEvent,
     ExtremeEvent as ExtremeEvent,
     IdlePingEvent as IdlePingEvent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from types import MappingProxyType
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, seed, settings
@@ -40,6 +41,17 @@ def pytest_pyfunc_call() -> Generator[None, object, object]:
     result = yield
     shares.end()
     return result
+
+
+@pytest.fixture(autouse=True)
+def _documented_fill_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests are about the documented behaviour, so they run by ``vwap``; ``real_prices`` marks the others."""
+    if request.node.get_closest_marker("real_prices") is None:
+        from bkapi.base import config
+
+        documented = {"CC_FILL_MODEL": "vwap"}
+        monkeypatch.setattr(config, "DEFAULTS", MappingProxyType({**config.DEFAULTS, **documented}))
+        monkeypatch.setattr(config, "_current", {**config._current, **documented})
 
 
 @pytest.fixture(autouse=True, scope="session")

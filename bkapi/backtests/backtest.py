@@ -73,7 +73,7 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
         self._background: dict[RunKey, BackgroundRun] = {}
 
     def run(
-        self, symbol: str, context: Context, *, driver: Driver = "skip"
+        self, symbol: str, context: Context, *, driver: Driver = "skip", quiet: bool = False
     ) -> Generator[BacktestResult, None, FinishedRun]:
         """Backtest a registered strategy and yield what opens, closes and is cancelled, as it happens.
 
@@ -82,17 +82,18 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
         context   ``{"strategy_name": ..., "exchange_name": ..., "frame_name": ...}``
         driver    how candles are visited: ``skip`` jumps over quiet ones, ``run`` visits each, ``step`` stops at
                   each; the results are the same
+        quiet     do not say on stderr, in one line at the end, what was refused, cut or assumed
 
         Names are checked at the call. Raises :class:`UnknownNameError`, :class:`FatalError` when candles are
         missing, and whatever ``on_write`` raises (spec engine.md 4.2).
         """
-        return self._start(symbol, context, source="Backtest.run", driver=driver)[1]
+        return self._start(symbol, context, source="Backtest.run", driver=driver, quiet=quiet)[1]
 
     def _start(
-        self, symbol: str, context: Context, *, source: str, driver: Driver = "skip"
+        self, symbol: str, context: Context, *, source: str, driver: Driver = "skip", quiet: bool = False
     ) -> tuple[StrategyRun, Generator[BacktestResult, None, FinishedRun]]:
         strategy_run = prepare(symbol, context, source=source, driver=driver)
-        return strategy_run, stream(strategy_run)
+        return strategy_run, stream(strategy_run, quiet=quiet)
 
     def background(self, symbol: str, context: Context) -> BackgroundRun:
         """The same run in a thread; the returned handle stops it when called, and can be waited for.
@@ -126,12 +127,16 @@ class BacktestUtils(PositionMethods, BacktestReports, mode="backtest"):
             for handle in self._background.values()
         ]
 
-    def finish(self, symbol: str, context: Context, *, driver: Driver = "skip") -> FinishedRun:
+    def finish(
+        self, symbol: str, context: Context, *, driver: Driver = "skip", quiet: bool = False
+    ) -> FinishedRun:
         """Run to the end without making a result object per trade; returns the finished run.
 
         Listeners hear everything as in :meth:`run`. Arguments and errors: :meth:`run`.
         """
-        strategy_run, results = self._start(symbol, context, source="Backtest.finish", driver=driver)
+        strategy_run, results = self._start(
+            symbol, context, source="Backtest.finish", driver=driver, quiet=quiet
+        )
         strategy_run.yields = False
         return to_the_end(results)
 

@@ -13,7 +13,7 @@ from bkapi.base.timestamps import this_minute_ms
 from bkapi.errors import SchemaError
 from bkapi.market.exchange import client_of
 from bkapi.market.frames import FrameConnectionService, ticks
-from bkapi.market.source import check_covers
+from bkapi.market.source import check_covers, check_overlaps
 from bkapi.risk.run_risk import RunRisk
 from bkapi.runs.finished import FinishedRun, finished_run
 from bkapi.runs.ledger import refuse_after_fork
@@ -36,7 +36,7 @@ def prepare(
     source: str,
     driver: Driver = "skip",
     strategy: StrategySchema | None = None,
-    signals: Callable[[StrategySchema, Market, str], SignalTable | None] | None = None,
+    signals: Callable[..., SignalTable | None] | None = None,
 ) -> StrategyRun:
     """Look up and check everything that a run needs; returns the run before its first tick.
 
@@ -66,11 +66,18 @@ def prepare(
     settings = settings_of(strategy, client.schema, step_ms=client.step_ms)
     refuse_unless_at_real_prices(strategy, settings)
     _check_steps(settings, frame, client.schema)
-    first = frame.start_ms - settings.average_candles * settings.step_ms
+    if settings.at_real_prices:  # every candle is a tick
+        end = min(schema.end_ms, this_minute_ms())
+        frame = Frame.between(frame.start_ms, end, settings.step_ms, base_ms=settings.step_ms)
+    first = frame.start_ms - settings.window * settings.step_ms
     end = frame.end_ms + 2 * settings.step_ms
     moment = ExecutionContext(symbol, frame.start_ms, True)  # for the functions of the exchange
     market = run_within(client.market, moment, names, symbol, first, end)
-    check_covers(market, symbol, first, frame.end_ms - settings.step_ms)
+    if settings.at_real_prices:
+        check_overlaps(market, symbol, frame.start_ms, frame.end_ms)
+    else:
+        check_covers(market, symbol, first, frame.end_ms - settings.step_ms)
+    table = (signals or signal_table)(strategy, market, symbol, settings=settings, frame=frame)
     return StrategyRun(
         symbol,
         names,
@@ -78,7 +85,7 @@ def prepare(
         market,
         frame,
         settings,
-        table=(signals or signal_table)(strategy, market, symbol),
+        table=table,
         policy=None if strategy.policy is None else strategy.policy.record(),
         hooks=hooks_of(strategy),
         risk=RunRisk(symbol, names, strategy.risks, backtest=True) if strategy.risks else None,
@@ -139,7 +146,9 @@ def _check_steps(settings: EngineSettings, frame: Frame, exchange: ExchangeSchem
             )
 
 
-def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> SignalTable | None:
+def signal_table(
+    strategy: StrategySchema, market: Market, symbol: str, *, settings: EngineSettings, frame: Frame
+) -> SignalTable | None:
     """Candidates of a vectorized strategy: its ``signals`` function applied to all candles; None without one.
 
     The function gets the candle columns and ``closed_at`` (ms UTC): the moment from which a candle is known, so the
@@ -162,11 +171,14 @@ def signal_table(strategy: StrategySchema, market: Market, symbol: str) -> Signa
         settle(strategy.signals(candles, **strategy.params)),
         symbol,
         interval_ms,
-        asking=asking_of(market, interval_ms),
+        asking=asking_of(market, interval_ms, settings=settings, frame=frame),
+        at_real_prices=settings.at_real_prices,
     )
 
 
-def asking_of(market: Market, interval_ms: int) -> Asking:
-    """When a strategy of that interval can be asked in a market that has candles."""
+def asking_of(market: Market, interval_ms: int, *, settings: EngineSettings, frame: Frame) -> Asking:
+    """When a strategy of that interval can be asked; at real prices a row may speak at every tick of the frame."""
+    if settings.at_real_prices:
+        return Asking(frame.start_ms, frame.end_ms, settings.step_ms)
     first, last = (int(market.timestamps[edge]) for edge in (0, -1))
     return Asking(first, last + market.step_ms, max(interval_ms, market.step_ms))

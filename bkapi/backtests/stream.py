@@ -13,6 +13,7 @@ from bkapi.market.frames import FrameConnectionService
 from bkapi.risk.services import clear_risks
 from bkapi.runs.finished import FinishedRun, finished_run
 from bkapi.runs.ledger import begin_run, finished, keep, results_of
+from bkapi.runs.remarks import tell_remarks
 from bkapi.runs.strategy import BacktestResult, StrategyRun
 from bkapi.runs.time_and_price import forget, remember
 
@@ -33,12 +34,15 @@ def forget_earlier(symbol: str, names: MethodContext, risk_names: Sequence[str])
     clear_risks(risk_names, names, backtest=True)
 
 
-def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[BacktestResult, None, FinishedRun]:
+def stream(
+    strategy_run: StrategyRun, *, keeps: bool = True, quiet: bool = True
+) -> Generator[BacktestResult, None, FinishedRun]:
     """Play a prepared run in a context of its own, yield its results and return the finished run.
 
     What an earlier run of the same context left is forgotten.
 
     keeps   keep the finished run, so that ``Backtest.last_run`` and the reports of its context answer from it
+    quiet   say nothing on stderr at the end (spec fills.md 10)
     """
     symbol, names = strategy_run.symbol, strategy_run.names
     forget_earlier(symbol, names, strategy_run.schema.risks)
@@ -57,6 +61,8 @@ def stream(strategy_run: StrategyRun, *, keeps: bool = True) -> Generator[Backte
                 keep(ended)
         strategy_run.watch.finish()
         _tell_lifecycle(strategy_run, start=False)
+        if not quiet:
+            tell_remarks(ended)
         return ended
 
     moment = ExecutionContext(symbol, strategy_run.frame.start_ms, True)

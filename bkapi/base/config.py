@@ -74,7 +74,7 @@ _SWITCH = _Domain("True or False", _is_switch)
 #: The fill models that a configuration may choose (spec fills.md).
 FILL_MODELS: Final = ("next_open", "last_close", "vwap")
 #: The fill model of whoever names none.
-DEFAULT_FILL_MODEL: Final = "vwap"
+DEFAULT_FILL_MODEL: Final = "next_open"
 _FILL_MODEL = _Domain(
     ", ".join(f'"{model}"' for model in FILL_MODELS[:-1]) + f' or "{FILL_MODELS[-1]}"',
     lambda value: isinstance(value, str) and value in FILL_MODELS,

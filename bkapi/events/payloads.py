@@ -69,6 +69,16 @@ class PingEvent(MomentEvent):
 
 
 @record
+class CandlePingEvent(PingEvent):
+    """A ping at real prices: the candle that has just closed, too (spec fills.md 3); ``current_price`` is its close."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+@record
 class LevelEvent(PingEvent):
     """The position has come ``level`` percent (10, 20 ... 100) of the way to its take-profit or stop-loss."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, ClassVar, Literal, Required, TypeAlias, TypedDict
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
 
 from bkapi.base.record import Record, record
 from bkapi.base.timestamps import from_ms
@@ -18,22 +18,47 @@ Position = Literal["long", "short"]
 SIDES: Mapping[str, int] = {"long": 1, "short": -1}
 #: The name of each side.
 POSITIONS: Mapping[int, Position] = {1: "long", -1: "short"}
-CloseReason = Literal["time_expired", "take_profit", "stop_loss", "closed"]
+#: Why a position ended; from ``trailing_stop`` on at real prices alone (spec fills.md 7).
+CloseReason = Literal[
+    "time_expired",
+    "take_profit",
+    "stop_loss",
+    "closed",
+    "trailing_stop",
+    "exit_signal",
+    "reversed",
+    "frame_end",
+    "liquidated",
+]
 CancelReason = Literal["timeout", "price_reject", "user"]
 
 
 class SignalFields(TypedDict, total=False):
-    """The fields that ``get_signal`` may return (spec engine.md 1.1); ``None`` counts as left out."""
+    """The fields that ``get_signal`` may return (spec engine.md 1.1); ``None`` counts as left out.
+
+    The documented model needs ``position`` and both levels as prices. At real prices all are optional, and the fields
+    from ``exit`` on are known too (spec fills.md 4): a signal may close, reverse or move levels.
+    """
 
     id: str | None
     symbol: str | None
-    position: Required[Position]
+    position: Position | None
     note: str | None
     price_open: float | None
-    price_take_profit: Required[float]
-    price_stop_loss: Required[float]
+    price_take_profit: float | None
+    price_stop_loss: float | None
     minute_estimated_time: float | None
     cost: float | None
+    exit: Position | bool | None
+    target: Literal[1, 0, -1] | None
+    price_trigger: float | None
+    take_profit_percent: float | None
+    stop_loss_percent: float | None
+    set_take_profit: float | None
+    set_stop_loss: float | None
+    trail_distance: float | None
+    fee_percent: float | None
+    size: float | None
 
 
 #: What ``get_signal`` and ``commit_create_signal`` accept: :class:`SignalFields`, further keys are kept.
@@ -102,7 +127,7 @@ class PublicSignal(Record):
     the ``original_*`` fields are those of the row's creation. ``pending_at`` is 0 until the position opens,
     ``minute_estimated_time`` may be ``inf``. ``extra`` holds the further keys of the signal (and
     ``close_id``, ``close_note``, ``cancel_id``, ``cancel_note``, ``activate_id``, ``activate_note`` once a
-    command gave them).
+    command gave them). A level that the position does not have is None.
     """
 
     merged: ClassVar[frozenset[str]] = frozenset({"extra"})
@@ -112,11 +137,11 @@ class PublicSignal(Record):
     note: str
     cost: float
     price_open: float
-    price_take_profit: float
-    price_stop_loss: float
+    price_take_profit: float | None
+    price_stop_loss: float | None
     original_price_open: float
-    original_price_take_profit: float
-    original_price_stop_loss: float
+    original_price_take_profit: float | None
+    original_price_stop_loss: float | None
     minute_estimated_time: float
     scheduled_at: int
     pending_at: int
@@ -143,7 +168,7 @@ class PublicSignal(Record):
         )
         return (
             f"PublicSignal({self.id!r}: {self.symbol} {self.position} at {self.price_open:.8g}, "
-            f"take-profit {self.price_take_profit:.8g}, stop-loss {self.price_stop_loss:.8g}, {state}, "
+            f"take-profit {_level(self.price_take_profit)}, stop-loss {_level(self.price_stop_loss)}, {state}, "
             f"pnl {self.pnl.pnl_percentage:+.4f} %)"
         )
 
@@ -279,6 +304,10 @@ TickResult: TypeAlias = (
 def side_of(position: Any) -> int:
     """1 for ``"long"``, -1 for ``"short"``, 0 for anything else."""
     return SIDES.get(position, 0) if isinstance(position, str) else 0
+
+
+def _level(price: float | None) -> str:
+    return "none" if price is None else f"{price:.8g}"
 
 
 def _clock(timestamp: int) -> str:

@@ -28,8 +28,8 @@ from bkapi.guards.altered_globals import altered_globals
 from bkapi.market.exchange import forget_exchanges
 from bkapi.risk.services import clear_risks
 from bkapi.runs.ledger import results_of
+from bkapi.runs.strategy import StrategyRun
 from bkapi.schemas.registry import exchanges, frames, strategies
-from bkapi.schemas.strategy import StrategySchema
 from bkcore.candles.frame import CandleFrame
 from bkcore.errors import did_you_mean
 from bkcore.intervals import MINUTE_MS
@@ -125,8 +125,9 @@ def find_lookahead(
     :class:`LookaheadError` for a strategy that is not repeatable.
     """
     strategy = strategies.get(context["strategy_name"], "find_lookahead")
-    base = prepare(symbol, context, source="find_lookahead").run.market
-    case = _Case(symbol, dict(context), strategy, base, dict(indicators or {}))
+    prepared = prepare(symbol, context, source="find_lookahead")
+    base = prepared.run.market
+    case = _Case(prepared, dict(context), dict(indicators or {}))
     schema = frames.get(context["frame_name"])
     start, end = schema.start_ms, min(schema.end_ms, int(base.timestamps[-3]))
     truth, asked = case.said(base, None)
@@ -186,14 +187,14 @@ class _Case:
 
     def __init__(
         self,
-        symbol: str,
+        prepared: StrategyRun,
         context: dict[str, str],
-        strategy: StrategySchema,
-        base: Market,
         indicators: dict[str, Indicator],
     ) -> None:
-        self.symbol, self.context, self.strategy = symbol, context, strategy
-        self.base, self.indicators = base, indicators
+        strategy = prepared.schema
+        self.symbol, self.context, self.strategy = prepared.symbol, context, strategy
+        self.base, self.indicators = prepared.run.market, indicators
+        self.settings, self.frame = prepared.settings, prepared.frame
         functions = (strategy.get_signal, strategy.signals, *indicators.values())
         self.functions = [function for function in functions if function is not None]
 
@@ -236,7 +237,7 @@ class _Case:
         return said
 
     def _signals(self, market: Market) -> Said:
-        table = signal_table(self.strategy, market, self.symbol)
+        table = signal_table(self.strategy, market, self.symbol, settings=self.settings, frame=self.frame)
         assert table is not None
         said: Said = {}
         fields = ("side", "price_open", "take_profit", "stop_loss", "lifetime", "cost", "given")

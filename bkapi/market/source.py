@@ -300,5 +300,16 @@ def check_covers(market: Market, symbol: str, first: int, last: int) -> None:
         )
 
 
+def check_overlaps(market: Market, symbol: str, first: int, last: int) -> None:
+    """Raise :class:`FatalError` unless the market has a candle that opens from ``first`` to ``last`` (ms UTC)."""
+    start, end = np.searchsorted(market.timestamps, (first, last + 1))
+    if start == end:
+        has = "no candles" if not len(market) else f"candles {_span(market.timestamps[[0, -1]])}"
+        raise FatalError(
+            f"{symbol}: the frame goes from {_span((first, last))}, the exchange has {has}.",
+            hint="move start_date or end_date of the frame, or load more candles.",
+        )
+
+
 def _span(ends: Iterable[int]) -> str:
     return " .. ".join(utc_text(int(end)).removesuffix(" UTC") for end in ends) + " UTC"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bkapi.base import config
 from bkapi.reporting.provenance import code_version, digest_of, provenance
+from bkapi.runs.finished import finished_run
 from bkapi.runs.ledger import runs_of
 from bkcore.candles.errors import utc_text
 
@@ -63,8 +64,10 @@ def span(frame: Mapping[str, int]) -> str:
 def run_conditions(run: StrategyRun) -> str:
     """How the numbers of one run were made."""
     about = provenance(run)
+    edge = finished_run(run).entry_edge_percent
+    told_edge = "" if edge is None else f" (entries {edge:+.3g} % better than the next open)"
     return (
-        f"{told_settings(run.settings)}; {ANNUALISATION}; {span(about['frame'])}; "
+        f"{told_settings(run.settings)}{told_edge}; {ANNUALISATION}; {span(about['frame'])}; "
         f"candles {about['candles']}; run {about['run_hash']}; code {about['code']}"
         + "".join(f"; {in_a_line(str(trouble))}" for trouble in run.repeats.troubles)
     )

@@ -18,6 +18,7 @@ from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import (
     COMMIT_FIELDS,
     BacktestProgressEvent,
+    CandlePingEvent,
     CommitAction,
     ExtremeEvent,
     IdlePingEvent,
@@ -39,7 +40,9 @@ from bkapi.events.results import (
     SignalInput,
     TickResult,
 )
+from bkapi.runs.answers import REAL_PRICE_FIELDS
 from bkapi.runs.rows import CANCEL_REASONS, CLOSE_REASONS, Rows
+from bkapi.runs.signal_view import or_none
 from bkapi.runs.stopwatch import Stopwatch
 from bkapi.runs.validation import violation_message
 from bkapi.schemas.strategy import StrategyCallbacks
@@ -361,7 +364,8 @@ class EventDelivery:
             return asked
         number = self._state.candidate
         signal = {name: value for name, value in self._described(number).items() if name not in _IN_PERCENT}
-        _, signal["price_take_profit"], signal["price_stop_loss"], *_ = self._run.candidate_terms()
+        _, take, stop, *_ = self._run.candidate_terms()
+        signal["price_take_profit"], signal["price_stop_loss"] = or_none(take), or_none(stop)
         if number != FROM_SLOT:
             identity = int(self._run.signals[number]["id"])
             signal["id"], signal["note"] = self._rows.words_of(number, identity)
@@ -380,8 +384,9 @@ class EventDelivery:
         """A candidate of the table or of the slot as the fields of a signal; None for fields that were not given."""
         slot = self._run.slot[0] if candidate == FROM_SLOT else self._run.signals[candidate]
         given = int(slot["given"])
-        take, stop = _IN_PERCENT if given & Given.PERCENT_LEVELS else ("price_take_profit", "price_stop_loss")
-        described = {
+        take = "take_profit_percent" if given & Given.TAKE_PERCENT else "price_take_profit"
+        stop = "stop_loss_percent" if given & Given.STOP_PERCENT else "price_stop_loss"
+        described: dict[str, Any] = {
             "position": POSITIONS.get(int(slot["side"])),
             "price_open": float(slot["price_open"]) if given & Given.PRICE_OPEN else None,
             take: float(slot["take_profit"]),
@@ -389,6 +394,9 @@ class EventDelivery:
             "minute_estimated_time": float(slot["lifetime"]) if given & Given.LIFETIME else None,
             "cost": float(slot["cost"]) if given & Given.COST else None,
         }
+        if self._run.at_real_prices:
+            described |= {name: or_none(float(slot[field])) for name, field in REAL_PRICE_FIELDS.items()}
+            described |= {name: or_none(described[name]) for name in (take, stop)}
         table = self._owner.table
         if candidate != FROM_SLOT and table is not None:  # what the engine cannot use, as it was written
             odd = {"position": not slot["side"], "symbol": bool(given & Given.FOREIGN_SYMBOL)}
@@ -519,6 +527,14 @@ class EventDelivery:
             lambda: LevelEvent(data=data, current_price=price, level=code, **self.source(timestamp)),
         )
 
+    def _candle_event(self, trade: int, timestamp: int, price: float) -> PingEvent:
+        """A ping of the candle at hand; at real prices with its prices."""
+        if not self._run.at_real_prices:
+            return self._ping_event(trade, timestamp, price)
+        market, row = self._run.market, self._state.row
+        prices = (column.item(row) for column in (market.open, market.high, market.low, market.close))
+        return CandlePingEvent(*self._place, timestamp, self._rows.public(trade, price), price, *prices)
+
     def _ping_event(self, trade: int, timestamp: int, price: float) -> PingEvent:
         return PingEvent(*self._place, timestamp, self._rows.public(trade, price), price)
 
@@ -562,13 +578,13 @@ class EventDelivery:
     def _candle(self) -> tuple[int, int, float]:
         """Trade, time and price of the candle at which the run stands."""
         row = self._state.row
-        return self._state.current, self._times.item(row), self._prices.item(row)
+        return self._state.current, self._times.item(row) + self._run.moment_delay, self._prices.item(row)
 
     def _ping(self, channel: Channel[PingEvent], callback: str) -> None:
         trade, timestamp, price = self._candle()
         self.now(timestamp)
         if channel.listeners:
-            self._emit(channel, self._ping_event(trade, timestamp, price))
+            self._emit(channel, self._candle_event(trade, timestamp, price))
         if getattr(self._callbacks, callback) is not None:
             self._call(callback, self._rows.public(trade, price), price)
 

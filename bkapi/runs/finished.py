@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -54,6 +55,28 @@ class FinishedRun:
         from bkcore.machine.event_log import trades_frame
 
         return trades_frame(self.run)
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """What became of the rows, or answers, that asked for an entry: taken, passed over, refused (fills.md 4).
+
+        Under the documented model the numbers of trades and of refusals; nobody counts what it passes over.
+        """
+        return self.run.row_counts
+
+    @cached_property
+    def entry_edge_percent(self) -> float | None:
+        """How much better, in percent, market entries were than the next open, on average; None at real prices."""
+        from bkapi.runs.remarks import entry_edge_percent
+
+        return entry_edge_percent(self)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What was refused, cut or assumed, a sentence each with its remedy (spec fills.md 10)."""
+        from bkapi.runs.remarks import remarks_of
+
+        return remarks_of(self)
 
     @cached_property
     def events(self) -> pl.DataFrame:

@@ -126,6 +126,12 @@ _EXTREME = ("pnl_percent", "price_open", "price_close", "pnl_cost", "invested", 
 _peak: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f"peak_{name}" for name in _EXTREME))
 _fall: Callable[[Any], tuple[Any, ...]] = attrgetter(*(f"fall_{name}" for name in _EXTREME))
 
+
+def or_none(level: float) -> float | None:
+    """A level of a row; None for one that is missing, NaN in the machine."""
+    return level if level == level else None
+
+
 #: Where each field of a public signal comes from.
 _SOURCES: Mapping[str, Callable[[Any], Any]] = {
     "id": lambda signal: signal._details().id,
@@ -133,11 +139,11 @@ _SOURCES: Mapping[str, Callable[[Any], Any]] = {
     "note": lambda signal: signal._details().note,
     "cost": attrgetter("_row.cost"),
     "price_open": attrgetter("_row.effective_open"),
-    "price_take_profit": attrgetter("_row.active_take"),
-    "price_stop_loss": attrgetter("_row.active_stop"),
+    "price_take_profit": lambda signal: or_none(signal._row.active_take),
+    "price_stop_loss": lambda signal: or_none(signal._row.active_stop),
     "original_price_open": attrgetter("_row.price_open"),
-    "original_price_take_profit": attrgetter("_row.take_profit"),
-    "original_price_stop_loss": attrgetter("_row.stop_loss"),
+    "original_price_take_profit": lambda signal: or_none(signal._row.take_profit),
+    "original_price_stop_loss": lambda signal: or_none(signal._row.stop_loss),
     "minute_estimated_time": attrgetter("_row.lifetime"),
     "scheduled_at": attrgetter("_row.scheduled_at"),
     "pending_at": attrgetter("_row.pending_at"),

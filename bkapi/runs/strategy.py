@@ -20,7 +20,8 @@ from bkapi.base.timestamps import from_ms
 from bkapi.errors import FatalError, RefusedSignalError, SignalError
 from bkapi.events.emitters import ErrorRepeats, emitters, report_error
 from bkapi.events.payloads import PauseEvent
-from bkapi.events.results import PublicSignal, SignalFields, SignalInput, side_of
+from bkapi.events.results import PublicSignal, SignalFields, SignalInput
+from bkapi.runs.answers import write_answer, write_answer_at_real_prices
 from bkapi.runs.event_delivery import STOPS, BacktestResult, EventDelivery, Results, RiskPlaces
 from bkapi.runs.rows import Rows
 from bkapi.runs.signal_view import Details
@@ -29,7 +30,7 @@ from bkapi.runs.validation import as_number, violation_message, violations_of
 from bkapi.schemas.run_settings import setting_of
 from bkapi.schemas.strategy import StrategyCallbacks, StrategySchema
 from bkcore.intervals import interval_step_ms
-from bkcore.machine.codes import Command, Deferred, EventKind, Given, Listen, Status, Wake
+from bkcore.machine.codes import Command, Deferred, EventKind, Listen, Status, Wake
 from bkcore.machine.market import Market
 from bkcore.machine.record_views import SignalView, bytes_of
 from bkcore.machine.records import FROM_SLOT, NEW_WAKE, NO_BUCKET
@@ -116,6 +117,7 @@ class StrategyRun:
             is_guarded=risk is not None,
             policy=policy,
             hooks=hooks,
+            asks_in_position=strategy.when_in_position,
         )
         ids, notes = ((), None) if table is None else (table.ids, table.notes)
         self.rows = Rows(self.run, symbol, names, ids=ids, notes=notes)
@@ -300,7 +302,9 @@ class StrategyRun:
     def _judge_activation(self) -> None:
         """Ask the risk profiles about a resting order: at its limit, for a command at the price now (spec 7.2, 7.3)."""
         by_user = self._state.deferred == Deferred.ACTIVATE
-        price = self.run.series.values.item(self._state.row)
+        price = (
+            self.known_price() if self.run.at_real_prices else self.run.series.values.item(self._state.row)
+        )
         signal = self.rows.public(self.trade, price)
         self._judge(signal, price if by_user else signal.price_open)
         if self._state.is_refused and self._state.deferred != Deferred.CANCEL:
@@ -329,7 +333,12 @@ class StrategyRun:
             "SignalInput",
             {"price_open": price, "minute_estimated_time": self.settings.max_lifetime_minutes, **given},
         )
-        found = violations_of(filled, price, self.settings)
+        if self.run.at_real_prices:
+            self._bind(dto, self._state.tick_time)
+            self._state.tick_price = price
+            found = self.run.violations_in_slot()
+        else:
+            found = violations_of(filled, price, self.settings)
         if found:
             raise SignalError(
                 violation_message(found, filled, self.symbol, price=price, settings=self.settings)
@@ -339,27 +348,12 @@ class StrategyRun:
         """Write a signal into the slot; returns its parts that are not numbers."""
         _refuse_other_types(dto)
         self.delivery.asked(cast("SignalInput", dto))
-        price_open, lifetime, cost = (
-            dto.get(name) for name in ("price_open", "minute_estimated_time", "cost")
-        )
         symbol = dto.get("symbol")
         identity = dto.get("id") or None
-        position = dto.get("position")
-        slot = self._slot
-        slot.time = timestamp
-        slot.id = -1 if identity is None else self._codes.setdefault(identity, len(self._codes))
-        slot.price_open = as_number(price_open)
-        slot.take_profit = as_number(dto.get("price_take_profit"))
-        slot.stop_loss = as_number(dto.get("price_stop_loss"))
-        slot.lifetime = as_number(lifetime)
-        slot.cost = as_number(cost)
-        slot.side = side_of(position)
-        slot.given = (
-            (0 if price_open is None else Given.PRICE_OPEN)
-            | (0 if lifetime is None else Given.LIFETIME)
-            | (0 if cost is None else Given.COST)
-            | (Given.FOREIGN_SYMBOL if symbol is not None and symbol != self.symbol else 0)
-        )
+        write = write_answer_at_real_prices if self.run.at_real_prices else write_answer
+        is_foreign = symbol is not None and symbol != self.symbol
+        write(self._slot, cast("SignalInput", dto), timestamp=timestamp, is_foreign=is_foreign)
+        self._slot.id = -1 if identity is None else self._codes.setdefault(identity, len(self._codes))
         extra = {key: value for key, value in dto.items() if key not in _KNOWN_FIELDS}
         return Details(identity or "", dto.get("note") or "", extra)
 

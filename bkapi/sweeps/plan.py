@@ -228,7 +228,9 @@ class SignalSet:
         self._has_policy = strategy.policy is not None or bool(roles.policy)
         signals = market.signals
         if roles.signals:
-            table = signal_table(strategy, market.market, market.symbol)
+            table = signal_table(
+                strategy, market.market, market.symbol, settings=market.settings, frame=market.frame
+            )
             signals = no_signals() if table is None else table.records
         percents = {"take_profit_percent", "stop_loss_percent"} & set(roles.bracket)
         if percents and not (signals["given"] & Given.PERCENT_LEVELS).all():

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,8 @@ from bkapi.sweeps.plan import Roles, SweepError, check_bracket, check_hooks, che
 from bkapi.sweeps.policies import check_policy
 from bkapi.sweeps.result import told_parameters
 from bkcore.machine.market import Market
+from bkcore.machine.run import Frame
+from bkcore.machine.settings import EngineSettings
 from bkcore.machine.signals import SignalTable
 
 _KEPT_TABLES: Final = 32  # sets of parameters whose signals are kept
@@ -150,13 +153,20 @@ class Candidates(Sequence[Candidate]):
             context,
             source="Walker.run",
             strategy=with_parameters(base, candidate.parameters, roles),
-            signals=lambda strategy, market, symbol: self._signals(strategy, market, symbol, roles),
+            signals=partial(self._signals, roles=roles),
         )
         run.run.set_bracket(**{name: float(candidate.parameters[name]) for name in roles.bracket})
         return run
 
     def _signals(
-        self, strategy: StrategySchema, market: Market, symbol: str, roles: Roles
+        self,
+        strategy: StrategySchema,
+        market: Market,
+        symbol: str,
+        *,
+        settings: EngineSettings,
+        frame: Frame,
+        roles: Roles,
     ) -> SignalTable | None:
         """The signals of one set of parameters, computed once; one thread at a time computes."""
         if strategy.signals is None:
@@ -165,11 +175,12 @@ class Candidates(Sequence[Candidate]):
             strategy.strategy_name,
             id(strategy.signals),
             id(market),
+            settings.at_real_prices,
             repr([strategy.params[name] for name in roles.signals]),
         )
         with self._asking:
             if key not in self._tables:
-                made = signal_table(strategy, market, symbol)
+                made = signal_table(strategy, market, symbol, settings=settings, frame=frame)
                 self._tables[key] = (
                     (strategy.signals, market),
                     made,
@@ -188,7 +199,9 @@ class Candidates(Sequence[Candidate]):
         def played() -> StrategyRun:
             known = self._played.get(candidate.name)
             if known is None:
-                table = self._signals(strategy, market, self.symbol, roles)
+                table = self._signals(
+                    strategy, market, self.symbol, settings=settings, frame=frame, roles=roles
+                )
                 known = StrategyRun(
                     *(self.symbol, names, strategy, market, frame, settings),
                     table=table,

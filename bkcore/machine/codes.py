@@ -105,7 +105,8 @@ class Commit(IntEnum):
 
 
 class Phase(IntEnum):
-    """Where a suspended run continues: what each does stands in ``bkcore.machine.phases``.
+    """Where a suspended run continues: what each does stands in ``bkcore.machine.phases``, and from NEXT_CANDLE on,
+    for real prices, in ``bkcore.machine.fills``.
 
     EXIT to LEVELS are the one order of checks of a candle (spec engine.md 8.1, 8.2): an exit by command, clock or
     level, the extreme, wake conditions, the ping, policy and hook, breakeven, levels.
@@ -132,6 +133,22 @@ class Phase(IntEnum):
     COMMITS = 18
     NEXT = 19
     AFTER_TRADE = 20
+    NEXT_CANDLE = 21
+    ASK_HELD = 22
+    HELD = 23
+    ORDERED = 24
+    FREE = 25
+    ANSWERED = 26
+    JUDGED = 27
+    AT_REST = 28
+    INSIDE = 29
+    CANDLE_END = 30
+    CANDLE_WAKE = 31
+    CANDLE_PING = 32
+    MANAGED = 33
+    CANDLE_TOLD = 34
+    CANDLE_DONE = 35
+    FRAME_OVER = 36
 
 
 class Wake(IntEnum):

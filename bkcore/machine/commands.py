@@ -101,9 +101,9 @@ def close_part(
     if not kind * gained > 0.0 and not settings.partial_everywhere:
         return False
     if kind > 0:
-        if not side * (position.active_take - price) > 0.0:
+        if side * (position.active_take - price) <= 0.0:  # a level that is missing is NaN
             return False
-    elif not side * (price - position.active_stop) > 0.0:
+    elif side * (price - position.active_stop) <= 0.0:
         return False
     closes = (position.closed_percent / 100.0) * position.invested + (percent / 100.0) * position.remaining
     if closes > position.invested * (1.0 + 1e-9):
@@ -147,7 +147,7 @@ def is_shift(shift: Any) -> Any:
 @rule
 def trail_stop(settings: Any, position: Any, shift: Any, price: Any) -> Any:
     """Move the stop to its original distance plus ``shift`` percentage points (spec 10.5)."""
-    if not (is_shift(shift) and is_price(price)):
+    if not (is_shift(shift) and is_price(price)) or np.isnan(position.stop_loss):
         return False
     side = position.side
     stop = price_of(shift, -side, position.effective_open, position.stop_loss)
@@ -164,7 +164,7 @@ def trail_stop(settings: Any, position: Any, shift: Any, price: Any) -> Any:
 @rule
 def trail_take(settings: Any, position: Any, shift: Any, price: Any) -> Any:
     """Move the target to its original distance plus ``shift`` percentage points (spec 10.6)."""
-    if not (is_shift(shift) and is_price(price)):
+    if not (is_shift(shift) and is_price(price)) or np.isnan(position.take_profit):
         return False
     side = position.side
     take = price_of(shift, side, position.effective_open, position.take_profit)

@@ -13,13 +13,17 @@ from numba import float64, int64, types
 
 from bkcore.jit import i8, kernel, rule
 from bkcore.machine.advance import advance
+from bkcore.machine.codes import Fill, Given, OrderKind
 from bkcore.machine.commands import execute, take_back
+from bkcore.machine.fills.advance import advance_fills
+from bkcore.machine.fills.changes import entry_violations, level_of, levels_given, order_of, own_lifetime
 from bkcore.machine.market import Candles, PriceSeries
 from bkcore.machine.phases import candidate_of
 from bkcore.machine.pnl import pnl_percent
 from bkcore.machine.policy import POLICY
 from bkcore.machine.records import (
     COMMIT,
+    DECISION,
     ENTRY,
     EVENT,
     PARTIAL,
@@ -80,9 +84,12 @@ def advance_at(addresses: Any) -> Any:
         table_at(addresses, Table.SETTINGS, SETTINGS)[0],
         table_at(addresses, Table.POLICY, POLICY)[0],
         table_at(addresses, Table.SIGNALS, SIGNAL),
+        table_at(addresses, Table.DECISIONS, DECISION),
         table_at(addresses, Table.PARAMETERS, np.float64),
     )
     state = table_at(addresses, Table.STATE, STATE)[0]
+    if plan.settings.fill != Fill.VWAP:
+        return advance_fills(candles, prices, plan, tables_at(addresses), scratch, state)
     return advance(candles, prices, plan, tables_at(addresses), scratch, state)
 
 
@@ -94,6 +101,42 @@ def execute_command(addresses: Any, command: Any, price: Any, value: Any, time: 
     return int64(execute(state, settings, tables_at(addresses), command, price, value, time))
 
 
+@kernel(int64(i8, int64, float64, float64, int64))
+def would_grant(addresses: Any, command: Any, price: Any, value: Any, time: Any) -> Any:
+    """Whether a ``Command`` would be granted (1) at ``price`` after those that wait for the next open; 0 if not.
+
+    Nothing is changed. It needs room for a row per command in each table, and uses the scratch position.
+    """
+    state = table_at(addresses, Table.STATE, STATE)[0]
+    settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
+    orders = rows_at(addresses, Table.ORDERS, np.float64, 2)
+    tables, kept = tables_at(addresses), table_at(addresses, Table.SCRATCH, POSITION)
+    kept[0] = tables.trades[state.current]
+    counts = (state.entry_count, state.partial_count, state.revision_count, state.commit_count, state.logs)
+    deferred, pending = state.deferred, state.pending
+    state.logs = 0
+    for k in range(state.command_count):
+        execute(state, settings, tables, int64(orders[k, 0]), price, orders[k, 1], time)
+    granted = execute(state, settings, tables, command, price, value, time)
+    tables.trades[state.current] = kept[0]
+    state.entry_count, state.partial_count, state.revision_count, state.commit_count, state.logs = counts
+    state.deferred, state.pending = deferred, pending
+    return int64(granted)
+
+
+@kernel(int64(i8))
+def slot_violations(addresses: Any) -> Any:
+    """What is wrong at real prices with the signal in the slot, at the price of the tick: bits of ``Violation``."""
+    state = table_at(addresses, Table.STATE, STATE)[0]
+    settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
+    policy = table_at(addresses, Table.POLICY, POLICY)[0]
+    signal = table_at(addresses, Table.SLOT, SIGNAL)[0]
+    kind, entry = order_of(signal)
+    if kind == OrderKind.MARKET:
+        entry = state.tick_price
+    return int64(entry_violations(settings, policy, signal, signal.side, entry))
+
+
 @kernel(_prices(i8))
 def candidate_terms(addresses: Any) -> Any:
     """What the candidate at hand asks for: price of entry, take-profit, stop-loss, lifetime (minutes) and cost."""
@@ -101,6 +144,15 @@ def candidate_terms(addresses: Any) -> Any:
     settings = table_at(addresses, Table.SETTINGS, SETTINGS)[0]
     signals, slot = table_at(addresses, Table.SIGNALS, SIGNAL), table_at(addresses, Table.SLOT, SIGNAL)
     signal = candidate_of(state, signals, slot)
+    if settings.fill != Fill.VWAP:
+        kind, entry = order_of(signal)
+        entry = state.tick_price if kind == OrderKind.MARKET else entry
+        policy, side = table_at(addresses, Table.POLICY, POLICY)[0], state.wish_side
+        take_price, take_percent, stop_price, stop_percent = levels_given(signal)
+        take = level_of(take_price, take_percent, side, entry)
+        stop = level_of(stop_price, stop_percent, -side, entry)
+        cost = signal.cost if signal.given & int64(Given.COST) else settings.entry_cost
+        return entry, take, stop, own_lifetime(signal, policy), cost
     price_open, _, take_profit, stop_loss, lifetime, cost = terms_of(state, settings, signal)
     return price_open, take_profit, stop_loss, lifetime, cost
 

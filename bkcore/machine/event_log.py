@@ -80,6 +80,13 @@ def _names(kind: type, codes: NDArray[Any]) -> pl.Series:
     return pl.Series(names, dtype=pl.Enum(names)).gather(codes.astype(np.uint32))
 
 
+def _levels(values: NDArray[np.float64]) -> pl.Series:
+    """Levels; null where there is none."""
+    import polars as pl
+
+    return pl.Series(values).fill_nan(None)
+
+
 def _times(values: NDArray[np.int64]) -> pl.Series:
     import polars as pl
 
@@ -119,8 +126,8 @@ def events_frame(run: Run) -> pl.DataFrame:
             "price": events["price"],
             "pnl_percent": pnl,
             "effective_open": revision["effective_open"],
-            "take_profit": revision["take_profit"],
-            "stop_loss": revision["stop_loss"],
+            "take_profit": _levels(revision["take_profit"]),
+            "stop_loss": _levels(revision["stop_loss"]),
             "entries": revision["entry_count"].astype(np.int64),
             "partials": revision["partial_count"].astype(np.int64),
             "closed_percent": revision["closed_percent"],
@@ -164,8 +171,8 @@ def trades_frame(run: Run) -> pl.DataFrame:
             "duration_minutes": (trades["ended_at"] - trades["pending_at"]) / 60_000.0,
             "price_open": trades["price_open"],
             "effective_open": trades["effective_open"],
-            "take_profit": trades["take_profit"],
-            "stop_loss": trades["stop_loss"],
+            "take_profit": _levels(trades["take_profit"]),
+            "stop_loss": _levels(trades["stop_loss"]),
             "close_price": trades["end_price"],
             "pnl_percent": trades["pnl_percent"],
             "pnl_cost": trades["pnl_cost"],

@@ -110,4 +110,4 @@ def glide(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, stops: 
     state.event_count = count
     state.row = row
     if state.logs == 0 and row > first:
-        settle_extremes(position, timestamps, series, prices.lows, prices.highs, first, row)
+        settle_extremes(position, timestamps, series, series, prices.lows, prices.highs, first, row, 0)

@@ -37,7 +37,7 @@ def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scr
 
     It sees a copy of the position and the candles before this one, as a listener of its ping does.
     """
-    series, orders = prices.values, scratch.orders
+    series, orders = prices.values, scratch.orders[:MOST_ORDERS]
     row = state.row
     time = candles.timestamps[row]
     scratch.position[0] = tables.trades[state.current]
@@ -67,6 +67,36 @@ def obey_hook(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scr
 
 
 @routine
+def note_orders(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, scratch: Any) -> Any:
+    """Let the ``manage`` hook see the candle that has closed and keep its orders for the next open (spec fills.md 3).
+
+    Returns whether it raised or wrote none.
+    """
+    end = state.row + 1
+    close = prices.values[state.row]
+    orders = scratch.orders[state.command_count : state.command_count + MOST_ORDERS]
+    scratch.position[0] = tables.trades[state.current]
+    keep_memory(scratch.memory)
+    count = call_manage(
+        state.manage_address,
+        (
+            state.tick_time + plan.settings.step_ms,
+            *(close, close),
+            *(candles.open[:end], candles.high[:end], candles.low[:end], candles.close[:end]),
+            *(candles.volume[:end], scratch.position[0], plan.parameters),
+            *(scratch.memory[:MEMORY_SIZE], orders),
+        ),
+    )
+    if not 0 <= count <= MOST_ORDERS:
+        return True
+    for k in range(count):
+        if not is_command(orders[k, 0]):
+            return True
+    state.command_count += count
+    return False
+
+
+@routine
 def ask_kernel(state: Any, candles: Any, plan: Any, scratch: Any) -> Any:
     """Ask the jitted strategy for a signal at this tick; returns whether it raised."""
     known = state.row
@@ -79,6 +109,13 @@ def ask_kernel(state: Any, candles: Any, plan: Any, scratch: Any) -> Any:
     signal.stop_loss = np.nan
     signal.lifetime = np.nan
     signal.cost = np.nan
+    signal.price_trigger = np.nan
+    signal.size = np.nan
+    signal.set_take_profit = np.nan
+    signal.set_stop_loss = np.nan
+    signal.trail_distance = np.nan
+    signal.fee_percent = np.nan
+    signal.exits = 0
     keep_memory(scratch.memory)
     answer = call_kernel(
         state.kernel_address,

@@ -281,7 +281,7 @@ class Market:
 
     def prices(self, settings: EngineSettings) -> PriceSeries:
         """The price series that a run with these settings uses."""
-        if settings.fill == "touch":
+        if settings.fill != "vwap":
             return self.touch_price
         return self.average_price(settings.average_candles)
 

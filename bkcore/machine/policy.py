@@ -110,9 +110,9 @@ def next_rung(policy: Any, position: Any, entries: Any) -> Any:
 
 
 @rule
-def next_entry_cost(settings: Any, policy: Any, position: Any) -> Any:
-    """Cost of the next entry of the ladder."""
-    cost = settings.entry_cost if np.isnan(policy.ladder_cost) else policy.ladder_cost
+def next_entry_cost(usual: Any, policy: Any, position: Any) -> Any:
+    """Cost of the next entry of the ladder; the second costs ``usual`` where the policy does not say."""
+    cost = usual if np.isnan(policy.ladder_cost) else policy.ladder_cost
     for _ in range(position.entry_count - 1):
         cost = cost * policy.ladder_factor
     return cost
@@ -177,12 +177,12 @@ def apply_policy(
         position.loss_rules_done += 1
     averages = position.entry_count < policy.most_entries
     if averages and side * (price - next_rung(policy, position, entries)) <= 0.0:
-        cost = next_entry_cost(settings, policy, position)
+        cost = next_entry_cost(settings.entry_cost, policy, position)
         execute(state, settings, tables, Command.AVERAGE_BUY, known_price, cost, time)
 
 
 @rule
-def price_of_pnl(position: Any, entries: Any, partials: Any, settings: Any, percent: Any) -> Any:
+def price_of_pnl(position: Any, partials: Any, settings: Any, percent: Any) -> Any:
     """About the price at which the position is worth ``percent``: its result is linear in the price."""
     entry = position.effective_open
     other = entry * 1.01
@@ -213,9 +213,9 @@ def policy_band(settings: Any, policy: Any, position: Any, entries: Any, partial
     best = np.inf
     worst = -np.inf
     if policy.close_profit != np.inf:
-        best = min(best, side * price_of_pnl(position, entries, partials, settings, policy.close_profit))
+        best = min(best, side * price_of_pnl(position, partials, settings, policy.close_profit))
     if policy.close_loss != np.inf:
-        worst = max(worst, side * price_of_pnl(position, entries, partials, settings, -policy.close_loss))
+        worst = max(worst, side * price_of_pnl(position, partials, settings, -policy.close_loss))
     if policy.breakeven_from != np.inf and position.breakeven_rule_done == 0:
         best = min(best, entry + percent * policy.breakeven_from)
     if policy.stop_from != np.inf:
@@ -248,11 +248,11 @@ def wake_band(state: Any, settings: Any, position: Any, entries: Any, partials: 
     low = state.wake_below
     high = state.wake_above
     if state.wake_pnl_above != np.inf:
-        price = price_of_pnl(position, entries, partials, settings, state.wake_pnl_above)
+        price = price_of_pnl(position, partials, settings, state.wake_pnl_above)
         price = just_before(position.side, price)
         low, high = (low, min(high, price)) if position.side > 0 else (max(low, price), high)
     if state.wake_pnl_below != -np.inf:
-        price = price_of_pnl(position, entries, partials, settings, state.wake_pnl_below)
+        price = price_of_pnl(position, partials, settings, state.wake_pnl_below)
         price = just_before(-position.side, price)
         low, high = (max(low, price), high) if position.side > 0 else (low, min(high, price))
     return low, high

@@ -35,6 +35,25 @@ SIGNAL = np.dtype(
     align=True,
 )
 
+#: What a row of a signal frame decides at the open of candle ``row`` (spec fills.md 4): enter on ``side``, close the
+#: sides in ``exits`` (bits of ``Exits``), treat a position of the other side by ``opposite`` (a code of
+#: ``OnOpposite``), move levels (``sets``). ``next_*`` are the first decisions from this one on that a long position,
+#: a short one, and nobody's position has to look at; the number of decisions where there is none.
+DECISION = np.dtype(
+    [
+        ("row", _i),
+        ("signal", np.int32),
+        ("next_long", np.int32),
+        ("next_short", np.int32),
+        ("next_entry", np.int32),
+        ("side", _b),
+        ("exits", _b),
+        ("opposite", _b),
+        ("sets", _b),
+    ],
+    align=True,
+)
+
 #: One entry of a position: ``cost`` in quote currency, and the rates of the fill (``slippage`` is a fraction).
 ENTRY = np.dtype(
     [("price", _f), ("cost", _f), ("time", _i), ("fee_percent", _f), ("slippage", _f)], align=True
@@ -76,14 +95,16 @@ def _extreme(prefix: str) -> list[tuple[str, Any]]:
 
 
 #: A signal row from its creation to its end: resting order, position, finished trade (spec engine.md 1.2).
-#: ``take_profit`` and ``stop_loss`` are the original levels, ``active_*`` those in force (trailed or not);
-#: ``effective_open``, ``invested``, ``remaining`` and ``closed_percent`` follow from entries and partials
-#: (spec 9.2, 9.3) and are renewed when these change, like ``paid_open``, the effective entry with slippage, and
-#: ``entry_fee``, the mean fee percent of the entries. An extreme is priced when somebody looks (``price_extremes``).
+#: ``take_profit`` and ``stop_loss`` are the original levels, ``active_*`` those in force (trailed or not), ``given``
+#: the bits of ``Given`` of the signal; ``effective_open``, ``invested``, ``remaining`` and ``closed_percent`` follow
+#: from entries and partials (spec 9.2, 9.3) and are renewed when these change, like ``paid_open``, the effective entry
+#: with slippage, and ``entry_fee``, the mean fee percent of the entries. An extreme is priced when somebody looks
+#: (``price_extremes``).
 #:
-#: From ``given_take`` on: real prices alone (spec fills.md). ``given_take`` is the target without the steps of a
-#: policy, ``active_take`` the nearer of the two; ``next_step_at`` (ms) is when that has to be looked at again.
-#: ``best`` and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
+#: From ``take_percent`` on: real prices alone (spec fills.md). ``take_percent`` and ``stop_percent`` are the levels of
+#: the row where it gave percents: of the fill, once there is one. ``given_take`` is the target without the steps of a
+#: policy, ``active_take`` the nearer of the two; ``next_step_at`` (ms) is when that has to be looked at again. ``best``
+#: and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
 POSITION = np.dtype(
     [
         ("signal", _i),
@@ -118,6 +139,8 @@ POSITION = np.dtype(
         ("pnl_cost", _f),
         *_extreme("peak"),
         *_extreme("fall"),
+        ("take_percent", _f),
+        ("stop_percent", _f),
         ("given_take", _f),
         ("best", _f),
         ("worst", _f),
@@ -143,6 +166,7 @@ POSITION = np.dtype(
         ("rates_differ", _b),
         ("order_kind", _b),
         ("stop_reason", _b),
+        ("given", np.int16),
     ],
     align=True,
 )
@@ -246,6 +270,7 @@ STATE = np.dtype(
         ("wish_exits", _b),
         ("wish_opposite", _b),
         ("has_asked", _b),
+        ("has_decisions", _b),
         ("asks_in_position", _b),
         ("filled_inside", _b),
         ("by_maker", _b),
@@ -289,12 +314,14 @@ class Plan(NamedTuple):
 
     settings, policy    a record each of ``SETTINGS`` and ``POLICY``
     signals : SIGNAL    its candidates by time
+    decisions : DECISION   what they decide at which candle; at real prices alone
     parameters : f8[p]  numbers for its jitted functions
     """
 
     settings: Any
     policy: Any
     signals: Any
+    decisions: Any
     parameters: Any
 
 

@@ -248,6 +248,7 @@ def fill_row(
     position.loss_rules_done = 0
     position.breakeven_rule_done = 0
     position.at_real_prices = 0
+    position.given = signal.given
     position.rates_differ = 0
     position.entry_fee = settings.fee_percent
     position.entry_slippage = settings.slippage
@@ -410,16 +411,23 @@ def cancel_row(position: Any, reason: Any, time: Any, price: Any) -> None:
 
 
 @rule
+def share_of_way(distance: Any, total: Any) -> Any:
+    """Percent of the way that ``distance`` is, at most 100; 0 of a way to a level that is missing, NaN."""
+    if total <= 0.0:
+        return 100.0
+    percent = (distance / total) * 100.0
+    return percent if percent < 100.0 else (100.0 if percent >= 100.0 else 0.0)
+
+
+@rule
 def progress_percent(position: Any, price: Any) -> Any:
     """How far the price went towards the target (above 0) or, negative, towards the stop (spec engine.md 8.2)."""
     entry = position.effective_open
     distance = position.side * (price - entry)
     if distance > 0.0:
-        total = position.side * (position.active_take - entry)
-        return 100.0 if total <= 0.0 else min(100.0, (distance / total) * 100.0)
+        return share_of_way(distance, position.side * (position.active_take - entry))
     if distance < 0.0:
-        total = position.side * (entry - position.active_stop)
-        return -100.0 if total <= 0.0 else -min(100.0, (-distance / total) * 100.0)
+        return -share_of_way(-distance, position.side * (entry - position.active_stop))
     return 0.0
 
 
@@ -487,13 +495,13 @@ def due_band(position: Any, settings: Any, logs: Any) -> Any:
         side = position.side
         if position.profit_level < 10:
             price = level_price(position, position.profit_level + 1, position.active_take, 1.0)
-            best = price if side * (best - price) > 0.0 else best
+            best = best if side * (price - best) >= 0.0 else price  # a level that is missing is NaN
         if position.loss_level < 10:
             price = level_price(position, position.loss_level + 1, position.active_stop, -1.0)
-            worst = price if side * (worst - price) < 0.0 else worst
+            worst = worst if side * (worst - price) >= 0.0 else price
         if position.breakeven_reached == 0:
             price = breakeven_price(position, settings)
-            best = price if side * (best - price) > 0.0 else best
+            best = best if side * (price - best) >= 0.0 else price
     if position.side > 0:
         return worst, best
     return best, worst
@@ -510,15 +518,29 @@ def extreme_band(position: Any) -> Any:
 
 @rule
 def settle_extremes(
-    position: Any, timestamps: Any, series: Any, lows: Any, highs: Any, first: Any, end: Any
+    position: Any,
+    timestamps: Any,
+    floors: Any,
+    ceilings: Any,
+    lows: Any,
+    highs: Any,
+    first: Any,
+    end: Any,
+    delay: Any,
 ) -> None:
-    """Give the position the best and worst price of candles ``[first, end)`` that a quiet band jumped over."""
+    """Give the position the best and worst price of candles ``[first, end)`` that a quiet band jumped over.
+
+    floors, ceilings   lowest and highest price of each candle, with their block index ``lows`` and ``highs``
+    delay              ms from the time of a candle to the moment at which its prices are known
+    """
     worst, best = position.fall_price, position.peak_price
     if position.side < 0:
         worst, best = best, worst
-    up = first_maximum(series, highs, first, end, best)
+    up = first_maximum(ceilings, highs, first, end, best)
     if up >= 0:
-        update_extreme(position, branch_at(position, series[up]), timestamps[up], series[up])
-    down = first_minimum(series, lows, first, end, worst)
+        price = ceilings[up]
+        update_extreme(position, branch_at(position, price), timestamps[up] + delay, price)
+    down = first_minimum(floors, lows, first, end, worst)
     if down >= 0:
-        update_extreme(position, branch_at(position, series[down]), timestamps[down], series[down])
+        price = floors[down]
+        update_extreme(position, branch_at(position, price), timestamps[down] + delay, price)

@@ -12,12 +12,30 @@ from bkcore.errors import BkError
 from bkcore.intervals import MINUTE_MS
 from bkcore.jit import direct
 from bkcore.machine.codes import Command, Listen, Phase, Wake
-from bkcore.machine.entry_points import advance_at, candidate_terms, execute_command
+from bkcore.machine.entry_points import (
+    advance_at,
+    candidate_terms,
+    execute_command,
+    slot_violations,
+    would_grant,
+)
+from bkcore.machine.fills.decisions import decide
 from bkcore.machine.hooks import MEMORY_SIZE, MOST_ORDERS, address_of, no_memory
 from bkcore.machine.market import Market
-from bkcore.machine.policy import POLICY
+from bkcore.machine.policy import no_policy
 from bkcore.machine.record_views import StateView, bytes_of
-from bkcore.machine.records import COMMIT, ENTRY, EVENT, NO_BUCKET, PARTIAL, POSITION, REVISION, SIGNAL, STATE
+from bkcore.machine.records import (
+    COMMIT,
+    DECISION,
+    ENTRY,
+    EVENT,
+    NO_BUCKET,
+    PARTIAL,
+    POSITION,
+    REVISION,
+    SIGNAL,
+    STATE,
+)
 from bkcore.machine.settings import EngineSettings
 from bkcore.machine.tables import Tables, tables_of
 
@@ -27,11 +45,15 @@ Driver = Literal["skip", "run", "step"]
 _advance = direct(advance_at)
 _candidate_terms = direct(candidate_terms)
 _execute_command = direct(execute_command)
+_slot_violations = direct(slot_violations)
+_would_grant = direct(would_grant)
 _ROOM = 64  # records that a table holds at least
 _EXPECTED_TRADES = 4096
 _EVENTS_PER_TRADE = 64  # room that is not used costs nothing
 _WAKES = {int(wake): wake for wake in Wake}
 _GROW = int(Wake.GROW)
+#: Commands of listeners that wait for the next open at real prices.
+MOST_WAITING = 24
 _NO_ID = -2  # no signal has opened yet; -1 is a signal without an id
 
 
@@ -97,6 +119,7 @@ class Run:
         "_events",
         "_hooks",
         "_memory",
+        "_orders",
         "_policy",
         "_price_has_holes",
         "_prices",
@@ -105,6 +128,7 @@ class Run:
         "_state_bytes",
         "_trades",
         "commits",
+        "decisions",
         "entries",
         "market",
         "now",
@@ -133,22 +157,25 @@ class Run:
         is_guarded: bool = False,
         policy: Records | None = None,
         hooks: Hooks = _NO_HOOKS,
+        asks_in_position: bool = False,
     ) -> None:
         self.market = market
         self.settings = settings.record()
         self.series = market.prices(settings)
         self._prices = self.series.values
         self._price_has_holes = market.has_holes and self._prices is not market.close
-        self._policy = np.zeros(1, POLICY) if policy is None else policy
+        self._policy = no_policy() if policy is None else policy
         self._hooks = hooks
         self._memory = no_memory()
+        self._orders = np.zeros((MOST_WAITING + MOST_ORDERS, 2))
         self._columns = (
             *(market.timestamps, market.open, market.high, market.low, market.close, market.volume),
             *(*self.series, self.settings, self._policy),
-            *(hooks.parameters, self._memory, np.zeros(2 * MOST_ORDERS)),
+            *(hooks.parameters, self._memory, self._orders.reshape(-1)),
         )
         self.signals = signals
         self.slot = np.zeros(1, SIGNAL)
+        self.decisions = np.zeros(0, DECISION)
         self._scratch = np.zeros(1, POSITION)
         self.state = np.zeros(1, STATE)
         self._state_bytes = bytes_of(self.state)
@@ -167,6 +194,9 @@ class Run:
         state.has_callback = has_callback
         state.is_guarded = is_guarded
         state.has_policy = policy is not None
+        state.asks_in_position = asks_in_position
+        if settings.at_real_prices:
+            self._decide(settings, frame)
         for name in ("kernel", "manage"):
             hook = getattr(hooks, name)
             setattr(state, f"{name}_address", 0 if hook is None else address_of(hook))
@@ -182,11 +212,31 @@ class Run:
         self._events = np.empty(_EVENTS_PER_TRADE * expected if logs else _ROOM, EVENT)
         self.tables = self._tables()
 
+    def _decide(self, settings: EngineSettings, frame: Frame) -> None:
+        """Stand before the first candle of the frame, and say which row of the signals speaks at which one."""
+        state, timestamps = self.now, self.market.timestamps
+        first, end = np.searchsorted(timestamps, (frame.start_ms, frame.end_ms + 1))
+        if settings.fill == "last_close":
+            first = max(first, 1)  # before the first candle nothing is known
+        state.phase = Phase.NEXT_CANDLE
+        state.row, state.end_row = int(first), int(end)
+        state.free_from = np.iinfo(np.int64).min
+        self.decisions, state.wanted = decide(
+            timestamps,
+            self.signals,
+            step_ms=settings.step_ms,
+            first_ms=frame.start_ms,
+            last_ms=frame.end_ms,
+            first_row=int(first),
+            on_opposite=int(self._policy["on_opposite"][0]),
+        )
+        state.has_decisions = self.decisions.size > 0
+
     def _tables(self) -> Tables:
         return tables_of(
             (
                 *self._columns,
-                *(self.signals, self.slot, self._scratch, self.state),
+                *(self.signals, self.decisions, self.slot, self._scratch, self.state),
                 *(self._trades, self.entries, self.partials, self.revisions, self.commits, self._events),
             )
         )
@@ -240,9 +290,21 @@ class Run:
     def when(self) -> int:
         """The moment of the tick or candle at which the run stands, ms UTC."""
         state = self.now
+        if state.phase >= Phase.NEXT_CANDLE:
+            return int(state.tick_time) + self.moment_delay
         if state.phase <= Phase.ENTRY:
             return int(state.tick_time)
         return int(self.market.timestamps[min(state.row, len(self.market) - 1)])
+
+    @property
+    def at_real_prices(self) -> bool:
+        """Whether fills happen at prices that the candles had (spec fills.md)."""
+        return bool(self.now.phase >= Phase.NEXT_CANDLE)
+
+    @property
+    def moment_delay(self) -> int:
+        """Ms from the opening of the candle at hand to now: at real prices listeners see it when it has closed."""
+        return int(self.settings["step_ms"][0]) if self.now.phase >= Phase.CANDLE_END else 0
 
     def raised(self) -> Exception:
         """The error of the jitted function that made :meth:`advance` return ``Wake.RAISED``.
@@ -250,8 +312,8 @@ class Run:
         It is called again with what it was given, and what it does to that is forgotten.
         """
         state = self.now
-        asked = state.phase == Phase.ROUTE
-        row = state.row
+        asked = state.phase in (Phase.ROUTE, Phase.HELD, Phase.ANSWERED)
+        row = state.row + (state.phase >= Phase.CANDLE_END)
         market = self.market
         known = tuple(
             column[:row] for column in (market.open, market.high, market.low, market.close, market.volume)
@@ -266,7 +328,8 @@ class Run:
                 signal = _nothing_yet(state.tick_time)
                 self._hooks.kernel(state.tick_time, state.tick_price, *known, parameters, memory, signal)
             else:
-                prices = (float(values[row]), self.known_price())
+                price = float(values[state.row])
+                prices = (price, price if self.at_real_prices else self.known_price())
                 position = self._trades[state.current].copy()
                 orders = np.zeros((MOST_ORDERS, 2))
                 count = self._hooks.manage(self.when, *prices, *known, position, parameters, memory, orders)
@@ -278,7 +341,7 @@ class Run:
 
     def known_price(self) -> float:
         """The price that is known at the candle or tick where the run stands; NaN before the first tick."""
-        row = self.now.row
+        row = self.now.row + (self.now.phase >= Phase.CANDLE_END)
         if row == 0:
             return np.nan
         if self._price_has_holes and row < len(self.market):
@@ -292,18 +355,37 @@ class Run:
         return terms
 
     def order(self, command: Command, *, price: float, value: float, time: int) -> bool:
-        """Grant or refuse a command on the open position (:func:`bkcore.machine.commands.execute`)."""
+        """Grant or refuse a command on the open position (:func:`bkcore.machine.commands.execute`).
+
+        At real prices it is judged at ``price`` and carried out at the next open (spec fills.md 3). There is room for
+        ``MOST_WAITING`` commands a candle; what is beyond is refused.
+        """
         if self.now.event_count + _ROOM > self._events.size or self._lacks_room():
             self._grow()
+        if self.at_real_prices and command != Command.CLOSE:
+            return self._keep_order(command, price=price, value=value, time=time)
         return bool(_execute_command(self.tables.addresses, command, price, value, time))
+
+    def _keep_order(self, command: Command, *, price: float, value: float, time: int) -> bool:
+        state = self.now
+        full = state.command_count >= MOST_WAITING
+        if full or not _would_grant(self.tables.addresses, command, price, value, time):
+            return False
+        self._orders[state.command_count] = command, value
+        state.command_count += 1
+        return True
+
+    def violations_in_slot(self) -> int:
+        """Bits of ``Violation`` of the signal in ``slot`` at real prices, at the price of the tick."""
+        return int(_slot_violations(self.tables.addresses))
 
     def _lacks_room(self) -> bool:
         state = self.now
         return bool(
-            state.entry_count + 2 > self.entries.size
-            or state.partial_count + 2 > self.partials.size
-            or state.revision_count + 2 > self.revisions.size
-            or state.commit_count + 2 > self.commits.size
+            state.entry_count + _ROOM // 2 > self.entries.size
+            or state.partial_count + _ROOM // 2 > self.partials.size
+            or state.revision_count + _ROOM // 2 > self.revisions.size
+            or state.commit_count + _ROOM // 2 > self.commits.size
         )
 
     def _grow(self) -> None:
@@ -326,6 +408,14 @@ class Run:
         self.commits = _trimmed(self.commits, now.commit_count)
         self._events = _trimmed(self._events, now.event_count)
         self.tables = self._tables()
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        """What became of the rows that asked for an entry at real prices (spec fills.md 4)."""
+        if not self.at_real_prices:
+            return {"taken": int(self.now.trade_count), "refused": int(self.now.rejected_count)}
+        taken, refused = int(self.now.taken), int(self.now.refused)
+        return {"taken": taken, "passed_over": int(self.now.wanted) - taken - refused, "refused": refused}
 
     @property
     def out_of_candles(self) -> bool:

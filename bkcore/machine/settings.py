@@ -97,7 +97,7 @@ class EngineSettings:
     average_candles: int = 5
     chunk_candles: int = 1000
     step_ms: int = MINUTE_MS
-    fill: FillModel = "vwap"
+    fill: FillModel = "next_open"
     long_enabled: bool = True
     short_enabled: bool = True
     dca_everywhere: bool = False

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field as dataclass_field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bkcore.errors import BkError, did_you_mean, type_name
 from bkcore.intervals import MINUTE_MS
 from bkcore.machine.codes import Given
 from bkcore.machine.records import SIGNAL
+from bkcore.machine.signal_frames import (
+    COLUMNS as COLUMNS,
+    REAL_COLUMNS as REAL_COLUMNS,
+    SignalFrameError as SignalFrameError,
+    as_polars,
+    given,
+    numbers,
+    refuse,
+    refuse_odd_columns,
+    sides,
+    texts,
+)
+from bkcore.machine.signal_moments import Asking as Asking, moments, refuse_off_grid
+from bkcore.machine.signal_wishes import Wish, read_wish
 
 if TYPE_CHECKING:
     import polars as pl
 
-#: What a signal frame may hold: one row per decision, by time. ``timestamp`` (ms UTC or a datetime) is the moment
-#: of the decision; a null ``position`` says that there is no signal now.
-COLUMNS = {
-    "timestamp": "moment of the decision: ms UTC (Int64) or a datetime",
-    "position": "'long', 'short', 1, -1; null or 0 = no signal",
-    "price_open": "limit price; null = market entry. Beyond the market it opens at once: at its own price by vwap",
-    "price_take_profit": "take-profit price",
-    "price_stop_loss": "stop-loss price",
-    "take_profit_percent": "take-profit distance from the entry in percent, instead of a price",
-    "stop_loss_percent": "stop-loss distance from the entry in percent, instead of a price",
-    "minute_estimated_time": "lifetime in minutes; null = CC_MAX_SIGNAL_LIFETIME_MINUTES, inf = no end",
-    "cost": "cost of the first entry in quote currency; null = CC_POSITION_ENTRY_COST",
-    "id": "identity; a repeated id of the last opened signal is skipped",
-    "note": "free text",
-    "symbol": "the symbol of the run; a signal for another one is refused",
-}
+#: Each level: the column that gives it as a price, the one in percent, the field, and the bit that says percent.
 _LEVELS = (
-    ("price_take_profit", "take_profit_percent", "take_profit"),
-    ("price_stop_loss", "stop_loss_percent", "stop_loss"),
+    ("price_take_profit", "take_profit_percent", "take_profit", Given.TAKE_PERCENT),
+    ("price_stop_loss", "stop_loss_percent", "stop_loss", Given.STOP_PERCENT),
 )
 #: Columns that may be missing or null, the field each fills, and the bit that says it was given.
 _OPTIONAL = {
@@ -44,9 +42,22 @@ _OPTIONAL = {
     "cost": ("cost", Given.COST),
 }
 
-
-class SignalFrameError(BkError, ValueError):
-    """Raised by a ``signals`` function whose frame lacks ``position``: a column is missing, unknown or wrong."""
+#: Columns of real prices that fill the field of their name; NaN = not given.
+_PLAIN = ("size", "set_take_profit", "set_stop_loss", "trail_distance", "fee_percent")
+#: Those that give a row something to say when it neither enters nor exits.
+_SETS = ("set_take_profit", "set_stop_loss")
+#: What an entry may be given in one of two forms, and the remedy where a row gives both.
+_FORMS = (
+    ("price_open", "price_trigger", "an entry is a limit or a stop entry: make one of them null."),
+    ("price_take_profit", "take_profit_percent", "give the level in one form: make one of them null."),
+    ("price_stop_loss", "stop_loss_percent", "give the level in one form: make one of them null."),
+)
+#: Numbers that have to lie between two others, both excluded, in rows that enter.
+_RANGES = {
+    "size": (0.0, np.inf, "above 0"),
+    "trail_distance": (0.0, np.inf, "above 0"),
+    "fee_percent": (-100.0, 100.0, "between -100 and 100"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,92 +74,61 @@ class SignalTable:
     written: Mapping[str, pl.Series] = dataclass_field(default_factory=dict)
 
 
-class Asking(NamedTuple):
-    """When a strategy may be asked: ``first`` to ``last`` (ms UTC, both included), at multiples of ``step_ms``."""
-
-    first: int
-    last: int
-    step_ms: int
-
-
 def bind_signals(
-    frame: pl.DataFrame, symbol: str, interval_ms: int = MINUTE_MS, *, asking: Asking | None = None
+    frame: Any,
+    symbol: str,
+    interval_ms: int = MINUTE_MS,
+    *,
+    asking: Asking | None = None,
+    at_real_prices: bool = False,
 ) -> SignalTable:
-    """Check ``frame`` (columns: :data:`COLUMNS`) and turn it into the machine's records.
+    """Check ``frame`` (Polars, pandas or Arrow) and turn it into the machine's records.
 
-    interval_ms   length of the strategy's interval: a row without a signal matters only after one with a signal
-                  in the same interval
-    asking        refuse signals that nobody would ever ask for; not checked without it
+    interval_ms      length of the strategy's interval: under the documented price rule a row without a signal matters
+                     only after one with a signal in the same interval; at real prices it is not used
+    asking           refuse signals that nobody would ever ask for; not checked without it
+    at_real_prices   True: the columns are :data:`REAL_COLUMNS` (spec fills.md 4), and every row that says anything is
+                     kept; False: they are :data:`COLUMNS` (spec engine.md 1.1)
 
-    Raises :class:`SignalFrameError` naming the column, the row, its time and the remedy.
+    At real prices what was not given is NaN, and ``Given.NOTHING`` marks rows that neither enter nor set a target. A
+    NaN that was written as a price or percent of an entry is kept as infinity, so that the machine refuses the row.
+
+    Raises :class:`SignalFrameError` naming the column, the row, the value and the remedy.
     """
     import polars as pl
 
-    frame = _checked_columns(frame)
-    time, side = _rising(_time(frame["timestamp"])), _side(frame["position"])
+    frame = as_polars(frame)
+    refuse_odd_columns(frame, at_real_prices=at_real_prices)
+    if at_real_prices:
+        return _at_real_prices(frame, symbol, asking)
+    _refuse_incomplete(frame)
+    time = moments(frame["timestamp"], asking, at_real_prices=False)
+    side = sides(frame["position"])
     silent = side == 0
     if asking is not None:
-        _check_moments(time, silent, asking)
+        refuse_off_grid(time, ~silent, asking, at_real_prices=False)
     if silent.any():
         keep = ~silent | _follows_signal(time, silent, interval_ms)
         frame, time, side = frame.filter(pl.Series(keep)), time[keep], side[keep]
     records = np.zeros(time.size, SIGNAL)
     records["time"] = time
     records["side"] = np.where(np.isnan(side), 0.0, side)
-    in_percent = "take_profit_percent" in frame.columns
     written = {"position": frame["position"]} if np.isnan(side).any() else {}
-    given = np.where(side == 0, int(Given.NOTHING), 0)
-    given |= int(Given.PERCENT_LEVELS) if in_percent else 0
-    for price, percent, field in _LEVELS:
-        records[field] = _number(frame[percent if in_percent else price])
+    bits = np.where(side == 0, int(Given.NOTHING), 0)
+    for price, percent, field, bit in _LEVELS:
+        in_percent = percent in frame.columns
+        records[field] = numbers(frame[percent if in_percent else price])
+        bits |= int(bit) if in_percent else 0
     for name, (field, bit) in _OPTIONAL.items():
         if name in frame.columns:
-            records[field] = _number(frame[name])
-            given |= frame[name].is_not_null().to_numpy() * int(bit)
-    if "symbol" in frame.columns:
-        foreign = (_text(frame["symbol"]) != symbol).fill_null(False)
-        given |= foreign.to_numpy() * int(Given.FOREIGN_SYMBOL)
-        if foreign.any():
-            written["symbol"] = frame["symbol"]
-    records["given"] = given
-    ids: tuple[str, ...] = ()
-    records["id"] = -1
-    if "id" in frame.columns:
-        texts = _text(frame["id"]).replace("", None)
-        distinct = texts.drop_nulls().unique(maintain_order=True)
-        ids = tuple(distinct)
-        codes = texts.cast(pl.Enum(distinct)).to_physical().cast(pl.Int64).fill_null(-1)
-        records["id"] = codes.to_numpy()
-    notes = tuple(_text(frame["note"])) if "note" in frame.columns else None
-    return SignalTable(records, ids, notes, written)
+            records[field] = numbers(frame[name])
+            bits |= given(frame[name]) * int(bit)
+    return _with_texts(records, bits, frame, symbol, written)
 
 
-def _checked_columns(frame: Any) -> pl.DataFrame:
-    import polars as pl
-
-    from bkcore.candles.errors import FOREIGN
-
-    if isinstance(frame, pl.LazyFrame):
-        try:
-            frame = frame.collect()
-        except FOREIGN:  # whatever the query does wrong, collect() shows it to its author best
-            raise SignalFrameError(
-                "the lazy signal frame cannot be collected.",
-                hint="call .collect() in the signals function to see why.",
-            ) from None
-    if not isinstance(frame, pl.DataFrame):
-        raise SignalFrameError(
-            f"a signal frame is a polars DataFrame or LazyFrame, got {type_name(frame)}.",
-            hint="return candles.select(timestamp=..., position=..., price_take_profit=..., price_stop_loss=...).",
-        )
-    for name in frame.columns:
-        if name not in COLUMNS:
-            raise SignalFrameError(
-                f"unknown column {name!r} in the signal frame; known: {', '.join(COLUMNS)}.",
-                hint=did_you_mean(name, COLUMNS) + "drop helper columns with .select(...).",
-            )
-    required = ["timestamp", "position"]
-    for price, percent, _ in _LEVELS:
+def _refuse_incomplete(frame: pl.DataFrame) -> None:
+    """Each level in one form, both in the same; and every row has its moment and its side."""
+    for price, percent, *_ in _LEVELS:
         if (price in frame.columns) == (percent in frame.columns):
             raise SignalFrameError(
                 f"the signal frame needs exactly one of {price!r} and {percent!r}.",
@@ -159,119 +139,11 @@ def _checked_columns(frame: Any) -> pl.DataFrame:
             "the signal frame gives one level as a price and the other in percent.",
             hint="give both as prices or both in percent.",
         )
-    for name in required:
+    for name in ("timestamp", "position"):
         if name not in frame.columns:
             raise SignalFrameError(
                 f"the signal frame has no column {name!r}.", hint=f"{name}: {COLUMNS[name]}."
             )
-    return frame
-
-
-def _wrong_kind(column: pl.Series, wanted: str = "") -> SignalFrameError:
-    return SignalFrameError(
-        f"column {column.name!r} of the signal frame is {column.dtype}{wanted}.",
-        hint=f"give {COLUMNS[column.name]}.",
-    )
-
-
-# Columns are converted one by one, not in one query: a few thousand rows are done before its threads are awake.
-
-
-def _time(column: pl.Series) -> pl.Series:
-    import polars as pl
-
-    if isinstance(column.dtype, pl.Datetime):
-        fraction = column.to_physical() % {"ms": 1, "us": 1000, "ns": 1_000_000}[column.dtype.time_unit]
-        odd = (fraction != 0).fill_null(value=False)
-        if odd.any():
-            row = odd.arg_max() or 0
-            raise SignalFrameError(
-                f"column 'timestamp' of the signal frame holds a fraction of a millisecond in row {row:,}: "
-                f"{column.to_physical()[row]} {column.dtype.time_unit}.",
-                hint=".dt.round('1m') mends errors of rounding; a decision is taken at the close of a candle.",
-            )
-        return column.dt.epoch("ms")
-    if not (column.dtype.is_integer() or column.dtype == pl.Null):
-        raise _wrong_kind(column)
-    return column.cast(pl.Int64, strict=False)
-
-
-def _rising(column: pl.Series) -> NDArray[np.int64]:
-    """The moments; raises when one is missing or earlier than the one before."""
-    if column.null_count():
-        row = int(column.is_null().arg_max() or 0)
-        raise SignalFrameError(
-            f"column 'timestamp' of the signal frame holds no moment in row {row:,}.",
-            hint=f"every row needs its {COLUMNS['timestamp']}.",
-        )
-    time = column.to_numpy()
-    falls = np.flatnonzero(time[1:] < time[:-1])
-    if falls.size:
-        row = int(falls[0]) + 1
-        raise SignalFrameError(
-            f"column 'timestamp' of the signal frame goes back in row {row:,}: {time[row]} after {time[row - 1]}.",
-            hint="sort the frame: .sort('timestamp').",
-        )
-    return time
-
-
-#: How the times of another unit become ms; exact within any years.
-_UNITS: dict[str, tuple[int, int]] = {
-    "seconds": (1000, 1),
-    "microseconds": (1, 1000),
-    "nanoseconds": (1, 1_000_000),
-}
-
-
-def _check_moments(time: NDArray[np.int64], silent: NDArray[np.bool_], asking: Asking) -> None:
-    """Refuse signals in another unit than ms, signals of another time altogether, and signals between two askings."""
-    from bkcore.candles.errors import utc_text
-
-    if not time.size:
-        return
-    span = f"the candles go from {utc_text(asking.first)} to {utc_text(asking.last)}"
-    outside = (time < asking.first) | (time > asking.last)
-    for unit, (times, parts) in _UNITS.items():
-        fitting = (
-            outside & (time >= -(-asking.first * parts // times)) & (time <= asking.last * parts // times)
-        )
-        if fitting.any():
-            row = int(fitting.argmax())
-            raise SignalFrameError(
-                f"column 'timestamp' of the signal frame holds {time[row]} in row {row:,}, but {span}.",
-                hint=f"these look like {unit}: give milliseconds, or a column of datetimes.",
-            )
-    if outside.all():
-        raise SignalFrameError(
-            f"column 'timestamp' of the signal frame goes from {utc_text(int(time[0]))} (row 0) to "
-            f"{utc_text(int(time[-1]))} (row {time.size - 1:,}), but {span}: no signal would ever be seen.",
-            hint="make signals for these candles; timestamps are ms since 1970 UTC.",
-        )
-    off = (time % asking.step_ms != 0) & ~silent
-    if off.any():
-        row = int(off.argmax())
-        minutes = asking.step_ms // MINUTE_MS
-        raise SignalFrameError(
-            f"column 'timestamp' of the signal frame holds {utc_text(int(time[row]))} ({time[row]}) in row {row:,}: "
-            f"the strategy is asked at multiples of {minutes:,} min, so this signal would be missed.",
-            hint=f"move it to the next one, {utc_text(-(-int(time[row]) // asking.step_ms) * asking.step_ms)}, or give "
-            "the strategy a shorter interval.",
-        )
-
-
-def _side(column: pl.Series) -> NDArray[np.float64]:
-    """+1, -1, 0 = no signal, NaN = not a position (the machine refuses it as an invalid signal)."""
-    import polars as pl
-
-    if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
-        texts = column.cast(pl.String)
-        long, short = ((texts == word).cast(pl.Float64).to_numpy() for word in ("long", "short"))
-        side = long - short  # NaN where null, 0 where neither
-        return np.where(np.isnan(side), 0.0, np.where(side == 0.0, np.nan, side))
-    if not (column.dtype.is_numeric() or column.dtype == pl.Null):
-        raise _wrong_kind(column)
-    number = np.where(column.is_null().to_numpy(), 0.0, _number(column))
-    return np.where((number == 0.0) | (np.abs(number) == 1.0), number, np.nan)
 
 
 def _follows_signal(
@@ -284,19 +156,101 @@ def _follows_signal(
     return follows
 
 
-def _number(column: pl.Series) -> NDArray[np.float64]:
-    """The numbers, NaN for null."""
+def _with_texts(
+    records: NDArray[np.void],
+    bits: NDArray[Any],
+    frame: pl.DataFrame,
+    symbol: str,
+    written: dict[str, pl.Series],
+) -> SignalTable:
+    """The table of these records, with the columns of text and the bits of ``given``."""
     import polars as pl
 
-    if not (column.dtype.is_numeric() or column.dtype == pl.Null):
-        raise _wrong_kind(column, ", not a number")
-    return column.cast(pl.Float64).to_numpy()
+    if "symbol" in frame.columns:
+        foreign = (texts(frame["symbol"]) != symbol).fill_null(value=False)
+        bits = bits | foreign.to_numpy() * int(Given.FOREIGN_SYMBOL)
+        if foreign.any():
+            written["symbol"] = frame["symbol"]
+    records["given"] = bits
+    ids: tuple[str, ...] = ()
+    records["id"] = -1
+    if "id" in frame.columns:
+        named = texts(frame["id"]).replace("", None)
+        distinct = named.drop_nulls().unique(maintain_order=True)
+        ids = tuple(distinct)
+        codes = named.cast(pl.Enum(distinct)).to_physical().cast(pl.Int64).fill_null(-1)
+        records["id"] = codes.to_numpy()
+    notes = tuple(texts(frame["note"])) if "note" in frame.columns else None
+    return SignalTable(records, ids, notes, written)
 
 
-def _text(column: pl.Series) -> pl.Series:
+def _at_real_prices(frame: pl.DataFrame, symbol: str, asking: Asking | None) -> SignalTable:
+    """The table of a frame whose columns are known (spec fills.md 4)."""
     import polars as pl
 
-    try:
-        return column.cast(pl.String)
-    except pl.exceptions.PolarsError:
-        raise _wrong_kind(column, ", not text") from None
+    if "timestamp" not in frame.columns:
+        raise SignalFrameError(
+            "the signal frame has no column 'timestamp'.",
+            hint=f"timestamp: {REAL_COLUMNS['timestamp']}; a DatetimeIndex of pandas serves, too.",
+        )
+    time = moments(frame["timestamp"], asking, at_real_prices=True)
+    if asking is not None:
+        refuse_off_grid(time, None, asking, at_real_prices=True)
+    wish = read_wish(frame)
+    for one, other, remedy in _FORMS:
+        if one in frame.columns and other in frame.columns:
+            refuse(frame[other], given(frame[one]) & given(frame[other]), f" beside {one!r}", remedy)
+    _refuse_out_of_range(frame, wish.side != 0)
+    says = wish.bits != int(Given.NOTHING)
+    says |= wish.exits != 0
+    for name in _SETS:
+        if name in frame.columns:
+            says |= given(frame[name])
+    if not says.all():
+        frame, time = frame.filter(pl.Series(says)), time[says]
+        wish = Wish(wish.side[says], wish.exits[says], wish.bits[says])
+    records = np.zeros(time.size, SIGNAL)
+    records["time"] = time
+    records["side"], records["exits"], bits = wish
+    for price, percent, field, bit in _LEVELS:
+        level = _entry_numbers(frame, price)
+        if percent in frame.columns:
+            in_percent = given(frame[percent])
+            level = np.where(in_percent, _entry_numbers(frame, percent), level)
+            bits = bits | in_percent * np.int16(bit)
+        records[field] = level
+    records["price_trigger"] = _entry_numbers(frame, "price_trigger")
+    for name in _PLAIN:
+        records[name] = numbers(frame[name]) if name in frame.columns else np.nan
+    for name, (field, bit) in _OPTIONAL.items():
+        records[field] = numbers(frame[name]) if name in frame.columns else np.nan
+        if name in frame.columns:
+            bits = bits | given(frame[name]) * np.int16(bit)
+    return _with_texts(records, bits, frame, symbol, {})
+
+
+def _refuse_out_of_range(frame: pl.DataFrame, enters: NDArray[np.bool_]) -> None:
+    """Levels for an open position; sizes, distances and fees of rows that enter, those of others are never used."""
+    for name in _SETS:
+        if name in frame.columns:
+            values = numbers(frame[name])
+            wrong = given(frame[name]) & ~np.isnan(values) & ~((values > 0.0) & np.isfinite(values))
+            refuse(frame[name], wrong, ", which is no price", f"give {REAL_COLUMNS[name]}.")
+    for name, (low, high, told) in _RANGES.items():
+        if name in frame.columns:
+            values = numbers(frame[name])
+            wrong = enters & given(frame[name]) & ~((values > low) & (values < high))
+            refuse(frame[name], wrong, f", which is not {told}", f"give {REAL_COLUMNS[name]}.")
+
+
+def _entry_numbers(frame: pl.DataFrame, name: str) -> NDArray[np.float64] | float:
+    """The prices or percents of entries: NaN where none is given, infinity (refused) for one that is no number."""
+    if name not in frame.columns:
+        return np.nan
+    column = frame[name]
+    values = numbers(column)
+    if column.dtype.is_float():
+        unknown = column.is_nan()
+        if unknown.any():
+            return np.where(unknown.fill_null(value=False).to_numpy(), np.inf, values)
+    return values

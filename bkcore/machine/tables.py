@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 from bkcore.jit import direct, f8, i8, kernel
 from bkcore.machine.policy import POLICY
 from bkcore.machine.record_views import bytes_of
-from bkcore.machine.records import COMMIT, ENTRY, EVENT, PARTIAL, POSITION, REVISION, SIGNAL, STATE, array_of
+from bkcore.machine.records import (
+    COMMIT,
+    DECISION,
+    ENTRY,
+    EVENT,
+    PARTIAL,
+    POSITION,
+    REVISION,
+    SIGNAL,
+    STATE,
+    array_of,
+)
 from bkcore.machine.settings import SETTINGS
 from bkcore.numba_internals import intrinsic, make_array, populate_array
 
@@ -48,15 +59,16 @@ class Table(IntEnum):
     MEMORY = 14
     ORDERS = 15
     SIGNALS = 16
-    SLOT = 17
-    SCRATCH = 18
-    STATE = 19
-    TRADES = 20
-    ENTRIES = 21
-    PARTIALS = 22
-    REVISIONS = 23
-    COMMITS = 24
-    EVENTS = 25
+    DECISIONS = 17
+    SLOT = 18
+    SCRATCH = 19
+    STATE = 20
+    TRADES = 21
+    ENTRIES = 22
+    PARTIALS = 23
+    REVISIONS = 24
+    COMMITS = 25
+    EVENTS = 26
 
 
 _KINDS: Any = (
@@ -64,7 +76,7 @@ _KINDS: Any = (
     *(f8, f8, f8, f8, f8),
     *(array_of(SETTINGS), array_of(POLICY)),
     *(f8, _f8_out, _f8_out),
-    *(array_of(SIGNAL), array_of(SIGNAL), array_of(POSITION), array_of(STATE)),
+    *(array_of(SIGNAL), array_of(DECISION), array_of(SIGNAL), array_of(POSITION), array_of(STATE)),
     *(array_of(POSITION), array_of(ENTRY), array_of(PARTIAL), array_of(REVISION)),
     *(array_of(COMMIT), array_of(EVENT)),
 )

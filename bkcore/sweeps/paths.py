@@ -128,7 +128,7 @@ def play_trade(state: Any, inputs: Any, policy: Any, extremes: Any, tables: Any,
             band = quiet_band(state, settings, policy, position, entries, partials, series[uint64(row - 1)])
             at = leaves_band(prices.floors, prices.ceilings, prices.lows, prices.highs, row, until, *band)
             if extremes and at > row:
-                settle_extremes(position, timestamps, series, prices.lows, prices.highs, row, at)
+                settle_extremes(position, timestamps, series, series, prices.lows, prices.highs, row, at, 0)
             row = at
         here = uint64(row)
         time = timestamps[here]

@@ -186,7 +186,10 @@ def next_candle(begun: Any, inputs: Any, row: Any, end: Any, one: Any, other: An
         *(min(one, other), max(one, other)),
     )
     if begun.cells.peaks.size and at > row:
-        settle_extremes(begun.position, timestamps, prices.values, prices.lows, prices.highs, row, at)
+        settle_extremes(
+            *(begun.position, timestamps, prices.values, prices.values, prices.lows, prices.highs),
+            *(row, at, 0),
+        )
     return at
 
 

@@ -20,6 +20,8 @@ from bkcore.intervals import MOST_MINUTES
 from bkcore.machine.codes import Fill
 from bkcore.machine.settings import FOREVER_MS, READ_CONSTANTS, EngineSettings
 
+pytestmark = pytest.mark.real_prices
+
 SHARED = Path(os.environ.get("BK_SHARED", Path(__file__).parents[2].parent / "shared"))
 GOLDEN = SHARED / "golden" / "services" / "config_validation.jsonl"
 SPECIFICATION = SHARED / "spec"

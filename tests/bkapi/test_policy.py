@@ -52,6 +52,8 @@ READ: dict[str, dict[str, Any]] = {
     "max_hold_minutes": {"max_hold": 90.0},
 }
 
+pytestmark = pytest.mark.real_prices
+
 
 def changes(policy: Policy) -> dict[str, Any]:
     """The fields of its record that are not those of an empty policy, arrays as far as they are filled."""

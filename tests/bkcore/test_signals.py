@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+import pandas
 import polars as pl
 import pytest
 
 from bkcore.intervals import MINUTE_MS
 from bkcore.machine.codes import Given
-from bkcore.machine.signals import SignalFrameError, bind_signals
+from bkcore.machine.signals import COLUMNS, REAL_COLUMNS, SignalFrameError, bind_signals
 
 NAN = float("nan")
 GOOD: dict[str, Any] = {
@@ -123,14 +124,14 @@ THINGS = pl.Series([object(), object()], dtype=pl.Object)
         ({"timestamp": [0, None]}, "holds no moment in row 1"),
         ({"timestamp": pl.Series([2**64 - 1] * 2, dtype=pl.UInt64)}, "holds no moment in row 0"),
         ({"timestamp": [MINUTE_MS, 0]}, "goes back in row 1: 0 after 60000"),
-        ({"timestamp": [0.0, 1.0]}, "'timestamp' of the signal frame is Float64"),
+        ({"timestamp": [0.0, 1.0]}, "'timestamp' of the signal frame is Float64 (row 0: 0.0)"),
         ({"timestamp": ["2024-01-01", "2024-01-02"]}, "'timestamp' of the signal frame is String"),
         ({"timestamp": [date(2024, 1, 1)] * 2}, "'timestamp' of the signal frame is Date"),
         ({"position": [True, False]}, "'position' of the signal frame is Boolean"),
         ({"position": [[1], [2]]}, "'position' of the signal frame is List(Int64)"),
         ({"position": THINGS}, "'position' of the signal frame is Object"),
         ({"take_profit_percent": ["1", "2"]}, "'take_profit_percent' of the signal frame is String"),
-        ({"cost": [True, False]}, "'cost' of the signal frame is Boolean, not a number"),
+        ({"cost": [None, False]}, "'cost' of the signal frame is Boolean, not a number (row 1: False)"),
         ({"minute_estimated_time": THINGS}, "'minute_estimated_time' of the signal frame is Object"),
         ({"id": [[1], [2]]}, "'id' of the signal frame is List(Int64), not text"),
         ({"id": [b"\xff", b"a"]}, "'id' of the signal frame is Binary, not text"),
@@ -171,11 +172,30 @@ def test_what_is_no_frame_is_refused(thing: Any) -> None:
         bind_signals(thing, "BTCUSDT")
 
 
-def test_a_frame_of_another_library_is_named_with_it() -> None:
-    import pandas
+def test_frames_of_pandas_and_arrow_are_frames() -> None:
+    expected = bind_signals(pl.DataFrame(GOOD), "BTCUSDT").records.tolist()
+    for frame in (pandas.DataFrame(GOOD), pl.DataFrame(GOOD).to_arrow()):
+        assert bind_signals(frame, "BTCUSDT").records.tolist() == expected
 
-    with pytest.raises(SignalFrameError, match=r"got pandas\.DataFrame"):
-        bind_signals(pandas.DataFrame(GOOD), "BTCUSDT")  # type: ignore[arg-type]
+
+def test_what_pandas_calls_nan_is_not_given() -> None:
+    frame = pandas.DataFrame(GOOD | {"price_open": [NAN, 5.0], "position": [1.0, NAN]})
+    records = bind_signals(frame, "BTCUSDT", 15 * MINUTE_MS).records
+    assert records["given"].tolist() == [
+        Given.PERCENT_LEVELS,
+        Given.PERCENT_LEVELS | Given.PRICE_OPEN | Given.NOTHING,
+    ]
+
+
+@pytest.mark.parametrize("column", sorted(REAL_COLUMNS.keys() - COLUMNS.keys()))
+def test_a_column_of_real_prices_is_refused_with_the_remedy(column: str) -> None:
+    with pytest.raises(SignalFrameError, match=f"column '{column}' .*fill='vwap'(.|\n)*fill=\"next_open\""):
+        bound(**{column: [None, None]})
+
+
+def test_a_frame_of_another_library_is_named_with_it() -> None:
+    with pytest.raises(SignalFrameError, match=r"got pandas\.Series"):
+        bind_signals(pandas.Series([1]), "BTCUSDT")
 
 
 def test_what_the_engine_refuses_is_kept_as_it_was_written() -> None:

@@ -15,6 +15,7 @@ from tests.shares import share
 MANY = settings(max_examples=3 * settings().max_examples)
 #: Fields that carry a price.
 PRICES = (
+    "paid_open",
     *("price_open", "take_profit", "stop_loss", "active_take", "active_stop", "effective_open", "end_price"),
     *(f"{side}_{name}" for side in ("peak", "fall") for name in ("price", "price_open", "price_close")),
 )

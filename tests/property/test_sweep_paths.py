@@ -209,7 +209,7 @@ def test_sound_brackets_break_no_rule_at_any_price(
 def test_usual_brackets_are_sound_and_disabled_sides_are_not() -> None:
     sounds = np.empty(2, np.int8)
     usual = (np.array([0.01, np.nan]), np.array([0.01, 0.01]), np.array([60.0, np.nan]))
-    find_sounds(EngineSettings().record(), *usual, sounds)
+    find_sounds(EngineSettings(fill="vwap").record(), *usual, sounds)
     assert sounds.tolist() == [Sound.LONG | Sound.SHORT, 0]
-    find_sounds(EngineSettings(short_enabled=False).record(), *usual, sounds)
+    find_sounds(EngineSettings(fill="vwap", short_enabled=False).record(), *usual, sounds)
     assert sounds.tolist() == [Sound.LONG, 0]

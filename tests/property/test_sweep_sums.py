@@ -156,7 +156,7 @@ def test_the_clock_ends_a_position_at_the_candle_that_its_times_say(
     timestamps = START + np.arange(6000, dtype=np.int64) * step
     state: Any = np.zeros(1, STATE).view(np.recarray)[0]
     position: Any = np.zeros(1, POSITION).view(np.recarray)[0]
-    settings: Any = EngineSettings(step_ms=step).record().view(np.recarray)[0]
+    settings: Any = EngineSettings(fill="vwap", step_ms=step).record().view(np.recarray)[0]
     position.pending_at, position.lifetime = timestamps[row], lifetime
     state.frame_end = timestamps[row] + later
     wanted = _row_at(timestamps, step, _last_moment(position, state.frame_end) + 1)
