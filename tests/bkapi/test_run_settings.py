@@ -116,6 +116,7 @@ def test_costs_are_frozen() -> None:
         bk.Costs(taker_fee_percent=0.1).taker_fee_percent = 0.2  # type: ignore[misc]
 
 
+@pytest.mark.real_prices
 @pytest.mark.parametrize(
     ("configured", "of_settings", "of_strategy", "expected"),
     [
@@ -457,7 +458,6 @@ def test_a_walk_and_a_sweep_run_under_the_chosen_model(
     for arguments in (
         ("walk", hourly_file),
         ("sweep", hourly_file, "--take-profit", "1", "--stop-loss", "1", "--lifetime", "60"),
-        ("lookahead", hourly_file, "--moments", "1"),
     ):
         seen.clear()
         code, printed, _ = command(*arguments, "--fill", "last_close", "--end", "2024-01-03")
