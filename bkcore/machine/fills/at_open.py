@@ -370,7 +370,7 @@ def enter_at_open(state: Any, candles: Any, plan: Any, tables: Any, scratch: Any
     if kind == OrderKind.MARKET:
         entry = price_of_decision(candles, plan.settings, row)
     side = 0 if state.wish_side == 2 else int64(state.wish_side)
-    found = entry_violations(plan.settings, plan.policy, signal, side, entry)
+    found = entry_violations(state, plan.settings, plan.policy, signal, side, entry)
     if found:
         state.refused += 1
         state.tick_price = entry  # what the refusal is told with
