@@ -238,8 +238,9 @@ class SavedRun:
             about["fill"],
             about["average_candles"],
         )
+        words += told_edge(about.get("entry_edge_percent"))
         return (
-            f"Conditions: {words}{told_edge(about.get('entry_edge_percent'))}; {ANNUALISATION}; {span(made['frame'])}; candles {made['candles']}; "
+            f"Conditions: {words}; {ANNUALISATION}; {span(made['frame'])}; candles {made['candles']}; "
             f"run {self.manifest['run_hash']}; code {made['code']}."
         )
 
