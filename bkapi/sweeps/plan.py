@@ -77,7 +77,8 @@ class Roles:
     @classmethod
     def of(cls, space: Space, strategy: StrategySchema) -> Roles:
         """Sort the names of a space; raises :class:`UnknownNameError` for a name that is none of these."""
-        known = (*strategy.params, *BRACKET, *Policy.model_fields)
+        common = (*strategy.params, *BRACKET)  # take_profit means take_profit_percent, not take_profit_steps
+        known = (*common, *Policy.model_fields)
         for name in space.names:
             if name not in known:
                 raise UnknownNameError(
@@ -85,7 +86,7 @@ class Roles:
                     name,
                     "Sweep",
                     known,
-                    hint=did_you_mean(name, known)
+                    hint=(did_you_mean(name, common) or did_you_mean(name, known))
                     + f"give params={{{name!r}: ...}} to the strategy, or vary one of {', '.join(known)}.",
                 )
         own = tuple(name for name in space.names if name in strategy.params)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.jit import rule
+from bkcore.jit import routine, rule
 from bkcore.machine.codes import (
     CancelReason,
     CloseReason,
@@ -105,7 +105,7 @@ def side_violations(settings: Any, side: Any) -> Any:
     return int64(Violation.SHORT_DISABLED) if side < 0 and settings.short_enabled == 0 else int64(0)
 
 
-@rule
+@routine
 def entry_violations(state: Any, settings: Any, policy: Any, signal: Any, side: Any, entry: Any) -> Any:
     """Everything that is wrong with an entry at ``entry``, as bits of ``Violation`` (spec fills.md 6).
 
@@ -148,7 +148,7 @@ def entry_violations(state: Any, settings: Any, policy: Any, signal: Any, side: 
 # ------------------------------------------------------------------------------------------ how it begins
 
 
-@rule
+@routine
 def place_order(state: Any, plan: Any, signal: Any, tables: Any, entry: Any, time: Any) -> Any:
     """Write the row of an entry that has passed its checks; it rests until somebody fills it. Returns its kind."""
     settings = plan.settings
@@ -202,7 +202,7 @@ def keep_average(position: Any, policy: Any, time: Any) -> None:
     renew_target(position, policy, time)
 
 
-@rule
+@routine
 def fill_order(state: Any, plan: Any, tables: Any, price: Any, time: Any, tick: Any, by_maker: Any) -> Any:
     """Make the order a position that is entered at ``price``; ``tick`` is the open of the candle.
 
@@ -246,7 +246,7 @@ def tell_change(state: Any, tables: Any, position: Any, code: Any, price: Any, v
     return write_event(state, tables.events, time, int64(EventKind.COMMIT), code, price)
 
 
-@rule
+@routine
 def add_entry(
     state: Any, plan: Any, tables: Any, price: Any, cost: Any, time: Any, tick: Any, by_maker: Any
 ) -> Any:
@@ -276,7 +276,7 @@ def climb(state: Any, plan: Any, tables: Any, price: Any, time: Any, tick: Any, 
     return add_entry(state, plan, tables, price, cost, time, tick, by_maker)
 
 
-@rule
+@routine
 def sell_part(
     state: Any, settings: Any, tables: Any, kind: Any, percent: Any, price: Any, time: Any, by_maker: Any
 ) -> Any:
@@ -300,7 +300,7 @@ def sell_part(
 # ------------------------------------------------------------------------------------------- how it ends
 
 
-@rule
+@routine
 def end_trade(state: Any, plan: Any, tables: Any, reason: Any, time: Any, price: Any, by_maker: Any) -> Any:
     """Close what is left at ``price``; best and worst price include the exit (spec fills.md 8)."""
     position = tables.trades[uint64(state.current)]
@@ -365,7 +365,7 @@ def note_fall(position: Any) -> None:
     position.fall_price_open = position.effective_open
 
 
-@rule
+@routine
 def end_order(state: Any, tables: Any, reason: Any, time: Any, price: Any) -> Any:
     """Cancel the resting order."""
     position = tables.trades[uint64(state.current)]
