@@ -23,7 +23,6 @@ FILL_MODELS: Final = {
     "last_close": "what is decided at a close fills at that close, levels inside the candle that reaches them, the "
     "worst first, gaps at the open",
     "vwap": "levels are held against the average price of {} candles (VWAP), exits at the exact level",
-    "touch": "levels are held against each candle's low and high, the worst first, gaps at the open",
 }
 ANNUALISATION: Final = (
     "annualised by trades per year = trades x 365 / days from the first opening to the last close, "
