@@ -288,9 +288,10 @@ NEW_WAKE = 2
 NO_BUCKET = np.iinfo(np.int64).min
 
 
-#: Room that a table of a run keeps for what one candle may add to it; policies and hooks add rows, not events.
-EVENTS_PER_CANDLE = 32
-ROWS_PER_CANDLE = 32
+#: Room that a table of a run keeps for what one candle may add to it. At real prices an open may carry out 32 commands
+#: and fill ten partial closes, and a candle may fill ten more, fire nine levels on either side and move levels.
+EVENTS_PER_CANDLE = 64
+ROWS_PER_CANDLE = 64
 
 
 class RunTables(NamedTuple):

@@ -52,8 +52,8 @@ def play(scenario: Record, *, driver: Driver = "skip") -> Record:
     return record_of(run)
 
 
-def run_of(scenario: Record, *, driver: Driver = "skip", logs: bool = True) -> Run:
-    """A run of the scenario that has not begun."""
+def run_of(scenario: Record, *, driver: Driver = "skip", logs: bool = True, **options: Any) -> Run:
+    """A run of the scenario that has not begun; ``options`` are those of :class:`Run`."""
     frame = scenario["frame"]
     step = INTERVAL_MINUTES[frame["interval"]] * MINUTE_MS
     known = {_NAMES[name]: value for name, value in scenario["settings"].items() if name in _NAMES}
@@ -74,6 +74,7 @@ def run_of(scenario: Record, *, driver: Driver = "skip", logs: bool = True) -> R
         driver=driver,
         logs=logs,
         policy=Policy(**policy).record() if policy else None,
+        **options,
     )
 
 

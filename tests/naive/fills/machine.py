@@ -185,6 +185,8 @@ class Machine:
             reason = self.why_close(self.position, wish, self.last, known)
             assert reason is not None
             self.close(self.position, known, self.last, reason)
+            if reason == "reversed" and wish.opposite == "close":
+                wish = self.count("taken")
         if self.order:
             outcome = self.why_cancel(self.order, wish, self.last)
             assert outcome is not None
