@@ -84,6 +84,9 @@ def average_buy(
     entry.time = time
     entry.fee_percent = position.taker_fee
     entry.slippage = settings.slippage
+    opening = entries[uint64(first)]
+    if entry.fee_percent != opening.fee_percent or entry.slippage != opening.slippage:
+        position.rates_differ = 1  # at real prices the first entry may have been a maker (spec fills.md 8)
     position.entry_count += 1
     state.entry_count += 1
     return True

@@ -273,7 +273,7 @@ STATE = np.dtype(
         ("has_decisions", _b),
         ("asks_in_position", _b),
         ("filled_inside", _b),
-        ("by_maker", _b),
+        ("gap_waits", _b),
     ],
     align=True,
 )

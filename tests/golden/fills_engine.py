@@ -52,15 +52,20 @@ def play(scenario: Record, *, driver: Driver = "skip") -> Record:
     return record_of(run)
 
 
-def run_of(scenario: Record, *, driver: Driver = "skip", logs: bool = True, **options: Any) -> Run:
-    """A run of the scenario that has not begun; ``options`` are those of :class:`Run`."""
+def run_of(
+    scenario: Record, *, driver: Driver = "skip", logs: bool = True, signals: Any = None, **options: Any
+) -> Run:
+    """A run of the scenario that has not begun; ``options`` are those of :class:`Run`.
+
+    signals   ``SIGNAL`` records that take the place of its rows
+    """
     frame = scenario["frame"]
     step = INTERVAL_MINUTES[frame["interval"]] * MINUTE_MS
     known = {_NAMES[name]: value for name, value in scenario["settings"].items() if name in _NAMES}
     settings = EngineSettings(**{**_GUARDS_OFF, **known, "step_ms": step})
-    rows = bind_signals(
-        pl.DataFrame(scenario["rows"], infer_schema_length=None, strict=False), "TEST", at_real_prices=True
-    )
+    if signals is None:
+        rows = pl.DataFrame(scenario["rows"], infer_schema_length=None, strict=False)
+        signals = bind_signals(rows, "TEST", at_real_prices=True).records
     policy = {
         name: tuple(map(tuple, value)) if isinstance(value, list) else value
         for name, value in scenario["policy"].items()
@@ -70,7 +75,7 @@ def run_of(scenario: Record, *, driver: Driver = "skip", logs: bool = True, **op
         market_of(scenario, step),
         settings,
         Frame.between(frame["start_ms"], frame["end_ms"], step, base_ms=step),
-        rows.records,
+        signals,
         driver=driver,
         logs=logs,
         policy=Policy(**policy).record() if policy else None,

@@ -104,6 +104,8 @@ COLUMNS = (
     "size",
     "faults",
 )
+#: Those and the one that the twin does not know.
+ALL_COLUMNS = (*COLUMNS, "symbol")
 WAYS = ("position", "signs", "target", "booleans")
 
 
@@ -152,10 +154,18 @@ class Rows:
     """Makes rows of a scene from seeds: each asks for something near the price that is known at its tick."""
 
     def __init__(
-        self, candles: list[list[Any]], way: str, columns: frozenset[str], *, unit: float, step: int
+        self,
+        candles: list[list[Any]],
+        way: str,
+        columns: frozenset[str],
+        *,
+        unit: float,
+        step: int,
+        in_percent: bool,
     ):
         self.candles, self.way, self.columns, self.unit, self.step = candles, way, columns, unit, step
         self.times = [candle[0] for candle in candles]
+        self.in_percent = in_percent
 
     def row(self, time: int, dice: np.random.Generator) -> Record:
         """The row of a tick."""
@@ -163,7 +173,7 @@ class Rows:
         here = round(self.candles[max(before, 0)][4] / self.unit)
         row: Record = {"timestamp": time}
         side = self._say(row, dice)
-        has = {name: name in self.columns and dice.random() < 0.7 for name in COLUMNS}
+        has = {name: name in self.columns and dice.random() < 0.7 for name in ALL_COLUMNS}
         entry = here
         if has["limit"] and side:
             entry = here - side * int(dice.integers(-2, 7))
@@ -187,6 +197,8 @@ class Rows:
             row["cost"] = float(dice.choice([50.0, 1.0, 300.0]))
         if has["size"]:
             row["size"] = float(dice.choice([0.5, 1.0]))
+        if has["symbol"]:
+            row["symbol"] = str(dice.choice(["TEST", "OTHER"]))
         if has["faults"] and dice.random() < 0.3:
             self._spoil(row, dice)
         return row
@@ -225,7 +237,7 @@ class Rows:
     ) -> None:
         if not wanted:
             return
-        if dice.random() < 0.5:
+        if self.in_percent and dice.random() < 0.5:
             row[percent] = float(dice.choice([0.25, 0.5, 1.0, 2.0, 5.0]))
         else:
             row[price] = self.unit * max(1, entry + toward * int(dice.choice([1, 2, 4, 8, 20, 0, -2])))
@@ -254,6 +266,7 @@ def fill_scenes(
     candles: tuple[int, int] = (4, 100),
     calm: bool = False,
     densities: Sequence[float] = (0.5, 0.2, 0.9),
+    in_percent: bool = True,
 ) -> Record:
     """A scene.
 
@@ -261,6 +274,7 @@ def fill_scenes(
     candles     the least and the most of them
     calm        whether prices seldom move, so that a run has something to jump over
     densities   shares of the ticks that have a row
+    in_percent  whether rows may give levels in percent
     """
     interval = draw(st.sampled_from(["1m", "15m", "1h", "1d"]))
     step = INTERVAL_MINUTES[interval] * MINUTE_MS
@@ -281,7 +295,7 @@ def fill_scenes(
     end = max(start + step, end) + draw(st.sampled_from([0, 0, step // 2, step - 1]))
     way = draw(st.sampled_from(ways))
     chosen = draw(st.frozensets(st.sampled_from(columns), max_size=7))
-    maker = Rows(made, way, chosen, unit=unit, step=step)
+    maker = Rows(made, way, chosen, unit=unit, step=step, in_percent=in_percent)
     dice = np.random.default_rng(draw(_seeds))
     density = draw(st.sampled_from(densities))
     times = [time for time in range(start - 2 * step, end + 3 * step, step) if dice.random() < density] or [

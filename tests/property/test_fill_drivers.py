@@ -17,7 +17,7 @@ from tests.golden.fills_case import Record, differences
 from tests.golden.fills_engine import record_of, run_of
 from tests.golden.run_fills_twin import play as twin
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_runs
-from tests.property.fill_scenes import MIDNIGHT, fill_scenes, scene_of
+from tests.property.fill_scenes import ALL_COLUMNS, MIDNIGHT, fill_scenes, scene_of
 from tests.property.test_interruption import continued
 from tests.shares import share
 
@@ -26,7 +26,8 @@ MANY = settings(max_examples=4 * settings().max_examples)
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 #: Busy ones, and calm ones that are long enough for a run to have something to jump over.
 some_scenes = st.one_of(
-    fill_scenes(), fill_scenes(candles=(300, 1500), calm=True, densities=(0.05, 0.01, 0.3))
+    fill_scenes(columns=ALL_COLUMNS),
+    fill_scenes(columns=ALL_COLUMNS, candles=(300, 1500), calm=True, densities=(0.05, 0.01, 0.3)),
 )
 EVENTS = sum(int(Listen.EVENTS) << int(kind) for kind in EventKind)
 STOPS = int(Listen.IDLE | Listen.ACTIVE_PING | Listen.SCHEDULE_PING | Listen.MONITORED | Listen.TICK)
@@ -215,6 +216,35 @@ def test_a_gap_over_hundreds_of_steps_is_one_entry_at_the_open() -> None:
     )
     run = run_of(scene).finish()
     assert run.trades["entry_count"].tolist() == [2]
+    assert list(differences(twin(scene), record_of(run))) == []
+
+
+def test_an_open_at_hundreds_of_levels_fills_them_all_at_the_open() -> None:
+    """A step that is too small to be told from the price before; tables grow on the way."""
+    scene = scene_of(
+        fall_of(0.0),
+        [{"timestamp": MIDNIGHT + MINUTE_MS, "position": "long"}],
+        {"dca_step_percent": 1e-15, "dca_most_entries": 700},
+    )
+    run = run_of(scene).finish()
+    assert (run.entries["time"][:700] == MIDNIGHT + MINUTE_MS).all()
+    assert list(differences(twin(scene), record_of(run))) == []
+
+
+@pytest.mark.parametrize("room", [*range(33, 80, 3), 1000])
+def test_room_in_the_tables_decides_no_price(room: int) -> None:
+    """A level that an open jumps over is filled at the open, whether or not a table is full."""
+    rows = [[100.0] * 4, [100.0] * 4, [95.0] * 4, [95.0] * 4]
+    scene = scene_of(
+        [[MIDNIGHT + k * MINUTE_MS, *prices, 1.0] for k, prices in enumerate(rows)],
+        [{"timestamp": MIDNIGHT + MINUTE_MS, "position": "long"}],
+        {"dca_step_percent": 1.0, "partial_loss_percent": [(1.0, 10.0), (2.0, 10.0), (3.0, 10.0)]},
+    )
+    run = run_of(scene)
+    run._events = np.zeros(room, run._events.dtype)
+    run.tables = run._tables()
+    run.finish()
+    assert run.entries["price"][:2].tolist() == [100.0, 95.0]
     assert list(differences(twin(scene), record_of(run))) == []
 
 

@@ -32,6 +32,7 @@ from bkcore.machine.fills.changes import (
     end_trade,
     entry_violations,
     fill_order,
+    keep_average,
     order_of,
     place_order,
     sell_part,
@@ -199,7 +200,7 @@ def obey_commands(state: Any, plan: Any, tables: Any, scratch: Any, price: Any, 
         if position.active_take != take:
             position.given_take = position.active_take
         if position.entry_count != entries:
-            renew_target(position, plan.policy, tick)
+            keep_average(position, plan.policy, tick)
     state.command_count = 0
 
 
@@ -234,9 +235,20 @@ def jump_gaps(state: Any, plan: Any, tables: Any, price: Any, tick: Any) -> Any:
         heard = sell_part(state, plan.settings, tables, -1, percent, price, tick, False) or heard
         if percent >= 100.0:
             return end_trade(state, plan, tables, int64(CloseReason.CLOSED), tick, price, False) or heard
+    return climb_gap(state, plan, tables, price, tick) or heard
+
+
+@rule
+def climb_gap(state: Any, plan: Any, tables: Any, price: Any, tick: Any) -> Any:
+    """Step 1(d) from the ladder on. Where a table is full ``gap_waits`` says that the rest waits until it has grown."""
+    position = tables.trades[uint64(state.current)]
+    policy, side = plan.policy, position.side
+    heard = False
+    state.gap_waits = 0
     while is_adverse(side, price, next_entry(position, policy, tables.entries)):
         if lacks_room(state, tables):
-            break  # what is left of the ladder is climbed inside the candle, which makes room
+            state.gap_waits = 1
+            return heard
         heard = climb(state, plan, tables, price, tick, tick, False) or heard
     while is_favourable(side, price, next_profit(position, policy)):
         percent = policy.profit_percent[uint64(position.profit_rules_done)]
@@ -269,7 +281,9 @@ def hold_at_open(state: Any, candles: Any, plan: Any, tables: Any, scratch: Any)
         heard = end_trade(state, plan, tables, reason, tick, price, False)
         return Phase.ORDERED, wake_if(heard, Wake.EVENTS)
     if state.candidate != -1:
-        take_row_levels(state, plan, candidate_of(state, plan.signals, scratch.slot), position, tick)
+        signal = candidate_of(state, plan.signals, scratch.slot)
+        if moves_levels(signal):
+            take_row_levels(state, plan, signal, position, tick)
     heard = jump_gaps(state, plan, tables, candles.open[row], tick)
     if position.status == Status.OPEN:
         state.wish_side = 0  # an entry that meets a position is passed over

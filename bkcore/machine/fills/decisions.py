@@ -26,10 +26,16 @@ def exits_side(exits: Any, side: Any) -> Any:
 def wish_of(signal: Any, held: Any, on_opposite: Any) -> Any:
     """What a signal asks for, when ``held`` is the side that a target column asked for last (spec fills.md 4).
 
-    Returns ``(side, exits, opposite, held)``: a target that changes nothing asks for nothing.
+    Returns ``(side, exits, opposite, held)``: a target that changes nothing asks for nothing. Of a signal for another
+    symbol only the entry is left, to be refused.
     """
     side, exits = int64(signal.side), int64(signal.exits)
-    if signal.given & int64(Given.TARGET) == 0:
+    is_target = signal.given & int64(Given.TARGET) != 0
+    if signal.given & int64(Given.FOREIGN_SYMBOL):
+        if is_target and side == held:
+            side = int64(0)
+        return side, int64(0), int64(OnOpposite.IGNORE), int64(held)
+    if not is_target:
         return side, exits, int64(on_opposite), int64(held)
     if side == held:
         return int64(0), int64(0), int64(OnOpposite.IGNORE), int64(held)
@@ -39,6 +45,8 @@ def wish_of(signal: Any, held: Any, on_opposite: Any) -> Any:
 @rule
 def moves_levels(signal: Any) -> Any:
     """Whether a signal has a level for the position that is open."""
+    if signal.given & int64(Given.FOREIGN_SYMBOL):
+        return False
     return not (np.isnan(signal.set_take_profit) and np.isnan(signal.set_stop_loss))
 
 
@@ -100,10 +108,6 @@ def _decide(
         side, exits, opposite, held = wish_of(signal, held, on_opposite)
         wanted += int64(side != 0)
         sets = moves_levels(signal)
-        if signal.given & int64(
-            Given.FOREIGN_SYMBOL
-        ):  # an entry is refused, and nothing else is meant for this run
-            exits, sets = 0, False
         if side == 0 and exits == 0 and not sets:
             continue
         decision = out[count]

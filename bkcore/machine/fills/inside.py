@@ -9,7 +9,7 @@ from numba import int64, uint64
 
 from bkcore.jit import routine, rule
 from bkcore.machine.codes import CloseReason, OrderKind, Phase, Status, Wake
-from bkcore.machine.fills.at_open import has_status, is_reached
+from bkcore.machine.fills.at_open import climb_gap, has_status, is_reached
 from bkcore.machine.fills.changes import climb, end_trade, fill_order, sell_part
 from bkcore.machine.fills.levels import is_adverse, is_favourable, next_entry, next_loss, next_profit
 from bkcore.machine.phases import lacks_room, wake_if
@@ -86,6 +86,9 @@ def go_inside(state: Any, candles: Any, plan: Any, tables: Any) -> Any:
     if lacks_room(state, tables):
         return Phase.INSIDE, Wake.GROW
     if has_status(state, tables, Status.OPEN):
+        if state.gap_waits:
+            heard = climb_gap(state, plan, tables, candles.open[row], tick)
+            return Phase.INSIDE, wake_if(heard, Wake.EVENTS)
         rises = tables.trades[uint64(state.current)].side > 0
         adverse = candles.low[row] if rises else candles.high[row]
         favour = candles.high[row] if rises else candles.low[row]

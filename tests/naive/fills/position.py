@@ -57,7 +57,10 @@ class Position:
     # what it holds
 
     def price(self) -> float:
-        """Effective entry, raw; of a single entry exactly its price."""
+        """Effective entry, raw; of a single entry exactly its price. What is sold does not change it."""
+        return self.average
+
+    def _average(self) -> float:
         if len(self.entries) == 1:
             return self.entries[0][0].price
         entries = [entry for entry, _ in self.entries]
@@ -72,6 +75,7 @@ class Position:
         """The first entry, or one of the ladder; a target that follows the average is set anew."""
         rates = self.costs.maker if is_maker else self.costs.taker
         self.entries.append((Entry(price, cost, when), rates))
+        self.average = self._average()
         from_average = self.policy.get("target_from_average_percent")
         if from_average is not None:
             self.given_target = self.price() * (1 + self.side * from_average / 100)
