@@ -125,7 +125,6 @@ def test_costs_are_frozen() -> None:
         ("last_close", "next_open", None, "next_open"),
         ("last_close", "next_open", "vwap", "vwap"),
         ("next_open", None, "vwap", "vwap"),
-        ("next_open", None, "touch", "touch"),
     ],
 )
 def test_the_fill_model_of_a_run(
