@@ -23,7 +23,7 @@ def moment(ms: Any) -> datetime:
 
 
 def register(columns: dict[str, Any], signals: NDArray[np.int8], workload: Workload) -> None:
-    """Candles, frame and strategy. A level is touched by highs and lows, and the last close is the price of entry."""
+    """Candles, frame and strategy. Highs and lows reach levels, and the last close is the price of entry."""
     import polars as pl
 
     import bkapi as bk
@@ -57,7 +57,7 @@ def register(columns: dict[str, Any], signals: NDArray[np.int8], workload: Workl
         strategy_name="cross",
         interval="15m",
         signals=lambda candles: frame,
-        fill="touch",
+        fill="last_close",
         policy=policy(workload),
     )
 

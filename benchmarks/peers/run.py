@@ -20,10 +20,10 @@ pair of take-profit and stop-loss.
 * ``apart``: ``static`` with long signals only, further apart than a lifetime, so that arrays of entries and exits can
   say it: raptorbt, and vectorbt with its Rust core.
 
-**Why it is the same.** Our fill model is ``touch``, as that of the peers: entry at the close that is judged (the next
-open: there are no gaps), levels touched by highs and lows, the stop first, exits at the level. The frame goes in steps
-of 15 minutes, so we enter on that grid only. The last candle of every quarter stands still, so nothing ends on the
-candle that is judged for the next entry, where engines differ in whether they may enter again. The last signal
+**Why it is the same.** Our fill model is ``last_close``, as that of the peers: entry at the close that is judged (the
+next open: there are no gaps), levels reached by highs and lows, the stop first, exits at the level. The frame goes in
+steps of 15 minutes, so we enter on that grid only. The last candle of every quarter stands still, so nothing ends on
+the candle that is judged for the next entry, where engines differ in whether they may enter again. The last signal
 lies far enough from the end that no trade is left open. Where stops trail, candles have no wicks: following highs
 (vectorbt) or closes (ours) is then the same. The averages of candles (VWAP), our default model, play no part.
 

@@ -58,7 +58,10 @@ def _backtest(setup: FileRun) -> FinishedRun:
     from bkapi.backtests.backtest import Backtest
 
     with setup.watched():
-        return Backtest.finish(setup.symbol, setup.context)
+        run = Backtest.finish(setup.symbol, setup.context, quiet=True)
+    for remark in run.assumptions:  # what was refused or raised has been told as it happened
+        sys.stderr.write(f"warning: {remark}.\n")
+    return run
 
 
 def _print_statistics(run: FinishedRun) -> None:

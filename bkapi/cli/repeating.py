@@ -97,7 +97,7 @@ def repeat_run(folder: str | Path | SavedRun) -> Repetition:
         fill=how.get("fill"),
     )
     with setup.watched():
-        run = Backtest.finish(setup.symbol, setup.context)
+        run = Backtest.finish(setup.symbol, setup.context, quiet=True)
     return Repetition(saved, run, saved.differences_to(run), notes)
 
 

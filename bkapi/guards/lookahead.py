@@ -281,7 +281,9 @@ class _Case:
         for trade in run.run.trades:
             if trade["pending_at"] > 0:
                 opened = int(trade["pending_at"])
-                said["trade", "opened", opened] = _fields(trade, _TRADE)
+                # At real prices a trade opens at a price of the candle after the decision.
+                known = opened + market.step_ms * run.settings.at_real_prices
+                said["trade", "opened", known] = _fields(trade, _TRADE)
                 if trade["status"] == Status.CLOSED:
                     known = int(trade["ended_at"]) + market.step_ms
                     said["trade", f"closed {opened}", known] = _fields(trade, _END)

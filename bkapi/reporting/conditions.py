@@ -23,7 +23,6 @@ FILL_MODELS: Final = {
     "last_close": "what is decided at a close fills at that close, levels inside the candle that reaches them, the "
     "worst first, gaps at the open",
     "vwap": "levels are held against the average price of {} candles (VWAP), exits at the exact level",
-    "touch": "levels are held against each candle's low and high, the worst first, gaps at the open",
 }
 ANNUALISATION: Final = (
     "annualised by trades per year = trades x 365 / days from the first opening to the last close, "
@@ -56,6 +55,11 @@ def told_settings(settings: EngineSettings) -> str:
     )
 
 
+def told_edge(percent: float | None) -> str:
+    """How much better entries were than the next open, in words; nothing at real prices."""
+    return "" if percent is None else f" (entries {percent:+.3g} % better than the next open)"
+
+
 def span(frame: Mapping[str, int]) -> str:
     """First and last tick in words: a day that ends a frame is its midnight."""
     return f"ticks from {utc_text(frame['start_ms'])} to {utc_text(frame['end_ms'])}, the last one"
@@ -64,10 +68,9 @@ def span(frame: Mapping[str, int]) -> str:
 def run_conditions(run: StrategyRun) -> str:
     """How the numbers of one run were made."""
     about = provenance(run)
-    edge = finished_run(run).entry_edge_percent
-    told_edge = "" if edge is None else f" (entries {edge:+.3g} % better than the next open)"
+    edge = told_edge(finished_run(run).entry_edge_percent)
     return (
-        f"{told_settings(run.settings)}{told_edge}; {ANNUALISATION}; {span(about['frame'])}; "
+        f"{told_settings(run.settings)}{edge}; {ANNUALISATION}; {span(about['frame'])}; "
         f"candles {about['candles']}; run {about['run_hash']}; code {about['code']}"
         + "".join(f"; {in_a_line(str(trouble))}" for trouble in run.repeats.troubles)
     )

@@ -72,6 +72,13 @@ class FinishedRun:
         return entry_edge_percent(self)
 
     @cached_property
+    def assumptions(self) -> tuple[str, ...]:
+        """What was cut or assumed, a sentence each with its remedy (spec fills.md 10)."""
+        from bkapi.runs.remarks import assumptions_of
+
+        return assumptions_of(self)
+
+    @cached_property
     def remarks(self) -> tuple[str, ...]:
         """What was refused, cut or assumed, a sentence each with its remedy (spec fills.md 10)."""
         from bkapi.runs.remarks import remarks_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -12,13 +12,40 @@ from bkcore.candles.errors import utc_text
 from bkcore.machine.codes import CloseReason, Given, Status
 
 if TYPE_CHECKING:
-    from bkapi.runs.finished import FinishedRun
+    from bkapi.base.context import MethodContext
+    from bkapi.events.emitters import Trouble
+    from bkapi.runs.strategy import StrategyRun
+    from bkcore.machine.run import Run
+    from bkcore.machine.settings import EngineSettings
 
 #: An entry edge above this share of the mean absolute result of a trade is no detail.
 _TOLERATED_EDGE: Final = 0.2
 
 
-def entry_edge_percent(run: FinishedRun) -> float | None:
+class EndedRun(Protocol):
+    """What is looked at of a finished run; :class:`bkapi.runs.finished.FinishedRun` is one."""
+
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def names(self) -> MethodContext: ...
+    @property
+    def run(self) -> Run: ...
+    @property
+    def settings(self) -> EngineSettings: ...
+    @property
+    def strategy_run(self) -> StrategyRun: ...
+    @property
+    def rows(self) -> Mapping[str, int]: ...
+    @property
+    def troubles(self) -> tuple[Trouble, ...]: ...
+    @property
+    def entry_edge_percent(self) -> float | None: ...
+    @property
+    def remarks(self) -> tuple[str, ...]: ...
+
+
+def entry_edge_percent(run: EndedRun) -> float | None:
     """How much better, in percent, market entries were than the next open, on average; None at real prices.
 
     The documented price rule buys at an average of past candles, which may be gone (spec fills.md, introduction). None
@@ -36,7 +63,7 @@ def entry_edge_percent(run: FinishedRun) -> float | None:
     return float(np.mean(entered["side"] * (opened - entered["price_open"]) / opened) * 100.0)
 
 
-def _refused(run: FinishedRun) -> Iterator[str]:
+def _refused(run: EndedRun) -> Iterator[str]:
     refused = run.rows["refused"]
     asked = sum(run.rows.values())
     if 2 * refused > asked:
@@ -45,13 +72,13 @@ def _refused(run: FinishedRun) -> Iterator[str]:
         yield f"{what} {asked:,} entries were refused{_first(first)}"
 
 
-def _raised(run: FinishedRun) -> Iterator[str]:
+def _raised(run: EndedRun) -> Iterator[str]:
     for one in run.troubles:
         if not one.is_refusal:
             yield f"{one.source} raised {one.times:,} times{_first(one.error)} (the log has its traceback)"
 
 
-def _assumed_lifetimes(run: FinishedRun) -> Iterator[str]:
+def _assumed_lifetimes(run: EndedRun) -> Iterator[str]:
     trades = run.run.trades
     closed = trades["status"] == Status.CLOSED
     expired = closed & (trades["reason"] == CloseReason.TIME_EXPIRED)
@@ -63,7 +90,7 @@ def _assumed_lifetimes(run: FinishedRun) -> Iterator[str]:
         )
 
 
-def _short_of_candles(run: FinishedRun) -> Iterator[str]:
+def _short_of_candles(run: EndedRun) -> Iterator[str]:
     market, last = run.run.market, run.strategy_run.frame.end_ms
     known = int(market.timestamps[-1]) + market.step_ms if len(market) else last
     if run.settings.at_real_prices and known < last:
@@ -73,7 +100,7 @@ def _short_of_candles(run: FinishedRun) -> Iterator[str]:
         )
 
 
-def _entry_edge(run: FinishedRun) -> Iterator[str]:
+def _entry_edge(run: EndedRun) -> Iterator[str]:
     edge = run.entry_edge_percent
     results = run.run.trades["pnl_percent"][run.run.trades["status"] == Status.CLOSED]
     if edge is not None and results.size and edge > _TOLERATED_EDGE * float(np.mean(np.abs(results))):
@@ -88,21 +115,22 @@ def _first(error: str) -> str:
     return f", the first: {' '.join(lines)[:200]}" if lines else ""
 
 
-_REMARKS: Final[tuple[Callable[[FinishedRun], Iterator[str]], ...]] = (
-    _refused,
-    _raised,
-    _assumed_lifetimes,
-    _short_of_candles,
-    _entry_edge,
-)
+_Told = tuple[Callable[[EndedRun], Iterator[str]], ...]
+_TROUBLES: Final[_Told] = (_refused, _raised)
+_ASSUMPTIONS: Final[_Told] = (_assumed_lifetimes, _short_of_candles, _entry_edge)
 
 
-def remarks_of(run: FinishedRun) -> tuple[str, ...]:
+def assumptions_of(run: EndedRun) -> tuple[str, ...]:
+    """What was cut or assumed, a sentence each."""
+    return tuple(remark for told in _ASSUMPTIONS for remark in told(run))
+
+
+def remarks_of(run: EndedRun) -> tuple[str, ...]:
     """Everything that has to be said about a run, a sentence each; empty where there is nothing."""
-    return tuple(remark for told in _REMARKS for remark in told(run))
+    return tuple(remark for told in _TROUBLES for remark in told(run)) + assumptions_of(run)
 
 
-def tell_remarks(run: FinishedRun) -> None:
+def tell_remarks(run: EndedRun) -> None:
     """Say them in one line on stderr."""
     if run.remarks:
         name = f"{run.names.strategy_name} on {run.symbol}"

@@ -36,6 +36,10 @@ from bkcore.sweeps.whole_runs import MachineSweep
 #: The parameters that replace the bracket of every signal, in order.
 BRACKET: Final = ("take_profit_percent", "stop_loss_percent", "lifetime_minutes")
 _PROBES, _PROBE_SECONDS = 64, 5e-3
+_SWEPT_LEVELS: Final = (
+    ("take_profit_percent", "take_profit", Given.TAKE_PERCENT),
+    ("stop_loss_percent", "stop_loss", Given.STOP_PERCENT),
+)
 _WHOLE: Final = ("lifetime_minutes", "dca_most_entries")
 #: The columns of a result besides the parameters.
 RESULT_COLUMNS: Final = ("combination", "symbol", "frame_name", *METRIC_NAMES, "refused_signals")
@@ -73,7 +77,8 @@ class Roles:
     @classmethod
     def of(cls, space: Space, strategy: StrategySchema) -> Roles:
         """Sort the names of a space; raises :class:`UnknownNameError` for a name that is none of these."""
-        known = (*strategy.params, *BRACKET, *Policy.model_fields)
+        common = (*strategy.params, *BRACKET)  # take_profit means take_profit_percent, not take_profit_steps
+        known = (*common, *Policy.model_fields)
         for name in space.names:
             if name not in known:
                 raise UnknownNameError(
@@ -81,7 +86,7 @@ class Roles:
                     name,
                     "Sweep",
                     known,
-                    hint=did_you_mean(name, known)
+                    hint=(did_you_mean(name, common) or did_you_mean(name, known))
                     + f"give params={{{name!r}: ...}} to the strategy, or vary one of {', '.join(known)}.",
                 )
         own = tuple(name for name in space.names if name in strategy.params)
@@ -105,14 +110,37 @@ def with_parameters(strategy: StrategySchema, chosen: Mapping[str, Any], roles: 
 
 
 def check_bracket(space: Space, names: Sequence[str], settings: EngineSettings) -> None:
-    """Raise :class:`SweepError` unless every bracket in the space can be traded."""
+    """Raise :class:`SweepError` unless every bracket in the space can be traded.
+
+    At real prices a lifetime may be a fraction, and the limits are those that are on (spec fills.md 6).
+    """
     limits = {
         "take_profit_percent": (settings.min_take_profit_percent, np.inf),
         "stop_loss_percent": (settings.min_stop_loss_percent, settings.max_stop_loss_percent or np.inf),
-        "lifetime_minutes": (1.0, settings.max_lifetime_minutes),
+        "lifetime_minutes": (0.0 if settings.at_real_prices else 1.0, settings.max_lifetime_minutes),
     }
     for name in names:
-        _check_axis(name, space.ends(name), *limits[name])
+        _check_axis(name, space.ends(name), *limits[name], whole=not settings.at_real_prices)
+
+
+def _refuse_priced(
+    signals: Records, bracket: Sequence[str], strategy_name: str, settings: EngineSettings
+) -> None:
+    """Raise :class:`SweepError` where a level that is swept is given as a price."""
+    swept = [(field, bit) for name, field, bit in _SWEPT_LEVELS if name in bracket]
+    given = signals["given"]
+    if settings.at_real_prices:  # a level that is missing may be swept, too
+        enters = signals["side"] != 0
+        priced = [
+            bool((enters & (given & bit == 0) & ~np.isnan(signals[field])).any()) for field, bit in swept
+        ]
+    else:
+        priced = [not (given & Given.PERCENT_LEVELS).all() for _ in swept]
+    if any(priced):
+        raise SweepError(
+            f"the signals of {strategy_name!r} give their levels as prices.",
+            hint="return the columns take_profit_percent and stop_loss_percent instead.",
+        )
 
 
 def check_columns(space: Space) -> None:
@@ -148,7 +176,7 @@ def check_whole(space: Space, names: Sequence[str]) -> None:
                 )
 
 
-def _check_axis(name: str, values: Sequence[Any], least: float, most: float) -> None:
+def _check_axis(name: str, values: Sequence[Any], least: float, most: float, *, whole: bool) -> None:
     try:
         axis = [float(value) for value in values]
     except (TypeError, ValueError, OverflowError):
@@ -162,11 +190,13 @@ def _check_axis(name: str, values: Sequence[Any], least: float, most: float) -> 
                 hint=f"give at most {MOST_MINUTES:,} minutes, or inf for no end.",
             )
         # A percent that differs from a limit by less than a billionth is at the limit.
-        fits = least * (1.0 - 1e-9) <= value <= most * (1.0 + 1e-9)
-        if not fits or (name == "lifetime_minutes" and value != np.inf and value % 1):
-            whole = "a whole number " if name == "lifetime_minutes" else ""
+        endless = name == "lifetime_minutes" and value == np.inf and not whole
+        fits = endless or (value > 0.0 and least * (1.0 - 1e-9) <= value <= most * (1.0 + 1e-9))
+        counts = whole and name == "lifetime_minutes"
+        if not fits or (counts and value != np.inf and value % 1):
+            number = "a whole number " if counts else ""
             raise SweepError(
-                f"{name}={value:g} is not {whole}between {least:g} and {most:g}.",
+                f"{name}={value:g} is not {number}between {least:g} and {most:g}.",
                 hint="the limits come from the configuration, see get_config() and set_config().",
             )
 
@@ -231,12 +261,7 @@ class SignalSet:
                 strategy, market.market, market.symbol, settings=market.settings, frame=market.frame
             )
             signals = no_signals() if table is None else table.records
-        percents = {"take_profit_percent", "stop_loss_percent"} & set(roles.bracket)
-        if percents and not (signals["given"] & Given.PERCENT_LEVELS).all():
-            raise SweepError(
-                f"the signals of {strategy.strategy_name!r} give their levels as prices.",
-                hint="return the columns take_profit_percent and stop_loss_percent instead.",
-            )
+        _refuse_priced(signals, roles.bracket, strategy.strategy_name, market.settings)
         self._inputs = (market.market, market.settings, market.frame, signals)
         self._interval_ms = interval_step_ms(strategy.interval)
         self._hooks = hooks_of(strategy)
@@ -255,6 +280,8 @@ class SignalSet:
             return "a jitted kernel decides at every tick"
         if self._hooks.manage is not None:
             return "a manage hook looks at every candle"
+        if settings.at_real_prices:
+            return "orders fill at real prices"
         return reason_against_slots(market, settings, frame, signals)
 
     # ------------------------------------------------------------------------------------------------- the plan
@@ -356,6 +383,7 @@ class SignalSet:
                 threads=self._threads,
                 has_policy=self._has_policy,
                 hooks=self._hooks,
+                asks_in_position=self._strategy.when_in_position,
             )
         policies = self._policies(columns)
         if policies is None and self._has_policy:

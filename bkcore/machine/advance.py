@@ -42,8 +42,8 @@ def advance(candles: Any, prices: Any, plan: Any, tables: Any, scratch: Any, sta
     """Move a run on until its caller has something to do; returns a ``Wake`` code.
 
     candles   :class:`bkcore.machine.market.Candles`
-    prices    :class:`bkcore.machine.market.PriceSeries`: the price of each candle (spec engine.md 3; its close where
-              candles touch levels), what levels are held against, and the block index of that
+    prices    :class:`bkcore.machine.market.PriceSeries`: the price of each candle (spec engine.md 3; its close at real
+              prices), what levels are held against, and the block index of that
     plan      :class:`bkcore.machine.records.Plan`: settings, policy, candidates, parameters
     tables    :class:`bkcore.machine.records.RunTables`, which fill up; ``Wake.GROW`` asks for room
     scratch   :class:`bkcore.machine.records.Scratch`

@@ -134,7 +134,7 @@ def slot_violations(addresses: Any) -> Any:
     kind, entry = order_of(signal)
     if kind == OrderKind.MARKET:
         entry = state.tick_price
-    return int64(entry_violations(settings, policy, signal, signal.side, entry))
+    return int64(entry_violations(state, settings, policy, signal, signal.side, entry))
 
 
 @kernel(_prices(i8))
@@ -148,11 +148,11 @@ def candidate_terms(addresses: Any) -> Any:
         kind, entry = order_of(signal)
         entry = state.tick_price if kind == OrderKind.MARKET else entry
         policy, side = table_at(addresses, Table.POLICY, POLICY)[0], state.wish_side
-        take_price, take_percent, stop_price, stop_percent = levels_given(signal)
-        take = level_of(take_price, take_percent, side, entry)
-        stop = level_of(stop_price, stop_percent, -side, entry)
+        take_price, take_share, stop_price, stop_share = levels_given(state, signal)
+        take = level_of(take_price, take_share, side, entry)
+        stop = level_of(stop_price, stop_share, -side, entry)
         cost = signal.cost if signal.given & int64(Given.COST) else settings.entry_cost
-        return entry, take, stop, own_lifetime(signal, policy), cost
+        return entry, take, stop, own_lifetime(state, signal, policy), cost
     price_open, _, take_profit, stop_loss, lifetime, cost = terms_of(state, settings, signal)
     return price_open, take_profit, stop_loss, lifetime, cost
 

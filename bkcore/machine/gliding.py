@@ -87,10 +87,7 @@ def glide(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, stops: 
         if prices.floors[row] <= due_low or prices.ceilings[row] >= due_high:
             if acts:
                 break
-            reason, _ = exit_of_candle(
-                *(position, settings, state.frame_end, time, price),
-                *(candles.open[row], candles.low[row], candles.high[row]),
-            )
+            reason, _ = exit_of_candle(position, state.frame_end, time, price)
             if reason:
                 break
             state.event_count = count

@@ -134,7 +134,7 @@ def average_since(candles: Any, since: Any, end: Any) -> Any:
 def known_price(candles: Any, prices: Any, settings: Any, row: Any) -> Any:
     """The price known when the candle ``row`` opens (spec engine.md 3.2), over what a hole left of its window."""
     time = candles.timestamps[row]
-    if settings.touches or candles.timestamps[row - 1] == time - settings.step_ms:
+    if candles.timestamps[row - 1] == time - settings.step_ms:
         return prices.values[row - 1]
     return average_since(candles, time - settings.window * settings.step_ms, row)
 
@@ -179,8 +179,8 @@ def _mend_vwap(
 class PriceSeries(NamedTuple):
     """The price of each candle that levels are compared with (f8[n], NaN before the first), and its block index.
 
-    ``floors`` and ``ceilings`` are ``values`` itself for average prices, and the candles' lows and highs where
-    candles touch levels.
+    ``floors`` and ``ceilings`` are ``values`` itself for average prices, and the candles' lows and highs at real
+    prices.
     """
 
     values: Column
@@ -275,14 +275,14 @@ class Market:
         return PriceSeries(values, values, values, *build_index(values, values))
 
     @cached_property
-    def touch_price(self) -> PriceSeries:
+    def real_price(self) -> PriceSeries:
         """The close of each candle, with lows and highs as floors and ceilings."""
         return PriceSeries(self.close, self.low, self.high, *build_index(self.low, self.high))
 
     def prices(self, settings: EngineSettings) -> PriceSeries:
         """The price series that a run with these settings uses."""
-        if settings.fill != "vwap":
-            return self.touch_price
+        if settings.at_real_prices:
+            return self.real_price
         return self.average_price(settings.average_candles)
 
     def price_known_at(self, time: int, window: int) -> float:

@@ -36,7 +36,6 @@ from bkcore.machine.log_rows import (
     write_rejection,
 )
 from bkcore.machine.market import known_price, row_at
-from bkcore.machine.pnl import renew
 from bkcore.machine.policy import apply_policy, is_woken
 from bkcore.machine.records import EVENTS_PER_CANDLE, FROM_SLOT, ROWS_PER_CANDLE
 from bkcore.machine.rules import cancel_row, close_position, exit_of_candle, open_position, write_row
@@ -285,16 +284,6 @@ def rest(state: Any, candles: Any, prices: Any, plan: Any, tables: Any) -> Any:
 
 
 @rule
-def fill_at_open(state: Any, tables: Any, opened: Any) -> None:
-    """Where candles touch levels, a candle that opens beyond the limit fills the order at its open."""
-    position = tables.trades[state.current]
-    if position.side * (opened - position.price_open) < 0.0:
-        tables.entries[position.entry_first].price = opened
-        renew(position, tables.entries, tables.partials)
-        write_revision(state, tables.revisions, position)
-
-
-@rule
 def activate(state: Any, candles: Any, prices: Any, plan: Any, tables: Any) -> Any:
     """ACTIVATION: fill the order, unless the caller of a guarded run refuses or a command cancels it."""
     position = tables.trades[state.current]
@@ -310,8 +299,6 @@ def activate(state: Any, candles: Any, prices: Any, plan: Any, tables: Any) -> A
     position.by_command = state.deferred == Deferred.ACTIVATE
     if position.by_command:
         heard = write_commit(state, tables, time, int64(Commit.ACTIVATE_SCHEDULED), price)
-    elif plan.settings.touches:
-        fill_at_open(state, tables, candles.open[state.row])
     state.deferred = int64(Deferred.NONE)
     if start_position(state, plan.settings, tables, candles.timestamps, time):
         heard = True
@@ -332,13 +319,11 @@ def deferred_exit(position: Any, deferred: Any, price: Any) -> Any:
 
 
 @rule
-def exit_due(
-    state: Any, settings: Any, position: Any, time: Any, price: Any, opened: Any, low: Any, high: Any
-) -> Any:
+def exit_due(state: Any, position: Any, time: Any, price: Any) -> Any:
     """Reason and price at which this candle ends the position, by a command or on its own; reason 0 if it does not."""
     if state.deferred != Deferred.NONE and time <= state.frame_end:
-        return deferred_exit(position, state.deferred, opened if settings.touches else price)
-    return exit_of_candle(position, settings, state.frame_end, time, price, opened, low, high)
+        return deferred_exit(position, state.deferred, price)
+    return exit_of_candle(position, state.frame_end, time, price)
 
 
 @rule
@@ -359,8 +344,7 @@ def leave_or_stay(
     price = prices.values[row]
     reason, exit_price = int64(CloseReason.TIME_EXPIRED), price  # deviation 1: the data end at the present
     if not ended:
-        opened, low, high = candles.open[row], candles.low[row], candles.high[row]
-        reason, exit_price = exit_due(state, plan.settings, position, time, price, opened, low, high)
+        reason, exit_price = exit_due(state, position, time, price)
     if reason:
         heard = end_position(state, plan.settings, tables, reason, time, exit_price)
         return Phase.AFTER_TRADE, wake_if(heard, Wake.EVENTS)

@@ -101,10 +101,10 @@ def _extreme(prefix: str) -> list[tuple[str, Any]]:
 #: with slippage, and ``entry_fee``, the mean fee percent of the entries. An extreme is priced when somebody looks
 #: (``price_extremes``).
 #:
-#: From ``take_percent`` on: real prices alone (spec fills.md). ``take_percent`` and ``stop_percent`` are the levels of
-#: the row where it gave percents: of the fill, once there is one. ``given_take`` is the target without the steps of a
-#: policy, ``active_take`` the nearer of the two; ``next_step_at`` (ms) is when that has to be looked at again. ``best``
-#: and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
+#: From ``take_share`` on: real prices alone (spec fills.md). ``take_share`` and ``stop_share`` are the levels of the
+#: row where it gave percents, as fractions: of the fill, once there is one. ``given_take`` is the target without the
+#: steps of a policy, ``active_take`` the nearer of the two; ``next_step_at`` (ms) is when that has to be looked at
+#: again. ``best`` and ``worst`` are the prices that the rules of a policy go by. A missing level is NaN.
 POSITION = np.dtype(
     [
         ("signal", _i),
@@ -139,8 +139,8 @@ POSITION = np.dtype(
         ("pnl_cost", _f),
         *_extreme("peak"),
         *_extreme("fall"),
-        ("take_percent", _f),
-        ("stop_percent", _f),
+        ("take_share", _f),
+        ("stop_share", _f),
         ("given_take", _f),
         ("best", _f),
         ("worst", _f),

@@ -159,8 +159,7 @@ def rests(side: Any, price_open: Any, price: Any) -> Any:
 def terms_of(state: Any, settings: Any, signal: Any) -> Any:
     """What a candidate asks for: ``(price_open, resting, take_profit, stop_loss, lifetime, cost)`` (spec engine.md 5).
 
-    A limit at or beyond the market opens at once: at its own price by the documented rule, at the market's where
-    candles touch levels.
+    A limit at or beyond the market opens at once, at its own price.
     Where the signal gives its levels in percent, a sweep's fractions in ``state`` replace them; NaN replaces nothing.
     """
     price = state.tick_price
@@ -168,8 +167,6 @@ def terms_of(state: Any, settings: Any, signal: Any) -> Any:
     given = signal.given
     price_open = signal.price_open if given & int64(Given.PRICE_OPEN) else price
     resting = given & int64(Given.PRICE_OPEN) != 0 and rests(side, price_open, price)
-    if settings.touches and not resting and is_price(price_open):
-        price_open = price
     take_profit = signal.take_profit
     stop_loss = signal.stop_loss
     if given & int64(Given.PERCENT_LEVELS):
@@ -356,30 +353,16 @@ def last_moment(position: Any, frame_end: Any) -> Any:
 
 
 @rule
-def exit_of_candle(
-    position: Any, settings: Any, frame_end: Any, time: Any, price: Any, opened: Any, low: Any, high: Any
-) -> Any:
+def exit_of_candle(position: Any, frame_end: Any, time: Any, price: Any) -> Any:
     """Why and at which price the position closes at this candle on its own; reason 0 when it does not.
 
-    By average price: spec engine.md 8.1 steps 1, 5 and 6; a level fills exactly. By touch: a level fills where the
-    candle's extreme reaches it, at the open when the candle opens beyond it; when both levels lie inside one candle
-    the stop counts; what the clock ends is closed at the open.
+    ``price`` is the average price of the candle; a level fills exactly (spec engine.md 8.1 steps 1, 5 and 6).
     """
     side = position.side
     if time > last_moment(position, frame_end):
-        return int64(CloseReason.TIME_EXPIRED), opened if settings.touches else price
+        return int64(CloseReason.TIME_EXPIRED), price
     take = position.active_take
     stop = position.active_stop
-    if settings.touches:
-        if side * (opened - stop) <= 0.0:
-            return int64(CloseReason.STOP_LOSS), opened
-        if side * (opened - take) >= 0.0:
-            return int64(CloseReason.TAKE_PROFIT), opened
-        if (low if side > 0 else high) * side <= side * stop:
-            return int64(CloseReason.STOP_LOSS), stop
-        if (high if side > 0 else low) * side >= side * take:
-            return int64(CloseReason.TAKE_PROFIT), take
-        return int64(CloseReason.NONE), price
     if side * (price - take) >= 0.0:
         return int64(CloseReason.TAKE_PROFIT), take
     if side * (price - stop) <= 0.0:

@@ -117,6 +117,7 @@ class Run:
     __slots__ = (
         "_columns",
         "_events",
+        "_first_row",
         "_hooks",
         "_memory",
         "_orders",
@@ -219,18 +220,24 @@ class Run:
         if settings.fill == "last_close":
             first = max(first, 1)  # before the first candle nothing is known
         state.phase = Phase.NEXT_CANDLE
-        state.row, state.end_row = int(first), int(end)
+        self._first_row = int(first)
+        state.row, state.end_row = self._first_row, int(end)
         state.free_from = np.iinfo(np.int64).min
-        self.decisions, state.wanted = decide(
-            timestamps,
+        self.decisions, state.wanted = self._decided()
+        state.has_decisions = self.decisions.size > 0
+
+    def _decided(self) -> tuple[Records, int]:
+        """What the rows of the signals decide before the first candle, and how many ask for an entry."""
+        state = self.now
+        return decide(
+            self.market.timestamps,
             self.signals,
-            step_ms=settings.step_ms,
-            first_ms=frame.start_ms,
-            last_ms=frame.end_ms,
-            first_row=int(first),
+            step_ms=int(self.settings["step_ms"][0]),
+            first_ms=state.frame_start,
+            last_ms=state.frame_end,
+            first_row=self._first_row,
             on_opposite=int(self._policy["on_opposite"][0]),
         )
-        state.has_decisions = self.decisions.size > 0
 
     def _tables(self) -> Tables:
         return tables_of(
@@ -253,15 +260,22 @@ class Run:
         stop_loss_percent: float = np.nan,
         lifetime_minutes: float = np.nan,
     ) -> None:
-        """Replace the bracket of every signal that gives its levels in percent; NaN leaves the signal's own."""
+        """Replace the bracket of every signal; NaN leaves the signal's own.
+
+        Levels that a signal gives as prices stay: by average prices both are prices or none is, at real prices each
+        level counts by itself, and one that is not given is replaced, too.
+        """
         state = self.now
         state.take_profit = take_profit_percent / 100.0
         state.stop_loss = stop_loss_percent / 100.0
         state.lifetime = lifetime_minutes
 
     def set_policy(self, record: Records) -> None:
-        """Replace the policy of a run that was made with one."""
+        """Replace the policy of a run that was made with one, before its first tick or before :meth:`restart`."""
+        turns = self._policy["on_opposite"] != record["on_opposite"]
         self._policy[:] = record
+        if self.decisions.size and turns.any():
+            self.decisions[:] = self._decided()[0]  # whom a row of the other side concerns
 
     def set_parameters(self, values: NDArray[np.float64]) -> None:
         """Replace the numbers that jitted functions are given."""

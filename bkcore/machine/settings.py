@@ -32,7 +32,6 @@ SETTINGS = np.dtype(
         ("step_ms", np.int64),
         ("window", np.int64),
         ("chunk_candles", np.int64),
-        ("touches", np.int8),
         ("fill", np.int8),
         ("long_enabled", np.int8),
         ("short_enabled", np.int8),
@@ -46,7 +45,7 @@ SETTINGS = np.dtype(
 
 #: How candles fill: at real prices, decided at a close and filled at the next open or at that close (spec fills.md),
 #: or by average prices (``vwap``, the documented model).
-FillModel = Literal["next_open", "last_close", "vwap", "touch"]
+FillModel = Literal["next_open", "last_close", "vwap"]
 
 #: Which constant of the configuration each field of :class:`EngineSettings` is read from, and as what.
 _CONSTANTS: Final[Mapping[str, tuple[str, Callable[[Any], Any] | None]]] = {
@@ -130,7 +129,7 @@ class EngineSettings:
     @property
     def at_real_prices(self) -> bool:
         """Whether fills happen at prices that the candles had (spec fills.md)."""
-        return self.fill in {"next_open", "last_close"}
+        return self.fill != "vwap"
 
     def record(self) -> NDArray[np.void]:
         """The same numbers as a one-element array of :data:`SETTINGS`, as kernels read them; nobody writes to it."""
@@ -152,6 +151,5 @@ def _record_of(settings: EngineSettings) -> NDArray[np.void]:
     patience = settings.await_minutes * MINUTE_MS
     row["await_ms"] = int(patience) if patience < FOREVER_MS else FOREVER_MS
     row["window"] = settings.window
-    row["touches"] = settings.fill == "touch"
-    row["fill"] = Fill[settings.fill.upper()] if settings.fill != "touch" else Fill.VWAP
+    row["fill"] = Fill[settings.fill.upper()]
     return record

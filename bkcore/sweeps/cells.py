@@ -33,10 +33,8 @@ class Rank(IntEnum):
 
     UNCLEAR = 0  # within rounding of a trailed stop: only the machine knows
     CLOCK = 1
-    STOP_AT_OPEN = 2
-    TAKE_AT_OPEN = 3
-    STOP = 4
-    TAKE = 5
+    STOP = 2
+    TAKE = 3
 
 
 REFUSED: Final = -1
@@ -68,13 +66,10 @@ CELLS_OUT = type_of(Cells, i4_out, i4_out, f8_out, f8_out, f8_out, f8_out)
 
 
 class Candle(NamedTuple):
-    """One candle: when it opens (ms UTC), the price that decides, and what it touched."""
+    """One candle: when it opens (ms UTC), and the price that decides."""
 
     time: Any
     price: Any
-    opened: Any
-    low: Any
-    high: Any
 
 
 class Begun(NamedTuple):
@@ -122,18 +117,13 @@ def outcome_of_key(key: Any) -> Any:
 @rule
 def candle_at(inputs: Any, row: Any) -> Any:
     """The candle of a row."""
-    candles, prices = inputs.candles, inputs.prices
-    return Candle(
-        candles.timestamps[row], prices.values[row], candles.open[row], candles.low[row], candles.high[row]
-    )
+    return Candle(inputs.candles.timestamps[row], inputs.prices.values[row])
 
 
 @rule
-def own_exit(position: Any, settings: Any, candle: Any) -> Any:
+def own_exit(position: Any, candle: Any) -> Any:
     """Reason and price at which a candle ends the position by the levels that it has now; the clock stands still."""
-    return exit_of_candle(
-        *(position, settings, _NO_END, candle.time, candle.price, candle.opened, candle.low, candle.high)
-    )
+    return exit_of_candle(position, _NO_END, candle.time, candle.price)
 
 
 @rule
@@ -162,12 +152,6 @@ def write_exit(begun: Any, level: Any, row: Any, rank: Any, following: Any, pric
 
 
 @rule
-def rank_of(settings: Any, price: Any, opened: Any, at_open: Any, inside: Any) -> Any:
-    """The rank of an exit at ``price``: touched candles may fill at their open."""
-    return int64(at_open) if settings.touches and price == opened else int64(inside)
-
-
-@rule
 def first_open(begun: Any, level: Any, end: Any) -> Any:
     """The first of the levels ``[level, end)`` that is not refused; ``end`` without one."""
     while level < end and begun.cells.keys[level * WIDTH + begun.cell] == REFUSED:
@@ -184,19 +168,17 @@ def fill_reached(
     takes      whether they are targets, else stops
     prices     of all levels; the nearest comes first
     """
-    settings, position = begun.settings, begun.position
+    position = begun.position
     while level < end:
         if takes:
             position.active_take = prices[level]
         else:
             position.active_stop = prices[level]
-        reason, price = own_exit(position, settings, candle)
+        reason, price = own_exit(position, candle)
         if not reason:
             break
         if begun.cells.keys[level * WIDTH + begun.cell] != REFUSED:
-            at_open = int64(Rank.TAKE_AT_OPEN if takes else Rank.STOP_AT_OPEN)
-            inside = int64(Rank.TAKE if takes else Rank.STOP)
-            rank = rank_of(settings, price, candle.opened, at_open, inside)
+            rank = int64(Rank.TAKE if takes else Rank.STOP)
             write_exit(begun, level, row, rank, following, price)
         level += 1
     return level

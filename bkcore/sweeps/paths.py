@@ -133,10 +133,7 @@ def play_trade(state: Any, inputs: Any, policy: Any, extremes: Any, tables: Any,
         here = uint64(row)
         time = timestamps[here]
         price = series[here]
-        reason, exit_price = exit_due(
-            *(state, settings, position, time, price),
-            *(candles.open[here], candles.low[here], candles.high[here]),
-        )
+        reason, exit_price = exit_due(state, position, time, price)
         if reason:
             close_position(position, entries, partials, settings, reason, time, exit_price)
             return row

@@ -48,7 +48,6 @@ from bkcore.sweeps.cells import (
     fill_reached,
     first_open,
     own_exit,
-    rank_of,
     start_cell,
     write_exit,
 )
@@ -122,13 +121,9 @@ def refuses_some(state: Any, settings: Any, signal: Any, takes: Any, stops: Any)
 
 
 @rule
-def is_near(settings: Any, stop: Any, candle: Any) -> Any:
+def is_near(stop: Any, candle: Any) -> Any:
     """Whether a comparison with ``stop`` could turn out otherwise by rounding."""
-    slack = stop * _ROUNDING
-    if settings.touches:
-        opened, low, high = abs(candle.opened - stop), abs(candle.low - stop), abs(candle.high - stop)
-        return opened <= slack or low <= slack or high <= slack
-    return abs(candle.price - stop) <= slack
+    return abs(candle.price - stop) <= stop * _ROUNDING
 
 
 @rule
@@ -212,10 +207,9 @@ def first_clock(clocks: Any, clock: Any, row: Any) -> Any:
 @rule
 def end_by_clock(begun: Any, levels: Any, clock: Any, row: Any, following: Any, candle: Any) -> Any:
     """Fill the cells of the lifetimes that are over at a candle; returns the first that is not."""
-    price = candle.opened if begun.settings.touches else candle.price
     first = levels.takes.size + levels.stops.size
     while clock < levels.clocks.size and levels.clocks[clock] == row:
-        write_exit(begun, first + clock, row, int64(Rank.CLOCK), following, price)
+        write_exit(begun, first + clock, row, int64(Rank.CLOCK), following, candle.price)
         clock += 1
     return clock
 
@@ -279,18 +273,16 @@ def fill_trailed(
 
     best       price that the stops follow
     """
-    settings, position = begun.settings, begun.position
+    position = begun.position
     first = levels.prices.size + levels.lifetimes.size
     while trail < end:
         stop = trailed_stop(position.side, best, levels.trail_distance[trail])
         position.active_stop = stop
-        reason, price = own_exit(position, settings, candle)
-        near = is_near(settings, stop, candle)
+        reason, price = own_exit(position, candle)
+        near = is_near(stop, candle)
         if not near and reason != CloseReason.STOP_LOSS:
             break
-        rank = rank_of(settings, price, candle.opened, Rank.STOP_AT_OPEN, Rank.STOP)
-        if near:
-            rank = int64(Rank.UNCLEAR)
+        rank = int64(Rank.UNCLEAR if near else Rank.STOP)
         write_exit(begun, first + trail, row, rank, following, price)
         trail += 1
     return trail

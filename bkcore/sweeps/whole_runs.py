@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bkcore.jit import direct
 from bkcore.machine.codes import Status, Wake
 from bkcore.machine.market import Market
-from bkcore.machine.policy import POLICY
+from bkcore.machine.policy import no_policy
 from bkcore.machine.run import Frame, Hooks, Records, Run
 from bkcore.machine.settings import EngineSettings
 from bkcore.statistics.metrics import Metric, Scope, trade_metrics
@@ -37,7 +37,7 @@ class MachineWorker:
     def measure(self, bracket: tuple[float, float, float], out: Column) -> int:
         """Run one bracket (take-profit, stop-loss percent, lifetime in minutes; NaN = the signal's own).
 
-        Writes its metrics into ``out`` (f8[len(Metric)]); returns how many signals were refused.
+        Writes its metrics into ``out`` (f8[len(Metric)]); returns how many signals, or rows, were refused.
         """
         run = self.run
         run.restart()
@@ -60,7 +60,7 @@ class MachineWorker:
         pending, close = (column[:count] for column in self._times[:2])
         order = self._times[2][: 2 * count]
         _trade_metrics(pnl, peak, fall, pending, close, price, int(Scope.SERIES), order, values, out)
-        return int(run.state["rejected_count"][0])
+        return run.row_counts["refused"]
 
     def results(self, count: int) -> tuple[Column, NDArray[np.int64]]:
         """Results and closing times of the ``count`` trades of the combination that was measured last."""
@@ -93,6 +93,7 @@ class MachineSweep:
         threads: int = 1,
         has_policy: bool = False,
         hooks: Hooks | None = None,
+        asks_in_position: bool = False,
     ) -> None:
         market.prices(settings)
         self._threads = threads
@@ -104,8 +105,9 @@ class MachineSweep:
                 *(market, settings, frame, signals),
                 interval_ms=interval_ms,
                 logs=False,
-                policy=np.zeros(1, POLICY) if has_policy else None,
+                policy=no_policy() if has_policy else None,
                 hooks=own,
+                asks_in_position=asks_in_position,
             )
             return MachineWorker(run)
 

@@ -86,7 +86,8 @@ def test_names_are_unique_and_each_has_a_meaning() -> None:
 
 def test_defaults_are_valid_and_those_of_the_engine() -> None:
     config.validate_config(config.DEFAULTS)
-    assert EngineSettings.from_config(config.DEFAULTS) == EngineSettings()
+    fill = config.DEFAULT_FILL_MODEL
+    assert EngineSettings.from_config(config.DEFAULTS) == EngineSettings(fill=fill)  # type: ignore[arg-type]
 
 
 def test_keywords_and_mapping_do_the_same_and_take_effect_at_once() -> None:
@@ -313,7 +314,7 @@ def test_every_field_of_the_settings_but_the_step_is_read_from_a_constant() -> N
         "CC_ENABLE_TRAILING_EVERYWHERE": True,
     }
     assert set(changed) == set(READ_CONSTANTS)
-    plain = asdict(EngineSettings())
+    plain = asdict(config.engine_settings())
     for name, value in changed.items():
         settings = asdict(config.engine_settings(overrides={name: value}))
         assert [settings[field] for field in settings if settings[field] != plain[field]] == [value]

@@ -66,14 +66,13 @@ def walk(count: int, seed: int = 1, scale: float = 0.0002) -> Any:
 # ------------------------------------------------------------------------------------------ distances in percent
 
 
-@pytest.mark.parametrize("fill", ["vwap", "touch"])
 @pytest.mark.parametrize("side", ["long", "short"])
 @pytest.mark.parametrize(("take", "stop"), [(0.5, 5.0), (5.0, 0.5), (0.7, 20.0), (0.5, 20.0)])
-def test_a_bracket_at_a_limit_is_never_refused(side: str, take: float, stop: float, fill: str) -> None:
+def test_a_bracket_at_a_limit_is_never_refused(side: str, take: float, stop: float) -> None:
     at = list(range(10, 4000, 10))
     rows = {"at": at, "position": [side] * len(at), "minute_estimated_time": [5] * len(at)}
     rows |= {"take_profit_percent": [take] * len(at), "stop_loss_percent": [stop] * len(at)}
-    run = played(walk(4010), rows, fill=fill)
+    run = played(walk(4010), rows)
     assert run.trades.height == len(at)
     grid = Space.grid(take_profit_percent=[take], stop_loss_percent=[stop])
     swept = bk.ParameterSweep(CONTEXT, grid, symbol="X").run(progress=False).frame
@@ -143,13 +142,12 @@ def test_only_a_shift_is_bounded_by_100_points() -> None:
 OPEN = [k for k in range(200) if not 30 <= k < 60]
 
 
-@pytest.mark.parametrize("fill", ["vwap", "touch"])
 @pytest.mark.parametrize("jump", [96.0, 104.0])
 @pytest.mark.parametrize("at", [30, 45, 61, 62, 64, 70])
-def test_a_price_from_before_a_hole_is_never_traded_after_it(at: int, jump: float, fill: str) -> None:
+def test_a_price_from_before_a_hole_is_never_traded_after_it(at: int, jump: float) -> None:
     bk.set_config(CC_PERCENT_FEE=0.0, CC_PERCENT_SLIPPAGE=0.0)
     rows = {"at": [at], "position": ["long"], "take_profit_percent": [3.0], "stop_loss_percent": [3.0]}
-    run = played([100.0 if k < 30 else jump for k in OPEN], rows, minutes=OPEN, fill=fill)
+    run = played([100.0 if k < 30 else jump for k in OPEN], rows, minutes=OPEN)
     assert run.trades["price_open"].to_list() == ([] if at < 60 else [jump])
     if at > 60:
         assert run.trades["pnl_percent"].to_list() == [0.0]
@@ -177,14 +175,13 @@ def test_a_command_after_a_hole_is_booked_at_the_last_close_before_it() -> None:
 
 
 @pytest.mark.parametrize(("side", "limit"), [("long", 103.0), ("short", 97.0)])
-def test_a_limit_beyond_the_market_fills_at_the_market_where_candles_touch(side: str, limit: float) -> None:
+def test_a_limit_beyond_the_market_fills_at_its_own_price_by_the_documented_rule(
+    side: str, limit: float
+) -> None:
     rows = {"at": [10], "position": [side], "price_open": [limit], "minute_estimated_time": [5]}
     rows |= {"take_profit_percent": [10.0], "stop_loss_percent": [10.0]}
-    run = played([100.0] * 40, rows, fill="touch")
-    assert run.trades["price_open"].to_list() == [100.0]
-    bk.reset()
-    run = played([100.0] * 40, rows, fill="vwap")
-    assert run.trades["price_open"].to_list() == [limit]  # the documented rule
+    run = played([100.0] * 40, rows)
+    assert run.trades["price_open"].to_list() == [limit]
 
 
 # ------------------------------------------------------------------------------------------------ long lifetimes

@@ -18,6 +18,7 @@ import pytest
 
 import bkapi as bk
 from bkapi import ParameterSweep, Policy, Space, Sweep, SweepError, SweepFolderError, SweepResult
+from bkapi.base import config
 from bkapi.errors import BkError, SchemaError, UnknownNameError
 from bkapi.sweeps.result import SweepResultError
 from bkcore.statistics.metrics import METRIC_NAMES
@@ -319,6 +320,39 @@ def test_every_row_is_the_backtest_of_its_parameters(what: str) -> None:
     assert len(result) == len(space) * markets
     assert result.frame["total_trades"].max() > 10
     assert_rows_are_backtests(result, space, strategy_name)
+
+
+@pytest.mark.real_prices
+@pytest.mark.parametrize("fill", ["next_open", "last_close"])
+@pytest.mark.parametrize("what", ROWS)
+def test_every_row_is_the_backtest_of_its_parameters_at_real_prices(
+    what: str, fill: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy_name, space, options, _ = ROWS[what]
+    monkeypatch.setattr(config, "_current", {**config.get_config(), "CC_FILL_MODEL": fill})
+    made = sweep(space, strategy_name, **options)
+    told = made.explain()
+    assert told.plan == "machine"
+    assert "real prices" in told.reason or "jitted" in told.reason or "manage" in told.reason
+    result = made.run(progress=False)
+    assert result.frame["total_trades"].max() > 10
+    assert_rows_are_backtests(result, space, strategy_name)
+
+
+@pytest.mark.real_prices
+def test_a_lifetime_at_real_prices_may_be_a_fraction_and_levels_may_be_missing() -> None:
+    def bare(candles: pl.DataFrame) -> pl.DataFrame:
+        return turns(candles).select("timestamp", "position")
+
+    bk.override_strategy_schema(strategy_name="turns", signals=bare, params={})
+    space = Space.grid(lifetime_minutes=[2.5, 90, float("inf")], take_profit_percent=[0.6, 1.7])
+    result = swept(space)
+    assert_rows_are_backtests(result, space)
+    assert result.frame["total_trades"].n_unique() > 3
+    with pytest.raises(SweepError, match="lifetime_minutes=0 is not between 0 and"):
+        sweep(Space.grid(lifetime_minutes=[0]))
+    with pytest.raises(SweepError, match="give their levels as prices"):
+        sweep(Space.grid(stop_loss_percent=[1.0]), "priced").explain()
 
 
 def test_rules_of_the_strategy_stay_where_none_is_varied() -> None:

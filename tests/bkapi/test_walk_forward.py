@@ -102,13 +102,12 @@ BASES = {"1m": ("1m", 5), "1m in 5m": ("5m", 10), "1h": ("1h", 3), "1d": ("1d", 
 @given(
     base=st.sampled_from(sorted(BASES)),
     kind=st.sampled_from(["rolling", "anchored"]),
-    fill=st.sampled_from(["vwap", "touch"]),
     purge=st.integers(0, 2),
     embargo=st.integers(0, 2),
     seed=st.integers(0, 2**16),
 )
 def test_candles_from_a_boundary_on_change_no_figure_of_the_training_before(
-    base: str, kind: Any, fill: Any, purge: int, embargo: int, seed: int
+    base: str, kind: Any, purge: int, embargo: int, seed: int
 ) -> None:
     candle = base.partition(" ")[0]
     interval, every = BASES[base]
@@ -143,7 +142,7 @@ def test_candles_from_a_boundary_on_change_no_figure_of_the_training_before(
             )
 
         asked = "1m" if candle == "1m" else "1h"
-        bk.add_strategy_schema(strategy_name=name, interval=asked, signals=signals, fill=fill)
+        bk.add_strategy_schema(strategy_name=name, interval=asked, signals=signals)
         found = bk.WalkForward(
             {"strategy_name": name, "exchange_name": name, "frame_name": name},
             bk.Space.grid(take_profit_percent=[0.6, 2.0], stop_loss_percent=[0.6, 15.0]),

@@ -169,7 +169,7 @@ def test_candle_files_are_checked_converted_and_resampled(folder: Path) -> None:
         ("sweep hourly.py --take-profit 3:1:1", "empty or endless range"),
         ("sweep hourly.py --take-profit many", "neither a list nor a range"),
         ("sweep hourly.py --stop-loss 50", "stop_loss_percent=50 is not between"),
-        ("sweep hourly.py --lifetime 1.5", "not a whole number"),
+        ("sweep hourly.py --fill vwap --lifetime 1.5", "not a whole number"),
         ("sweep hourly.py --by luck --lifetime 60", "luck"),
         ("sweep hourly.py --by sharp_ratio --lifetime 60", "did you mean 'sharpe_ratio'"),
         ("sweep hourly.py --out nowhere/all.csv", "there is no such folder"),

@@ -91,6 +91,7 @@ _OPTIONS = {
     "--end": ("2024-01-01T20:00", "2024-01-02"),
     "--frame-interval": ("1m", "5m", "1h"),
     "--gaps": ("raise", "keep", "fill"),
+    "--fill": ("vwap", "last_close"),
     "--config": ("CC_PERCENT_FEE=0.05", "CC_SCHEDULE_AWAIT_MINUTES=60", "CC_AVG_PRICE_CANDLES_COUNT=3"),
     "--top": ("3",),
     "--by": ("total_pnl", "avg_pnl"),
@@ -115,7 +116,7 @@ _OPTIONS = {
     "--explain": (),
     "--yes": (),
 }
-_RUN = ("--strategy", "--symbol", "--start", "--end", "--frame-interval", "--gaps", "--config")
+_RUN = ("--strategy", "--symbol", "--start", "--end", "--frame-interval", "--gaps", "--config", "--fill")
 _COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "backtest": (("hourly.py",), (*_RUN, "--report", "--save", "--json")),
     "sweep": (

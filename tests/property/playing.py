@@ -117,7 +117,7 @@ def registered(scene: Scene, **strategy: Any) -> Iterator[dict[str, str]]:
     Signals between two askings, which the door refuses, are let in: the engine has a rule for them.
     """
     bkapi.reset()
-    always = mock.patch.object(prepare, "asking_of", lambda market, interval_ms: Asking(0, 2**62, 1))
+    always = mock.patch.object(prepare, "asking_of", lambda market, interval_ms, **_: Asking(0, 2**62, 1))
     always.start()
     try:
         bkapi.set_config(scene.config, unsafe=True)

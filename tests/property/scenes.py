@@ -505,6 +505,3 @@ def policies(draw: st.DrawFn) -> Policy:
         fields["dca_cost"] = draw(_some(50.0))
         fields["dca_cost_factor"] = draw(st.sampled_from([1.0, 2.0, 0.5]))
     return Policy(**fields)
-
-
-fills = st.sampled_from(["vwap", "touch"])

@@ -14,7 +14,7 @@ from bkcore.intervals import INTERVAL_MINUTES, STRATEGY_INTERVALS, interval_step
 from tests.naive.events import CALLBACKS
 from tests.property.comparing import assert_same_runs
 from tests.property.playing import get_signal_of, play, play_naive, registered, signals_of
-from tests.property.scenes import MIDNIGHT, SYMBOL, Planned, Scene, fills, policies, scenes
+from tests.property.scenes import MIDNIGHT, SYMBOL, Planned, Scene, policies, scenes
 
 BASES = ("3m", "15m", "1h", "4h")
 OF_CLOCK = ("CC_SCHEDULE_AWAIT_MINUTES", "CC_MAX_SIGNAL_LIFETIME_MINUTES")
@@ -92,14 +92,12 @@ def test_longer_candles_are_longer_minutes(pair: tuple[Scene, Scene, str], drive
     assert got.stream == heard_later(wanted.stream, base)
 
 
-@given(pairs(busy=True), policies(), fills)
-def test_skip_and_run_and_step_are_one_on_longer_candles(
-    pair: tuple[Scene, Scene, str], policy: Any, fill: Any
-) -> None:
+@given(pairs(busy=True), policies())
+def test_skip_and_run_and_step_are_one_on_longer_candles(pair: tuple[Scene, Scene, str], policy: Any) -> None:
     scene = pair[1]
-    run = scene.run("run", policy=policy, fill=fill).finish()
+    run = scene.run("run", policy=policy).finish()
     for driver in ("skip", "step"):
-        assert_same_runs(run, scene.run(driver, policy=policy, fill=fill).finish())
+        assert_same_runs(run, scene.run(driver, policy=policy).finish())
 
 
 @given(pairs(), st.integers(1, 3))

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 from bkapi.schemas.policy import Policy
 from bkcore.machine.event_log import events_frame, trades_frame
 from tests.property.playing import play, signals_of
-from tests.property.scenes import Scene, fills, policies, scenes
+from tests.property.scenes import Scene, policies, scenes
 from tests.shares import share
 
 #: Policies that close parts and add entries, so that nearly every ledger has something to say.
@@ -108,9 +108,9 @@ def ledgers(run: Any) -> dict[int, Ledger]:
     return kept
 
 
-@given(scenes(busy=True, noise=0.01), busy_policies, fills)
-def test_the_event_frame_accounts_for_every_dollar(scene: Scene, policy: Policy, fill: Any) -> None:
-    run = scene.run(policy=policy, fill=fill).finish()
+@given(scenes(busy=True, noise=0.01), busy_policies)
+def test_the_event_frame_accounts_for_every_dollar(scene: Scene, policy: Policy) -> None:
+    run = scene.run(policy=policy).finish()
     trades = trades_frame(run)
     fee, slippage = scene.settings.fee_percent, scene.settings.slippage_percent
     kept = ledgers(run)
@@ -127,9 +127,9 @@ def test_the_event_frame_accounts_for_every_dollar(scene: Scene, policy: Policy,
         assert near(row["pnl_cost"], ledger.profit(fee, slippage), invested)
 
 
-@given(scenes(busy=True), busy_policies, fills)
-def test_a_result_tells_the_same_money_as_its_row(scene: Scene, policy: Policy, fill: Any) -> None:
-    results = play(scene, {**signals_of(scene), "policy": policy, "fill": fill}, kinds=()).results
+@given(scenes(busy=True), busy_policies)
+def test_a_result_tells_the_same_money_as_its_row(scene: Scene, policy: Policy) -> None:
+    results = play(scene, {**signals_of(scene), "policy": policy}, kinds=()).results
     closed = [result for result in results if result["action"] == "closed"]
     share("runs with a closed trade", bool(closed), least=0.5)
     for result in closed:

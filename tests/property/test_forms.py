@@ -17,7 +17,7 @@ from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS
 from tests.property.jitted import params_of, plan_kernel, without_ids
 from tests.property.playing import get_signal_of, play, registered, signals_of
-from tests.property.scenes import SYMBOL, Scene, fills, scenes
+from tests.property.scenes import SYMBOL, Scene, scenes
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 _CANDLES = tuple(name for name in INTERVAL_MINUTES if name != "12h")
@@ -31,19 +31,17 @@ def test_asked_equals_vectorized_equals_heard(scene: Scene) -> None:
     assert asked == silent == heard.results
 
 
-@given(scenes(holes=True), fills, DRIVERS)
-def test_asked_equals_vectorized_equals_jitted(scene: Scene, fill: Any, driver: Any) -> None:
+@given(scenes(holes=True), DRIVERS)
+def test_asked_equals_vectorized_equals_jitted(scene: Scene, driver: Any) -> None:
     """The plan as a function, as a frame and as a kernel: the same results, whoever listens."""
     scene = replace(scene, plan=without_ids(scene.plan))
     kinds = ("signal", "signal_event", "order_schedule", "active_ping", "idle_ping", "error")
     forms = (get_signal_of(scene), signals_of(scene), {"kernel": plan_kernel, "params": params_of(scene)})
-    asked, vectorized, jitted = (
-        play(scene, {**form, "fill": fill}, driver=driver, kinds=kinds) for form in forms
-    )
+    asked, vectorized, jitted = (play(scene, form, driver=driver, kinds=kinds) for form in forms)
     assert asked.results == vectorized.results == jitted.results
     assert asked.stream == vectorized.stream == jitted.stream
     for form in forms[1:]:
-        assert play(scene, {**form, "fill": fill}, kinds=()).results == asked.results
+        assert play(scene, form, kinds=()).results == asked.results
 
 
 @given(scenes(holes=True), st.sampled_from(_CANDLES), st.integers(1, 4))

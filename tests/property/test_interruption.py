@@ -12,7 +12,7 @@ from bkcore.machine.codes import Listen, Wake
 from bkcore.machine.run import Run
 from tests.property.comparing import assert_same_runs
 from tests.property.jitted import FORMS, hooks_of, without_ids
-from tests.property.scenes import Scene, fills, market_of, policies, scenes
+from tests.property.scenes import Scene, market_of, policies, scenes
 from tests.shares import share
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
@@ -30,7 +30,7 @@ def plays(draw: st.DrawFn) -> tuple[Scene, dict[str, Any]]:
     scene, form = draw(some_scenes), draw(FORMS)
     scene = replace(scene, plan=without_ids(scene.plan))
     policy = draw(st.one_of(st.none(), policies()))
-    return scene, {"policy": policy, "fill": draw(fills), "hooks": hooks_of(scene, form)}
+    return scene, {"policy": policy, "hooks": hooks_of(scene, form)}
 
 
 def continued(run: Run, other: Run) -> Run:

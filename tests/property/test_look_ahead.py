@@ -20,7 +20,7 @@ from tests.naive.events import CALLBACKS
 from tests.property.comparing import Records, assert_same_records, rows_of
 from tests.property.jitted import FORMS, hooks_of, without_ids
 from tests.property.playing import Heard, get_signal_of, play, registered, signals_of
-from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
+from tests.property.scenes import SYMBOL, Scene, policies, scenes
 from tests.property.test_wakes import Watch, conditions
 
 
@@ -65,15 +65,15 @@ def decided_by(run: Run, moment: int) -> list[tuple[Any, ...]]:
     return list(zip(*(trades[name].tolist() for name in names), strict=True))
 
 
-@given(two_futures(), policies(), fills, DRIVERS, FORMS)
+@given(two_futures(), policies(), DRIVERS, FORMS)
 def test_other_candles_later_change_no_trade_and_no_event_before(
-    futures: tuple[Scene, Scene, int], policy: Policy, fill: Any, driver: Any, form: str
+    futures: tuple[Scene, Scene, int], policy: Policy, driver: Any, form: str
 ) -> None:
     *both, moment = futures
     runs: list[Run] = []
     for scene in both:
         planned = replace(scene, plan=without_ids(scene.plan))
-        runs.append(planned.run(driver, policy=policy, fill=fill, hooks=hooks_of(planned, form)).finish())
+        runs.append(planned.run(driver, policy=policy, hooks=hooks_of(planned, form)).finish())
     one, other = runs
     assert_same_records(ended_before(one, moment), ended_before(other, moment))
     assert decided_by(one, moment) == decided_by(other, moment)
@@ -84,16 +84,16 @@ def test_other_candles_later_change_no_trade_and_no_event_before(
         assert_same_records(mine[mine["time"] < moment], theirs[theirs["time"] < moment])
 
 
-@given(two_futures(), st.lists(conditions, min_size=1, max_size=3), fills, DRIVERS)
+@given(two_futures(), st.lists(conditions, min_size=1, max_size=3), DRIVERS)
 def test_other_candles_later_change_nothing_that_was_heard(
-    futures: tuple[Scene, Scene, int], wanted: list[dict[str, Any]], fill: Any, driver: Any
+    futures: tuple[Scene, Scene, int], wanted: list[dict[str, Any]], driver: Any
 ) -> None:
     """Listeners, callbacks, and whoever asked to be woken."""
     *both, moment = futures
     streams = []
     for scene in both:
         heard, watch = Heard(), Watch(wanted)
-        strategy = {**get_signal_of(scene), "fill": fill}
+        strategy = get_signal_of(scene)
         play(
             scene, strategy, driver=driver, callbacks=CALLBACKS, first=listener_of(watch, heard), heard=heard
         )
@@ -182,14 +182,13 @@ def nosy_manage(
     return 0
 
 
-@given(some_scenes, fills, DRIVERS)
-def test_jitted_functions_are_shown_closed_candles_only(scene: Scene, fill: Any, driver: Any) -> None:
+@given(some_scenes, DRIVERS)
+def test_jitted_functions_are_shown_closed_candles_only(scene: Scene, driver: Any) -> None:
     errors: list[Exception] = []
     strategy = {
         "kernel": nosy_kernel,
         "manage": nosy_manage,
         "params": {str(k): float(time) for k, time in enumerate(scene.columns["timestamp"])},
-        "fill": fill,
     }
     play(scene, strategy, driver=driver, first=lambda: bk.listen_error(errors.append))
     assert not [error for error in errors if not isinstance(error, bk.SignalError)]

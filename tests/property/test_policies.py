@@ -10,31 +10,29 @@ import bkapi as bk
 from bkapi.schemas.policy import Policy
 from tests.property.comparing import ONLY_WITH_LOG, assert_same_runs
 from tests.property.playing import play, signals_of
-from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
+from tests.property.scenes import SYMBOL, Scene, policies, scenes
 
 
-@given(st.one_of(scenes(busy=True), scenes(holes=True, busy=True)), policies(), fills)
-def test_skip_and_run_and_step_are_one_with_a_policy(scene: Scene, policy: Policy, fill: Any) -> None:
+@given(st.one_of(scenes(busy=True), scenes(holes=True, busy=True)), policies())
+def test_skip_and_run_and_step_are_one_with_a_policy(scene: Scene, policy: Policy) -> None:
     market = scene.market()
-    run = scene.run("run", market=market, policy=policy, fill=fill).finish()
+    run = scene.run("run", market=market, policy=policy).finish()
     for driver in ("skip", "step"):
-        assert_same_runs(run, scene.run(driver, market=market, policy=policy, fill=fill).finish())
+        assert_same_runs(run, scene.run(driver, market=market, policy=policy).finish())
 
 
-@given(st.one_of(scenes(busy=True), scenes(holes=True, busy=True)), policies(), fills)
-def test_the_log_changes_no_trade_of_a_policy(scene: Scene, policy: Policy, fill: Any) -> None:
+@given(st.one_of(scenes(busy=True), scenes(holes=True, busy=True)), policies())
+def test_the_log_changes_no_trade_of_a_policy(scene: Scene, policy: Policy) -> None:
     market = scene.market()
-    logged = scene.run(market=market, policy=policy, fill=fill).finish()
+    logged = scene.run(market=market, policy=policy).finish()
     for driver in ("skip", "run"):
-        silent = scene.run(driver, market=market, policy=policy, fill=fill, logs=False).finish()
+        silent = scene.run(driver, market=market, policy=policy, logs=False).finish()
         assert_same_runs(logged, silent, without=ONLY_WITH_LOG)
 
 
-@given(scenes(holes=True, busy=True), policies(), fills, st.sampled_from(["skip", "run", "step"]))
-def test_a_policy_equals_its_rules_written_as_a_listener(
-    scene: Scene, policy: Policy, fill: Any, driver: Any
-) -> None:
-    strategy = {**signals_of(scene), "fill": fill}
+@given(scenes(holes=True, busy=True), policies(), st.sampled_from(["skip", "run", "step"]))
+def test_a_policy_equals_its_rules_written_as_a_listener(scene: Scene, policy: Policy, driver: Any) -> None:
+    strategy = signals_of(scene)
     kinds = ("signal", "signal_event", "order_schedule", "commit", "highest_profit", "max_drawdown")
     written = play(scene, strategy, kinds=kinds, first=lambda: bk.listen_active_ping(Rules(policy)))
     declared = play(scene, {**strategy, "policy": policy}, driver=driver, kinds=kinds)

@@ -13,7 +13,7 @@ from bkcore.machine.gliding import quiet_band
 from bkcore.machine.records import NEW_WAKE
 from bkcore.machine.run import Run
 from tests.property.comparing import Records, assert_same_records
-from tests.property.scenes import Scene, fills, policies, scenes
+from tests.property.scenes import Scene, policies, scenes
 from tests.rules import from_python
 from tests.shares import share
 
@@ -86,14 +86,13 @@ def snapshot(run: Run) -> tuple[Records, dict[str, Any]]:
 @given(
     st.one_of(scenes(busy=True), scenes(holes=True, busy=True)),
     st.one_of(st.none(), policies()),
-    fills,
     wakes,
 )
 def test_nothing_changes_inside_the_quiet_band(
-    scene: Scene, policy: Policy | None, fill: Any, wake: dict[str, float] | None
+    scene: Scene, policy: Policy | None, wake: dict[str, float] | None
 ) -> None:
     stops = int(Listen.MONITORED | Listen.EVENTS << EventKind.OPENED)
-    run = scene.run("run", listen=stops, policy=policy, fill=fill)
+    run = scene.run("run", listen=stops, policy=policy)
     times, series = run.market.timestamps, run.series
     stop = run.advance()
     while stop not in (Wake.DONE, Wake.OUT_OF_CANDLES):

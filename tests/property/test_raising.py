@@ -18,7 +18,7 @@ from bkapi.runs.ledger import running
 from tests.golden.hosts import LISTEN_FUNCTIONS
 from tests.naive.events import CALLBACKS
 from tests.property.playing import Heard, get_signal_of, play, registered, signals_of
-from tests.property.scenes import SYMBOL, Scene, fills, scenes
+from tests.property.scenes import SYMBOL, Scene, scenes
 from tests.shares import share
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
@@ -253,14 +253,10 @@ def jitted(scene: Scene, name: str, every: int, raises: bool) -> dict[str, Any]:
     }
 
 
-@given(
-    scenes(busy=True, holes=True), st.sampled_from(["kernel", "manage"]), st.integers(1, 9), fills, DRIVERS
-)
-def test_a_jitted_function_that_raises_says_nothing(
-    scene: Scene, name: str, every: int, fill: Any, driver: Any
-) -> None:
-    wanted = play(scene, {**jitted(scene, name, every, False), "fill": fill}, driver=driver)
-    clumsy = {**jitted(scene, name, every, True), "fill": fill}
+@given(scenes(busy=True, holes=True), st.sampled_from(["kernel", "manage"]), st.integers(1, 9), DRIVERS)
+def test_a_jitted_function_that_raises_says_nothing(scene: Scene, name: str, every: int, driver: Any) -> None:
+    wanted = play(scene, {**jitted(scene, name, every, False)}, driver=driver)
+    clumsy = {**jitted(scene, name, every, True)}
     mistakes: list[Exception] = []
 
     def hear(error: Exception) -> None:

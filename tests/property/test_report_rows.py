@@ -11,7 +11,7 @@ import bkapi
 from bkapi.reporting.documents.run_log import LOGGED
 from bkapi.schemas.policy import Policy
 from tests.property.playing import registered, signals_of
-from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
+from tests.property.scenes import SYMBOL, Scene, policies, scenes
 from tests.shares import share
 
 #: What a run has survived stands in the line of conditions: in sum where nobody listened, else one by one.
@@ -44,11 +44,9 @@ def collected(scene: Scene, strategy: dict[str, Any], *, tell: bool) -> dict[str
         return found
 
 
-@given(st.one_of(scenes(busy=True), scenes(holes=True)), st.one_of(st.none(), policies()), fills)
-def test_rows_read_from_the_log_equal_rows_that_were_told(
-    scene: Scene, policy: Policy | None, fill: Any
-) -> None:
-    strategy = {**signals_of(scene), "policy": policy, "fill": fill}
+@given(st.one_of(scenes(busy=True), scenes(holes=True)), st.one_of(st.none(), policies()))
+def test_rows_read_from_the_log_equal_rows_that_were_told(scene: Scene, policy: Policy | None) -> None:
+    strategy = {**signals_of(scene), "policy": policy}
     silent, told = collected(scene, strategy, tell=False), collected(scene, strategy, tell=True)
     for kind in LOGGED:
         share(f"runs with rows of {kind}", bool(told[kind]), least=0.05)

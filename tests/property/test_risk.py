@@ -19,7 +19,7 @@ from tests.naive.events import CALLBACKS
 from tests.property.commanding import Rule, rules
 from tests.property.jitted import params_of, plan_kernel, without_ids
 from tests.property.playing import Heard, get_signal_of, play, play_naive, signals_of
-from tests.property.scenes import MIDNIGHT, SYMBOL, Scene, fills, scenes
+from tests.property.scenes import MIDNIGHT, SYMBOL, Scene, scenes
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
 GUARDED = {"risk_name": "dice"}
@@ -77,15 +77,15 @@ def test_a_guarded_run_is_that_of_the_twin(
     assert got.results == wanted.results
 
 
-@given(scenes(holes=True), dice, fills, DRIVERS)
-def test_asked_equals_vectorized_equals_jitted(scene: Scene, dice: Dice, fill: Any, driver: Any) -> None:
+@given(scenes(holes=True), dice, DRIVERS)
+def test_asked_equals_vectorized_equals_jitted(scene: Scene, dice: Dice, driver: Any) -> None:
     """The risk profile is asked the same whatever the form, and whoever else listens."""
     scene = replace(scene, plan=without_ids(scene.plan))
     forms = (get_signal_of(scene), signals_of(scene), {"kernel": plan_kernel, "params": params_of(scene)})
 
     def played(form: dict[str, Any], kinds: tuple[str, ...]) -> tuple[Heard, Dice]:
         own = dice.again()
-        strategy = {**form, **GUARDED, "fill": fill}
+        strategy = {**form, **GUARDED}
         return play(scene, strategy, driver=driver, kinds=kinds, first=own.register), own
 
     first, asked = played(forms[0], ("signal", "active_ping", "error"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from hypothesis import given
 
 from bkapi.schemas.policy import Policy
 from tests.property.comparing import rows_of
-from tests.property.scenes import Scene, fills, policies, scenes, without_ties
+from tests.property.scenes import Scene, policies, scenes, without_ties
 
 EXACT = (
     *("scheduled_at", "pending_at", "ended_at", "peak_time", "fall_time", "side", "status", "reason"),
@@ -29,12 +27,12 @@ PRICES = (
 )
 
 
-@given(scenes(busy=True, noise=0.01), policies(), fills)
-def test_ten_times_the_prices_give_the_same_percents(scene: Scene, policy: Policy, fill: Any) -> None:
+@given(scenes(busy=True, noise=0.01), policies())
+def test_ten_times_the_prices_give_the_same_percents(scene: Scene, policy: Policy) -> None:
     scene = without_ties(scene)
     tenfold = scene.with_prices(lambda prices: prices * 10, plan=scene.with_levels(lambda price: price * 10))
-    one = scene.run(policy=policy, fill=fill).finish()
-    other = tenfold.run(policy=policy, fill=fill).finish()
+    one = scene.run(policy=policy).finish()
+    other = tenfold.run(policy=policy).finish()
     assert one.trades.size == other.trades.size
     for name in EXACT:
         np.testing.assert_array_equal(one.trades[name], other.trades[name], err_msg=name)

@@ -1,4 +1,4 @@
-"""A sweep by paths measures what the machine measures: whatever the policy, the fill model and the candles."""
+"""A sweep by paths measures what the machine measures: whatever the policy and the candles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bkcore.sweeps.static import StaticSweep
 from bkcore.sweeps.tables import Levels
 from bkcore.sweeps.walks import Depth, Measured
 from bkcore.sweeps.whole_runs import MachineSweep
-from tests.property.scenes import Planned, Scene, fills, policies, scenes
+from tests.property.scenes import Planned, Scene, policies, scenes
 from tests.property.test_base_step import pairs
 from tests.property.test_sweep_tables import (
     NEEDS_EXTREMES,
@@ -79,7 +79,7 @@ def inputs(draw: st.DrawFn) -> tuple[bool, Scene, tuple[Market, EngineSettings, 
     else:
         scene = plainly(scene)
         signals = scene.table().records
-    given = (scene.market(), scene.settings_for(draw(fills)), scene.frame, signals)
+    given = (scene.market(), scene.settings, scene.frame, signals)
     assume(not reason_against_slots(*given))
     return in_percent, scene, given
 

@@ -20,7 +20,7 @@ from bkcore.sweeps.static import StaticSweep
 from bkcore.sweeps.tables import Levels
 from bkcore.sweeps.walks import Depth
 from bkcore.sweeps.whole_runs import MachineWorker
-from tests.property.scenes import SYMBOL, Scene, fills, scenes
+from tests.property.scenes import SYMBOL, Scene, scenes
 from tests.shares import MOST_UNCLEAR, MOST_UNCLEAR_OF_ALL, share
 
 #: A trailed stop comes out a rounding apart, so ties of the price profile may turn; everything else is held equal.
@@ -102,12 +102,10 @@ def trailing(trail: tuple[float, float]) -> Records:
     return policy
 
 
-@given(st.one_of(scenes(), scenes(busy=True, noise=0.01)), grids, fills, st.data())
-def test_tables_measure_what_the_machine_measures(
-    scene: Scene, grid: Grid, fill: str, data: st.DataObject
-) -> None:
+@given(st.one_of(scenes(), scenes(busy=True, noise=0.01)), grids, st.data())
+def test_tables_measure_what_the_machine_measures(scene: Scene, grid: Grid, data: st.DataObject) -> None:
     signals = data.draw(signal_tables(scene))
-    settings, market, frame = scene.settings_for(fill), scene.market(), scene.frame  # type: ignore[arg-type]
+    settings, market, frame = scene.settings, scene.market(), scene.frame
     interval_ms = interval_step_ms(scene.strategy_interval)
     assume(not reason_against_slots(market, settings, frame, signals))
     slots = slots_of(market, frame, signals, interval_ms)

@@ -13,7 +13,7 @@ import bkapi as bk
 from bkapi.schemas.policy import Policy
 from bkcore.intervals import MINUTE_MS, interval_step_ms
 from tests.property.playing import get_signal_of, play, signals_of
-from tests.property.scenes import SYMBOL, Scene, fills, policies, scenes
+from tests.property.scenes import SYMBOL, Scene, policies, scenes
 from tests.shares import share
 
 DRIVERS = st.sampled_from(["skip", "run", "step"])
@@ -84,14 +84,13 @@ def boundary_after(moment: int, interval: str) -> int:
     st.one_of(scenes(busy=True), scenes(busy=True, holes=True)),
     st.lists(conditions, min_size=1, max_size=5),
     st.one_of(st.none(), policies()),
-    fills,
     DRIVERS,
     st.sampled_from([get_signal_of, signals_of]),
 )
 def test_woken_where_a_listener_of_every_candle_finds_it_first(
-    scene: Scene, wanted: list[dict[str, Any]], policy: Policy | None, fill: Any, driver: Any, form: Any
+    scene: Scene, wanted: list[dict[str, Any]], policy: Policy | None, driver: Any, form: Any
 ) -> None:
-    strategy = {**form(scene), "policy": policy, "fill": fill}
+    strategy = {**form(scene), "policy": policy}
     pinged = Watch(wanted)
 
     def ping(event: Any) -> None:

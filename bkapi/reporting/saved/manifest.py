@@ -60,6 +60,7 @@ class Conditions(_Part):
     slippage_percent: Percent
     fill: Annotated[str, _one_of(FILL_MODELS)]
     average_candles: Annotated[int, Field(ge=1)]
+    entry_edge_percent: Percent | None = None
 
 
 class How(_Part):

@@ -19,7 +19,7 @@ import orjson
 
 from bkapi.base.deferred import pl
 from bkapi.errors import BkError
-from bkapi.reporting.conditions import ANNUALISATION, costs, span
+from bkapi.reporting.conditions import ANNUALISATION, costs, span, told_edge
 from bkapi.reporting.provenance import differences, provenance
 from bkapi.reporting.saved.folder import SavedRunError, read_files, write_files
 from bkapi.reporting.saved.manifest import Manifest
@@ -116,6 +116,7 @@ def save_run(run: FinishedRun, folder: str | Path, *, how: Mapping[str, Any] | N
             "slippage_percent": settings.slippage_percent,
             "fill": settings.fill,
             "average_candles": settings.average_candles,
+            "entry_edge_percent": run.entry_edge_percent,
         },
         "statistics": statistics,
         "how": about,
@@ -237,6 +238,7 @@ class SavedRun:
             about["fill"],
             about["average_candles"],
         )
+        words += told_edge(about.get("entry_edge_percent"))
         return (
             f"Conditions: {words}; {ANNUALISATION}; {span(made['frame'])}; candles {made['candles']}; "
             f"run {self.manifest['run_hash']}; code {made['code']}."

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.jit import rule
+from bkcore.jit import routine, rule
 from bkcore.machine.codes import (
     CancelReason,
     CloseReason,
@@ -110,7 +110,7 @@ def wake_waiting(state: Any, candles: Any, plan: Any, tables: Any) -> Any:
     return Phase.CANDLE_PING, Wake.NONE
 
 
-@rule
+@routine
 def follow_policy(state: Any, plan: Any, tables: Any, position: Any, close: Any) -> Any:
     """Breakeven, trailing stop, trailing target, and closes by result: in force from the next candle (spec 5)."""
     policy, side, entry = plan.policy, position.side, position.effective_open

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.jit import rule
+from bkcore.jit import routine, rule
 from bkcore.machine.codes import (
     CancelReason,
     CloseReason,
@@ -125,7 +125,7 @@ def is_time_to_ask(state: Any, candles: Any, step: Any) -> Any:
     return state.tick_time % state.interval == 0 or closed % state.interval == 0
 
 
-@rule
+@routine
 def ask_strategy(state: Any, candles: Any, plan: Any, scratch: Any) -> Any:
     """Ask ``get_signal`` or the jitted strategy; returns why the caller has to act."""
     state.has_asked = 1
@@ -182,7 +182,7 @@ def reason_to_close(state: Any, plan: Any, position: Any, partials: Any, tick: A
     return int64(CloseReason.FRAME_END if tick >= state.frame_end else CloseReason.NONE)
 
 
-@rule
+@routine
 def obey_commands(state: Any, plan: Any, tables: Any, scratch: Any, price: Any, tick: Any) -> None:
     """Step 1(a): commands that were given at the last close, in their order."""
     position = tables.trades[uint64(state.current)]
@@ -219,7 +219,7 @@ def take_row_levels(state: Any, plan: Any, signal: Any, position: Any, tick: Any
         renew_target(position, plan.policy, tick)
 
 
-@rule
+@routine
 def jump_gaps(state: Any, plan: Any, tables: Any, price: Any, tick: Any) -> Any:
     """Step 1(d): what the open ``price`` has jumped over is filled at it; whether somebody wants to hear it."""
     position = tables.trades[uint64(state.current)]
@@ -331,7 +331,7 @@ def rest_at_open(state: Any, candles: Any, plan: Any, tables: Any) -> Any:
     return Phase.INSIDE, Wake.NONE
 
 
-@rule
+@routine
 def fill_at_open(state: Any, candles: Any, plan: Any, tables: Any) -> Any:
     """AT_REST: fill the order at the open, unless the caller of a guarded run refuses, and look at its gaps."""
     tick, opened = state.tick_time, candles.open[uint64(state.row)]
@@ -371,7 +371,7 @@ def judge_entry(state: Any, plan: Any, scratch: Any) -> Any:
     return Phase.JUDGED, wake_if(asks, Wake.CANDIDATE)
 
 
-@rule
+@routine
 def enter_at_open(state: Any, candles: Any, plan: Any, tables: Any, scratch: Any) -> Any:
     """JUDGED: check the entry; it opens, or rests."""
     row, tick = uint64(state.row), state.tick_time
@@ -384,7 +384,7 @@ def enter_at_open(state: Any, candles: Any, plan: Any, tables: Any, scratch: Any
     if kind == OrderKind.MARKET:
         entry = price_of_decision(candles, plan.settings, row)
     side = 0 if state.wish_side == 2 else int64(state.wish_side)
-    found = entry_violations(plan.settings, plan.policy, signal, side, entry)
+    found = entry_violations(state, plan.settings, plan.policy, signal, side, entry)
     if found:
         state.refused += 1
         state.tick_price = entry  # what the refusal is told with
@@ -406,7 +406,7 @@ def enter_at_open(state: Any, candles: Any, plan: Any, tables: Any, scratch: Any
 # --------------------------------------------------------------------------------------- the end of the frame
 
 
-@rule
+@routine
 def end_frame(state: Any, candles: Any, plan: Any, tables: Any, scratch: Any) -> Any:
     """FRAME_OVER: the last tick where no candle opens; its price is the last close, and nothing opens."""
     row = state.row

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.jit import rule
+from bkcore.jit import routine, rule
 from bkcore.machine.codes import (
     CancelReason,
     CloseReason,
@@ -41,14 +41,16 @@ from bkcore.machine.rules import (
 
 
 @rule
-def level_of(given: Any, percent: Any, side: Any, entry: Any) -> Any:
-    """A level of a row: a price, or ``percent`` of ``entry`` towards ``side`` where that is given."""
-    return given if np.isnan(percent) else bracket_price(entry, side, percent / 100.0)
+def level_of(given: Any, share: Any, side: Any, entry: Any) -> Any:
+    """A level of a row: a price, or a ``share`` (fraction) of ``entry`` towards ``side`` where that is given."""
+    return given if np.isnan(share) else bracket_price(entry, side, share)
 
 
 @rule
-def own_lifetime(signal: Any, policy: Any) -> Any:
-    """Minutes that a position of this row may live; infinite without a limit."""
+def own_lifetime(state: Any, signal: Any, policy: Any) -> Any:
+    """Minutes that a position of this row may live; infinite without a limit. A bracket of the run comes first."""
+    if not np.isnan(state.lifetime):
+        return state.lifetime
     return signal.lifetime if signal.given & int64(Given.LIFETIME) else policy.max_hold
 
 
@@ -63,16 +65,28 @@ def order_of(signal: Any) -> Any:
 
 
 @rule
-def levels_given(signal: Any) -> Any:
-    """Target and stop of a row as ``(price, percent, price, percent)``; NaN is what was not given."""
+def price_and_share(level: Any, in_percent: Any, bracket: Any) -> Any:
+    """A level of a row as ``(price, fraction)``, one of them NaN; a ``bracket`` replaces all but a price.
+
+    level     a price, or a percent of the fill where it is ``in_percent``; NaN = none
+    bracket   a fraction of the fill; NaN leaves the level of the row
+    """
+    if np.isnan(bracket):
+        return (np.nan, level / 100.0) if in_percent else (level, np.nan)
+    return (np.nan, bracket) if in_percent or np.isnan(level) else (level, np.nan)
+
+
+@rule
+def levels_given(state: Any, signal: Any) -> Any:
+    """Target and stop of a row as ``(price, fraction, price, fraction)``; NaN is what was not given.
+
+    The bracket of the run (:meth:`bkcore.machine.run.Run.set_bracket`) replaces every level that is no price.
+    """
     take_in_percent = signal.given & int64(Given.TAKE_PERCENT) != 0
     stop_in_percent = signal.given & int64(Given.STOP_PERCENT) != 0
-    return (
-        np.nan if take_in_percent else signal.take_profit,
-        signal.take_profit if take_in_percent else np.nan,
-        np.nan if stop_in_percent else signal.stop_loss,
-        signal.stop_loss if stop_in_percent else np.nan,
-    )
+    take_price, take_share = price_and_share(signal.take_profit, take_in_percent, state.take_profit)
+    stop_price, stop_share = price_and_share(signal.stop_loss, stop_in_percent, state.stop_loss)
+    return take_price, take_share, stop_price, stop_share
 
 
 @rule
@@ -91,8 +105,8 @@ def side_violations(settings: Any, side: Any) -> Any:
     return int64(Violation.SHORT_DISABLED) if side < 0 and settings.short_enabled == 0 else int64(0)
 
 
-@rule
-def entry_violations(settings: Any, policy: Any, signal: Any, side: Any, entry: Any) -> Any:
+@routine
+def entry_violations(state: Any, settings: Any, policy: Any, signal: Any, side: Any, entry: Any) -> Any:
     """Everything that is wrong with an entry at ``entry``, as bits of ``Violation`` (spec fills.md 6).
 
     entry   where it would fill: the limit, the trigger, or the price of a market entry
@@ -103,13 +117,13 @@ def entry_violations(settings: Any, policy: Any, signal: Any, side: Any, entry: 
     found = side_violations(settings, side)
     if not is_price(entry):
         return found | int64(Violation.CURRENT_PRICE if kind == OrderKind.MARKET else Violation.PRICE_OPEN)
-    if is_unusable(signal.take_profit):
+    take_price, take_share, stop_price, stop_share = levels_given(state, signal)
+    if is_unusable(take_price) or is_unusable(take_share):
         found |= int64(Violation.TAKE_PROFIT)
-    if is_unusable(signal.stop_loss):
+    if is_unusable(stop_price) or is_unusable(stop_share):
         found |= int64(Violation.STOP_LOSS)
-    take_price, take_percent, stop_price, stop_percent = levels_given(signal)
-    take = level_of(take_price, take_percent, side, entry)
-    stop = level_of(stop_price, stop_percent, -side, entry)
+    take = level_of(take_price, take_share, side, entry)
+    stop = level_of(stop_price, stop_share, -side, entry)
     if side * (take - entry) <= 0.0:
         found |= int64(Violation.TAKE_PROFIT_SIDE)
     elif compare_level(take, side, entry, settings.min_take_profit_percent, True) < 0:
@@ -121,7 +135,7 @@ def entry_violations(settings: Any, policy: Any, signal: Any, side: Any, entry: 
             found |= int64(Violation.STOP_LOSS_TOO_FAR)
     elif not np.isnan(stop) and kind != OrderKind.MARKET:
         found |= int64(Violation.STOP_LOSS_SIDE)
-    lifetime = own_lifetime(signal, policy)
+    lifetime = own_lifetime(state, signal, policy)
     if not lifetime > 0.0:
         found |= int64(Violation.LIFETIME)
     elif lifetime != np.inf and lifetime > settings.max_lifetime:
@@ -134,16 +148,16 @@ def entry_violations(settings: Any, policy: Any, signal: Any, side: Any, entry: 
 # ------------------------------------------------------------------------------------------ how it begins
 
 
-@rule
+@routine
 def place_order(state: Any, plan: Any, signal: Any, tables: Any, entry: Any, time: Any) -> Any:
     """Write the row of an entry that has passed its checks; it rests until somebody fills it. Returns its kind."""
     settings = plan.settings
     kind, _ = order_of(signal)
     side = state.wish_side
-    take_price, take_percent, stop_price, stop_percent = levels_given(signal)
-    take = level_of(take_price, take_percent, side, entry)
-    stop = level_of(stop_price, stop_percent, -side, entry)
-    lifetime = own_lifetime(signal, plan.policy)
+    take_price, take_share, stop_price, stop_share = levels_given(state, signal)
+    take = level_of(take_price, take_share, side, entry)
+    stop = level_of(stop_price, stop_share, -side, entry)
+    lifetime = own_lifetime(state, signal, plan.policy)
     cost = signal.cost if signal.given & int64(Given.COST) else settings.entry_cost
     terms = (entry, kind != OrderKind.MARKET, take, stop, lifetime, cost)
     fill_row(state, settings, terms, signal, tables.trades, tables.entries, tables.partials)
@@ -152,8 +166,8 @@ def place_order(state: Any, plan: Any, signal: Any, tables: Any, entry: Any, tim
     position.side = side
     position.order_kind = kind
     position.at_real_prices = 1
-    position.take_percent = take_percent
-    position.stop_percent = stop_percent
+    position.take_share = take_share
+    position.stop_share = stop_share
     position.given_take = take
     position.next_step_at = np.iinfo(np.int64).max
     position.trail_distance = signal.trail_distance
@@ -188,7 +202,7 @@ def keep_average(position: Any, policy: Any, time: Any) -> None:
     renew_target(position, policy, time)
 
 
-@rule
+@routine
 def fill_order(state: Any, plan: Any, tables: Any, price: Any, time: Any, tick: Any, by_maker: Any) -> Any:
     """Make the order a position that is entered at ``price``; ``tick`` is the open of the candle.
 
@@ -201,8 +215,8 @@ def fill_order(state: Any, plan: Any, tables: Any, price: Any, time: Any, tick: 
     entry.fee_percent, entry.slippage = rates_of(position, plan.settings, by_maker)
     position.entry_fee, position.entry_slippage = entry.fee_percent, entry.slippage
     side = position.side
-    position.take_profit = level_of(position.take_profit, position.take_percent, side, price)
-    position.stop_loss = level_of(position.stop_loss, position.stop_percent, -side, price)
+    position.take_profit = level_of(position.take_profit, position.take_share, side, price)
+    position.stop_loss = level_of(position.stop_loss, position.stop_share, -side, price)
     position.given_take = position.take_profit
     position.active_stop = position.stop_loss
     renew(position, tables.entries, tables.partials)
@@ -232,7 +246,7 @@ def tell_change(state: Any, tables: Any, position: Any, code: Any, price: Any, v
     return write_event(state, tables.events, time, int64(EventKind.COMMIT), code, price)
 
 
-@rule
+@routine
 def add_entry(
     state: Any, plan: Any, tables: Any, price: Any, cost: Any, time: Any, tick: Any, by_maker: Any
 ) -> Any:
@@ -262,7 +276,7 @@ def climb(state: Any, plan: Any, tables: Any, price: Any, time: Any, tick: Any, 
     return add_entry(state, plan, tables, price, cost, time, tick, by_maker)
 
 
-@rule
+@routine
 def sell_part(
     state: Any, settings: Any, tables: Any, kind: Any, percent: Any, price: Any, time: Any, by_maker: Any
 ) -> Any:
@@ -286,7 +300,7 @@ def sell_part(
 # ------------------------------------------------------------------------------------------- how it ends
 
 
-@rule
+@routine
 def end_trade(state: Any, plan: Any, tables: Any, reason: Any, time: Any, price: Any, by_maker: Any) -> Any:
     """Close what is left at ``price``; best and worst price include the exit (spec fills.md 8)."""
     position = tables.trades[uint64(state.current)]
@@ -351,7 +365,7 @@ def note_fall(position: Any) -> None:
     position.fall_price_open = position.effective_open
 
 
-@rule
+@routine
 def end_order(state: Any, tables: Any, reason: Any, time: Any, price: Any) -> Any:
     """Cancel the resting order."""
     position = tables.trades[uint64(state.current)]

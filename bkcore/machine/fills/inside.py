@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.jit import rule
+from bkcore.jit import routine, rule
 from bkcore.machine.codes import CloseReason, OrderKind, Phase, Status, Wake
 from bkcore.machine.fills.at_open import climb_gap, has_status, is_reached
 from bkcore.machine.fills.changes import climb, end_trade, fill_order, sell_part
@@ -108,7 +108,7 @@ def go_inside(state: Any, candles: Any, plan: Any, tables: Any) -> Any:
     return Phase.CANDLE_END, Wake.NONE
 
 
-@rule
+@routine
 def fill_inside(state: Any, candles: Any, plan: Any, tables: Any) -> Any:
     """Step 5: the order fills at its own price; in the rest of the candle only its stop is judged."""
     row = uint64(state.row)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import int64, uint64
 
-from bkcore.jit import rule
+from bkcore.jit import routine, rule
 from bkcore.machine.codes import Deferred, Listen, OrderKind, Status
 from bkcore.machine.fills.at_end import tell_extremes
 from bkcore.machine.fills.at_open import has_status
@@ -47,7 +47,7 @@ def moved(side: Any, entry: Any, percent: Any) -> Any:
     return side * entry + way - _MARGIN * (entry + abs(way))
 
 
-@rule
+@routine
 def policy_edges(state: Any, plan: Any, position: Any, entries: Any, partials: Any) -> Any:
     """Prices times the side, ``(worst, best)``, strictly between which no rule of the policy acts."""
     settings, policy, side, entry = plan.settings, plan.policy, position.side, position.effective_open
@@ -105,7 +105,7 @@ def telling_band(position: Any, settings: Any) -> Any:
     return upper(-np.inf, low), lower(np.inf, high)
 
 
-@rule
+@routine
 def tell_jump(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, end: Any, band: Any) -> Any:
     """Write into the log what happens before a candle acts, at ``end`` at the latest; returns the row of that candle.
 
@@ -155,7 +155,7 @@ def tell_jump(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, end
     return row
 
 
-@rule
+@routine
 def settle_jump(plan: Any, candles: Any, prices: Any, position: Any, first: Any, end: Any, logs: Any) -> None:
     """Give the position the best and the worst of the candles ``[first, end)`` that were jumped over."""
     if logs == 0:
@@ -271,7 +271,7 @@ def jump_held(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, end
         state.row = row
 
 
-@rule
+@routine
 def jump_resting(state: Any, candles: Any, prices: Any, plan: Any, tables: Any, end: Any) -> None:
     """Move on to the next candle that may fill or end the resting order."""
     position = tables.trades[uint64(state.current)]
