@@ -143,6 +143,8 @@ def pnl_of_fill(position: Any, partials: Any, price: Any, fee: Any, slippage: An
     """Result in percent of closing everything at ``price`` by a fill of these rates (spec 9.4, fills.md 8)."""
     if position.partial_count == 0:
         percent, ratio = leg(position.side, position.paid_open, slippage, price)
+        if fee == position.entry_fee:
+            return percent - fee * (1.0 + ratio)  # as documented, to the last bit
         return percent - (position.entry_fee + fee * ratio)
     invested = position.invested
     weighted = 0.0

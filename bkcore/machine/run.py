@@ -482,8 +482,9 @@ def _wrong_orders(count: int, orders: NDArray[np.float64]) -> Exception | None:
 def _nothing_yet(time: int) -> Any:
     """A signal as a kernel finds it: nothing is filled in."""
     signal: Any = np.zeros(1, SIGNAL)[0]
-    for name in ("price_open", "take_profit", "stop_loss", "lifetime", "cost"):
-        signal[name] = np.nan
+    for name in SIGNAL.names or ():
+        if SIGNAL[name] == np.float64:
+            signal[name] = np.nan
     signal["time"], signal["id"] = time, -1
     return signal
 
