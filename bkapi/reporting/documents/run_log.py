@@ -82,6 +82,8 @@ class RunLog:
         row = self._rows.row(self._trade(index))
         _take_back_to_opening(self._run.tables.addresses, address_of_record(row))
         row.effective_open = revision["effective_open"]
+        row.paid_open = revision["paid_open"]
+        row.entry_fee = revision["entry_fee"]
         row.active_take = revision["take_profit"]
         row.active_stop = revision["stop_loss"]
         row.invested = revision["invested"]
