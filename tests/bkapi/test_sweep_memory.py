@@ -33,7 +33,7 @@ def every(candles, every=15):
         timestamp="closed_at", position=pl.lit("long"), minute_estimated_time=pl.lit(240),
         take_profit_percent=pl.lit(1.5), stop_loss_percent=pl.lit(1.0))
 
-bk.add_strategy_schema(strategy_name="s", interval="5m", signals=every, params={"every": 15})
+bk.add_strategy_schema(strategy_name="s", interval="5m", signals=every, params={"every": 15}, fill="vwap")
 axis = [1 + k / 100 for k in range(60)]
 spaces = {
     "tables": dict(take_profit_percent=axis, stop_loss_percent=axis),
