@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 #: Combinations that a plan of a sweep may leave to a slower one, and so is not tested by: of those with a win and a
 #: loss, and of all, since the spread of a single result, or of equal ones, cannot be told from sums.
-MOST_UNCLEAR, MOST_UNCLEAR_OF_ALL = 0.1, 0.5
+MOST_UNCLEAR, MOST_UNCLEAR_OF_ALL = 0.1, 0.6
 
 
 @dataclass
