@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from bkapi.errors import SignalError
 from bkapi.events.results import SIDES, SignalInput, side_of
@@ -12,15 +12,11 @@ from bkapi.runs.validation import as_number
 from bkcore.errors import did_you_mean, shown
 from bkcore.machine.codes import Exits, Given
 
-#: Fields that a signal knows at real prices alone, and the field of ``SIGNAL`` that each fills.
-REAL_PRICE_FIELDS: Mapping[str, str] = {
-    name: name
-    for name in (
-        *("price_trigger", "size", "set_take_profit", "set_stop_loss"),
-        *("trail_distance", "fee_percent"),
-    )
-}
-_SWITCHES = ("exit", "target")
+#: Fields that a signal knows at real prices alone; each fills the field of ``SIGNAL`` of its name.
+REAL_PRICE_FIELDS: Final = (
+    *("price_trigger", "size", "set_take_profit", "set_stop_loss"),
+    *("trail_distance", "fee_percent"),
+)
 _PERCENTS = {"take_profit_percent": Given.TAKE_PERCENT, "stop_loss_percent": Given.STOP_PERCENT}
 _EXITS: Mapping[Any, Exits] = {True: Exits.BOTH, "long": Exits.LONG, "short": Exits.SHORT}
 _ONE_OF = (
@@ -62,8 +58,8 @@ def write_answer_at_real_prices(slot: Any, dto: SignalInput, *, timestamp: int, 
     write_answer(slot, dto, timestamp=timestamp, is_foreign=is_foreign)
     for name in ("price_open", "price_take_profit", "price_stop_loss", "minute_estimated_time", "cost"):
         _number(dto, name)
-    for name, field in REAL_PRICE_FIELDS.items():
-        setattr(slot, field, _number(dto, name))
+    for name in REAL_PRICE_FIELDS:
+        setattr(slot, name, _number(dto, name))
     for name, bit in _PERCENTS.items():
         percent = _number(dto, name)
         if not math.isnan(percent):
@@ -113,9 +109,3 @@ def _exits(given: Any) -> int:
 
 def _refuse(problem: str, hint: str) -> NoReturn:
     raise SignalError(f"{problem}.", hint=hint)
-
-
-def says_nothing(slot: Any) -> bool:
-    """Whether a signal at real prices asks for nothing: it is taken for a mistake."""
-    sets = (slot.set_take_profit, slot.set_stop_loss)
-    return not (slot.side or slot.exits or slot.given & Given.TARGET) and all(map(math.isnan, sets))

@@ -395,7 +395,7 @@ class EventDelivery:
             "cost": float(slot["cost"]) if given & Given.COST else None,
         }
         if self._run.at_real_prices:
-            described |= {name: or_none(float(slot[field])) for name, field in REAL_PRICE_FIELDS.items()}
+            described |= {name: or_none(float(slot[name])) for name in REAL_PRICE_FIELDS}
             described |= {name: or_none(described[name]) for name in (take, stop)}
         table = self._owner.table
         if candidate != FROM_SLOT and table is not None:  # what the engine cannot use, as it was written

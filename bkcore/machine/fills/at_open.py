@@ -35,7 +35,7 @@ from bkcore.machine.fills.changes import (
     keep_average,
     order_of,
     place_order,
-    sell_part,
+    sell_next,
 )
 from bkcore.machine.fills.decisions import exits_side, moves_levels, wish_of
 from bkcore.machine.fills.levels import (
@@ -230,11 +230,9 @@ def jump_gaps(state: Any, plan: Any, tables: Any, price: Any, tick: Any) -> Any:
         return end_trade(state, plan, tables, int64(CloseReason.TAKE_PROFIT), tick, price, False)
     heard = False
     while is_adverse(side, price, next_loss(position, policy)):
-        percent = policy.loss_percent[uint64(position.loss_rules_done)]
-        position.loss_rules_done += 1
-        heard = sell_part(state, plan.settings, tables, -1, percent, price, tick, False) or heard
-        if percent >= 100.0:
-            return end_trade(state, plan, tables, int64(CloseReason.CLOSED), tick, price, False) or heard
+        heard = sell_next(state, plan, tables, -1, price, tick, False) or heard
+        if position.status != Status.OPEN:
+            return heard
     return climb_gap(state, plan, tables, price, tick) or heard
 
 
@@ -251,11 +249,9 @@ def climb_gap(state: Any, plan: Any, tables: Any, price: Any, tick: Any) -> Any:
             return heard
         heard = climb(state, plan, tables, price, tick, tick, False) or heard
     while is_favourable(side, price, next_profit(position, policy)):
-        percent = policy.profit_percent[uint64(position.profit_rules_done)]
-        position.profit_rules_done += 1
-        heard = sell_part(state, plan.settings, tables, 1, percent, price, tick, False) or heard
-        if percent >= 100.0:
-            return end_trade(state, plan, tables, int64(CloseReason.CLOSED), tick, price, False) or heard
+        heard = sell_next(state, plan, tables, 1, price, tick, False) or heard
+        if position.status != Status.OPEN:
+            return heard
     return heard
 
 

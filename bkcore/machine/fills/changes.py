@@ -297,6 +297,22 @@ def sell_part(
     return tell_change(state, tables, position, code, price, percent, time)
 
 
+@rule
+def sell_next(state: Any, plan: Any, tables: Any, kind: Any, price: Any, time: Any, by_maker: Any) -> Any:
+    """Make the next partial exit of the policy at ``price``; one that leaves nothing ends the trade."""
+    position, policy = tables.trades[uint64(state.current)], plan.policy
+    if kind > 0:
+        percent = policy.profit_percent[uint64(position.profit_rules_done)]
+        position.profit_rules_done += 1
+    else:
+        percent = policy.loss_percent[uint64(position.loss_rules_done)]
+        position.loss_rules_done += 1
+    heard = sell_part(state, plan.settings, tables, kind, percent, price, time, by_maker)
+    if percent >= 100.0:
+        heard = end_trade(state, plan, tables, int64(CloseReason.CLOSED), time, price, by_maker) or heard
+    return heard
+
+
 # ------------------------------------------------------------------------------------------- how it ends
 
 

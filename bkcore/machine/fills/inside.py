@@ -10,7 +10,7 @@ from numba import int64, uint64
 from bkcore.jit import routine, rule
 from bkcore.machine.codes import CloseReason, OrderKind, Phase, Status, Wake
 from bkcore.machine.fills.at_open import climb_gap, has_status, is_reached
-from bkcore.machine.fills.changes import climb, end_trade, fill_order, sell_part
+from bkcore.machine.fills.changes import climb, end_trade, fill_order, sell_next
 from bkcore.machine.fills.levels import is_adverse, is_favourable, next_entry, next_loss, next_profit
 from bkcore.machine.phases import lacks_room, wake_if
 
@@ -47,11 +47,7 @@ def go_adverse(state: Any, plan: Any, tables: Any, adverse: Any, opened: Any, ti
         elif what == _LADDER:
             heard = climb(state, plan, tables, level, time, tick, True) or heard
         else:
-            percent = policy.loss_percent[uint64(position.loss_rules_done)]
-            position.loss_rules_done += 1
-            heard = sell_part(state, plan.settings, tables, -1, percent, level, time, False) or heard
-            if percent >= 100.0:
-                heard = end_trade(state, plan, tables, int64(CloseReason.CLOSED), time, level, False) or heard
+            heard = sell_next(state, plan, tables, -1, level, time, False) or heard
     return heard
 
 
@@ -66,11 +62,7 @@ def go_favourable(state: Any, plan: Any, tables: Any, favour: Any, time: Any) ->
         ends = is_favourable(side, favour, take)
         sells = is_favourable(side, favour, profit) and not (ends and side * (take - profit) < 0.0)
         if sells:
-            percent = policy.profit_percent[uint64(position.profit_rules_done)]
-            position.profit_rules_done += 1
-            heard = sell_part(state, plan.settings, tables, 1, percent, profit, time, True) or heard
-            if percent >= 100.0:
-                heard = end_trade(state, plan, tables, int64(CloseReason.CLOSED), time, profit, True) or heard
+            heard = sell_next(state, plan, tables, 1, profit, time, True) or heard
         elif ends:
             heard = end_trade(state, plan, tables, int64(CloseReason.TAKE_PROFIT), time, take, True) or heard
         else:
